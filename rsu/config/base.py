@@ -1,0 +1,27 @@
+"""What every option model shares: unknown keys are errors, values never change after loading.
+
+Option models are light: they import pydantic and the schema, never a driver, numpy or OpenCV, so
+that `rsu config check` answers at once. Every field has a title (or a telling name), a unit in its
+description where it has one, and the origin of its default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+"""Names of sensors, lanes, radios; lower case, since they become file, topic and metric names."""
+
+Latitude = Annotated[float, Field(ge=-90.0, le=90.0)]
+Longitude = Annotated[float, Field(ge=-180.0, le=180.0)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+
+
+class Options(BaseModel):
+    """Base of every section and driver option model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

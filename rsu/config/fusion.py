@@ -1,0 +1,34 @@
+"""Section `fusion`: how detections become tracks. Defaults are explained in docs/fusion.md."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from rsu.config.base import NonNegative, Options, Positive, Probability
+
+
+class FusionOptions(Options):
+    """Filter, gate and existence parameters."""
+
+    gate_probability: Probability = Field(
+        0.99, description="Share of true measurements the Mahalanobis gate lets in (χ², 2 dof)."
+    )
+    buffer_s: NonNegative = Field(
+        0.2, le=2.0, description="Out-of-sequence window, s: measurements are applied in capture "
+        "order within it."
+    )  # fmt: skip
+    confirm_probability: Probability = Field(
+        0.9, description="Existence at which a track is published."
+    )
+    delete_probability: Probability = Field(0.05, description="Existence at which it is deleted.")
+    birth_probability: Probability = Field(
+        0.2, description="Existence of a track born from one detection of score 1."
+    )
+    survival_s: Positive = Field(
+        3.0, description="Mean life of an unseen object, s: existence decays with it."
+    )
+    coast_s: Positive = Field(1.5, description="Longest time without a measurement, s.")
+    max_tracks: int = Field(512, ge=1, le=10_000, description="Bound on live tracks.")
+    publish_hz: Positive = Field(
+        10.0, description="Highest publishing rate; publishing follows the evidence."
+    )

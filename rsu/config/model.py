@@ -1,0 +1,29 @@
+"""The whole site file as one model."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from rsu.config.base import Options
+from rsu.config.cameras import CameraOptions
+from rsu.config.fusion import FusionOptions
+from rsu.config.place import PlaceOptions
+from rsu.config.radios import Radio
+from rsu.config.running import RecordingOptions, RuntimeOptions
+from rsu.config.simulation import SimulationOptions
+from rsu.config.uplink import UplinkOptions
+from rsu.config.v2x import V2xOptions
+
+
+class SiteConfig(Options):
+    """One roadside unit at one site."""
+
+    site: PlaceOptions
+    cameras: tuple[CameraOptions, ...] = Field((), max_length=16)
+    fusion: FusionOptions = FusionOptions()
+    v2x: V2xOptions | None = Field(None, description="None: perceive and report, say nothing.")
+    radios: tuple[Radio, ...] = Field((), max_length=8)
+    uplink: UplinkOptions | None = Field(None, description="None: no broker.")
+    recording: RecordingOptions | None = Field(None, description="None: nothing is recorded.")
+    runtime: RuntimeOptions = RuntimeOptions()
+    simulation: SimulationOptions | None = None

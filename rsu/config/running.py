@@ -1,0 +1,47 @@
+"""Sections `recording` and `runtime`: what is kept, where sockets lie, how processes restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from rsu.config.base import NonNegative, Options, Positive
+
+
+class RecordingOptions(Options):
+    """MCAP files of every recorded topic."""
+
+    folder: Path = Field(Path("var/recordings"), description="Relative to the site file.")
+    split_s: Positive = Field(60.0, description="A new file this often, s.")
+    split_bytes: int = Field(256_000_000, ge=100_000, description="… or at this size.")
+    keep_bytes: int = Field(
+        2_000_000_000, ge=1_000_000, description="Oldest files go beyond this total."
+    )
+
+
+class RestartOptions(Options):
+    """How a dead child comes back."""
+
+    first_s: NonNegative = Field(0.2, description="First wait, s.")
+    longest_s: Positive = Field(30.0, description="Longest wait, s.")
+    breaker_count: int = Field(
+        5, ge=1, description="This many deaths within breaker_s: given up until restart (row 26)."
+    )
+    breaker_s: Positive = Field(60.0, description="s.")
+
+
+class RuntimeOptions(Options):
+    """Processes and local sockets."""
+
+    socket_folder: Path | None = Field(
+        None, description="Folder of the bus and status sockets; default: a private one under "
+        "$RUNTIME_DIRECTORY or /run/user, else the temporary folder."
+    )  # fmt: skip
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Prometheus text on 127.0.0.1; none: off."
+    )
+    ready_s: Positive = Field(30.0, description="A child that is not ready by then is restarted.")
+    stop_s: Positive = Field(4.0, le=30.0, description="Children still alive then are killed.")
+    heartbeat_s: Positive = Field(5.0, description="A child silent for this long is restarted.")
+    restart: RestartOptions = RestartOptions()

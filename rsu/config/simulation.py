@@ -1,0 +1,21 @@
+"""Section `simulation`: the built-in world and its sensor models."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from rsu.config.base import NonNegative, Options, Positive, Probability
+
+
+class SimulationOptions(Options):
+    """A world made from the site's lanes; deterministic in (options, seed)."""
+
+    vehicles_per_hour: NonNegative = Field(
+        900.0, le=20_000, description="Demand over all entry lanes, veh/h."
+    )
+    pedestrians_per_hour: NonNegative = Field(240.0, le=20_000)
+    cycle_s: Positive = Field(60.0, description="Signal cycle, s.")
+    miss_probability: Probability = Field(0.05, description="Of a modelled detection.")
+    clutter_per_frame: NonNegative = Field(0.02, description="Mean false detections per frame.")
+    latency_s: NonNegative = Field(0.045, description="Modelled capture-to-detection delay, s.")
+    jitter_s: NonNegative = Field(0.008, description="1 σ of that delay, s.")

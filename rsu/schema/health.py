@@ -1,0 +1,109 @@
+"""How the unit and its sensors are, and why something was (not) said.
+
+Filled by drivers, hosts and every stage; read by the V2X policy, the status socket, the uplink and
+`rsu explain`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from rsu.schema.sensing import SensorKind
+
+
+class SensorState(StrEnum):
+    STARTING = "starting"
+    LIVE = "live"
+    LATE = "late"
+    FROZEN = "frozen"
+    BLIND = "blind"
+    SHIFTED = "shifted"
+    GONE = "gone"
+    ENDED = "ended"  # a recorded source has reached its end: nothing is wrong
+
+
+class SensorHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """State of one sensor since `since_ns`; counters are totals since the driver's start."""
+
+    sensor: str
+    kind: SensorKind
+    state: SensorState
+    since_ns: int
+    time_ns: int
+    detail: str = ""
+    received: int = 0
+    dropped: dict[str, int] = {}
+    reconnects: int = 0
+
+
+class ClockQuality(StrEnum):
+    LOCKED = "locked"
+    HOLDOVER = "holdover"
+    UNSYNCHRONISED = "unsynchronised"
+
+
+class Capability(StrEnum):
+    """What the unit can still perceive, derived from its sensors."""
+
+    FULL = "full"
+    CAMERA_ONLY = "camera-only"
+    RADAR_ONLY = "radar-only"
+    SIGNALS_ONLY = "signals-only"
+    BLIND = "blind"
+
+
+class ProcessHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of the unit as its supervisor sees it."""
+
+    name: str
+    state: str
+    pid: int | None
+    restarts: int
+    heartbeat_ns: int | None
+
+
+class UnitHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole unit, about once a second."""
+
+    time_ns: int
+    clock: ClockQuality
+    capability: Capability
+    processes: tuple[ProcessHealth, ...] = ()
+
+
+class Verdict(StrEnum):
+    SENT = "sent"
+    WITHHELD = "withheld"
+    DROPPED = "dropped"
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something was or was not said: one line of the decision trace.
+
+    `stage` took it; `subject` names what it is about (`track:17`, `message:RSM`, `sensor:north`);
+    `reason` is a stable code in snake_case listed in docs/decisions.md; `count` merges repeats.
+    """
+
+    stage: str
+    subject: str
+    verdict: Verdict
+    reason: str
+    time_ns: int
+    count: int = 1
+    detail: str = ""
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters and gauges of one process, keyed `name{label="value"}` as Prometheus writes them.
+
+    `quantiles` holds recent latency quantiles in seconds, keyed the same way, e.g.
+    `age_seconds{message="RSM",quantile="0.99"}`.
+    """
+
+    process: str
+    time_ns: int
+    counters: dict[str, float]
+    gauges: dict[str, float]
+    quantiles: dict[str, float] = {}

@@ -1,0 +1,75 @@
+"""The one table of topics: every stream in the runtime, its type, its rate, whether it is kept.
+
+A topic's name is also its ZeroMQ subscription prefix and its MCAP channel. Adding a stream is one
+line here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rsu.schema.health import Decision, Metrics, SensorHealth, UnitHealth
+from rsu.schema.journal import Journal
+from rsu.schema.reports import Truth, UplinkReport
+from rsu.schema.sensing import CameraDetections, RadarObjects
+from rsu.schema.situation import ParkingState, RoadEvent, SignalState, TrafficState
+from rsu.schema.tracks import TrackList
+from rsu.schema.v2x import RadioReport, ReceivedV2x, V2xFrame
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream.
+
+    `payload` is its struct type (None: lives only inside one process and is never serialised);
+    `rate_hz` its nominal rate per source (0: event-driven), used by tests and `rsu doctor`;
+    `recorded` whether the recorder keeps it.
+    """
+
+    name: str
+    payload: type[msgspec.Struct] | None
+    rate_hz: float
+    recorded: bool
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Topic) and other.name == self.name
+
+
+def _topic(
+    name: str, payload: type[msgspec.Struct] | None, rate_hz: float, *, recorded: bool = True
+) -> Topic:
+    return Topic(name=name, payload=payload, rate_hz=rate_hz, recorded=recorded)
+
+
+CAMERA_FRAME = _topic("camera/frame", None, 25, recorded=False)
+CAMERA_DETECTIONS = _topic("detections/camera", CameraDetections, 25)
+RADAR_OBJECTS = _topic("detections/radar", RadarObjects, 14)
+SIGNAL_STATE = _topic("signal/state", SignalState, 10)
+TRACKS = _topic("tracks", TrackList, 10)
+PARKING = _topic("situation/parking", ParkingState, 1)
+TRAFFIC = _topic("situation/traffic", TrafficState, 1)
+ROAD_EVENT = _topic("situation/event", RoadEvent, 0)
+V2X_RX = _topic("v2x/rx", ReceivedV2x, 0)
+V2X_TX = _topic("v2x/tx", V2xFrame, 10)
+RADIO_REPORT = _topic("v2x/report", RadioReport, 10)
+UPLINK_REPORT = _topic("uplink/report", UplinkReport, 0)
+TRUTH = _topic("sim/truth", Truth, 10)
+SENSOR_HEALTH = _topic("health/sensor", SensorHealth, 1)
+UNIT_HEALTH = _topic("health/unit", UnitHealth, 1)
+DECISION = _topic("decision", Decision, 0)
+METRICS = _topic("metrics", Metrics, 1)
+JOURNAL = _topic("journal", Journal, 10)
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, SIGNAL_STATE, TRACKS, PARKING, TRAFFIC,
+        ROAD_EVENT, V2X_RX, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH, SENSOR_HEALTH, UNIT_HEALTH,
+        DECISION, METRICS, JOURNAL,
+    )
+}  # fmt: skip
+"""Every topic by name."""

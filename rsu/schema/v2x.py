@@ -1,0 +1,60 @@
+"""V2X frames on their way in and out.
+
+Filled by `rsu.v2x` (out) and radio drivers (in); `payload` is the UPER message frame and is the
+truth, `value` the same content in the documented JSON form (octets as hex, BIT STRING as
+`{"bits": "0101"}`, CHOICE as a one-key object), kept beside it so that recordings can be read
+without an ASN.1 codec.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class V2xFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to transmit.
+
+    `aid` is the CSAE application identifier or the PSID *value* (never its p-encoding);
+    `priority` is the network layer's 0..255 scale (T/CSAE 159-2020); `network` is the frame as it
+    goes to a radio that wants the network header (DSMP), `payload` the bare UPER.
+    `evidence_ns` is the capture time of the newest evidence in it (its header carries the oldest);
+    `subjects` names the evidence, e.g. track ids.
+    """
+
+    profile: str
+    message: str
+    payload: bytes
+    network: bytes
+    aid: int
+    priority: int
+    value: dict[str, Any]
+    evidence_ns: int
+    subjects: tuple[int, ...] = ()
+
+
+class ReceivedV2x(msgspec.Struct, frozen=True, kw_only=True):
+    """One message heard by a radio: `value` is None until a codec has read it."""
+
+    radio: str
+    capture_ns: int
+    payload: bytes
+    profile: str | None = None
+    message: str | None = None
+    aid: int | None = None
+    value: dict[str, Any] | None = None
+    rssi: float | None = None
+
+
+class RadioReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one `V2xFrame` at one radio: named by its source, boot and seq."""
+
+    radio: str
+    frame_source: str
+    frame_boot_ns: int
+    frame_seq: int
+    message: str
+    sent_ns: int
+    age_ns: int
+    error: str | None = None

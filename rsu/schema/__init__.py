@@ -1,6 +1,7 @@
 """The vocabulary that flows: frozen msgspec structs in SI units, and the one table of topics.
 
-`units` values, `sensing` what sensors see, `tracks` what fusion believes, `situation` what it
-means, `v2x` frames, `frame` camera images, `reports` upstream and truth, `health` state and decisions, `journal` for exact replay, `message` the
-envelope, `topics` the table, `wire` the encodings. Nothing here imports anything else of ours.
+`units` values, `sensing` what sensors see, `frame` camera images, `tracks` what fusion believes,
+`situation` what it means, `v2x` frames, `reports` upstream and truth, `health` state and
+decisions, `journal` for exact replay, `message` the envelope, `topics` the table, `wire` the
+encodings. Nothing here imports anything else of ours.
 """

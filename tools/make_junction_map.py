@@ -1,4 +1,4 @@
-"""Draw the example junction: writes configs/junction-lanes.geojson and configs/junction-zones.geojson.
+"""Draw the example junction: writes configs/junction-{lanes,zones}.geojson.
 
 A four-leg signalised junction with right-hand traffic, centred on the origin given in
 configs/junction.yaml. Everything is laid out in metres east/north of that origin and written as
@@ -178,8 +178,8 @@ def _on(leg: str, across: float, along: float) -> Point:
 
 def _arc(leg: str, start: Point, end: Point) -> list[Point]:
     """A quarter circle that leaves `start` towards the centre of the junction, about 1 m a step."""
-    dx, dy = LEGS[leg][1]
-    # Leaving along (-dx, -dy): the circle's centre has the end's coordinate across that direction.
+    dx = LEGS[leg][1][0]
+    # Leaving along the leg: the circle's centre has the end's coordinate across that direction.
     centre = (end[0], start[1]) if dx == 0 else (start[0], end[1])
     radius = math.dist(centre, start)
     first = math.atan2(start[1] - centre[1], start[0] - centre[0])

@@ -1,9 +1,10 @@
 """Where we stand: WGS-84 in, local east-north-up metres out, and back.
 
-The site frame is the tangent plane at the site's surveyed origin (x east, y north, z up). Everything
-inside the runtime is in it; only map files, V2X messages and reports speak WGS-84. pymap3d does the
-geodesy and is imported at the first conversion, so that checking a site file stays fast. Heading
-helpers translate between the runtime's radians counter-clockwise from east and the compass.
+The site frame is the tangent plane at the site's surveyed origin (x east, y north, z up), and
+everything inside the runtime is in it; only map files, V2X messages and reports speak WGS-84.
+pymap3d does the geodesy and is imported at the first conversion, so that checking a site file
+stays fast. Heading functions translate between the runtime's radians counter-clockwise from east
+and the compass.
 """
 
 from __future__ import annotations

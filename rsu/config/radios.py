@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rsu.config.base import Identifier, Options
+from rsu.config.base import Identifier, Options, Positive
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -18,6 +18,9 @@ class RadioBase(Options):
     id: Identifier
     content: Literal["payload", "network"] = Field(
         "payload", description="Bare UPER message frame, or with its network header (DSMP)."
+    )
+    max_age_s: Positive = Field(
+        0.5, description="A frame that waited longer than this for the radio is dropped, s."
     )
 
 

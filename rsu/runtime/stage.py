@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from rsu.schema.journal import Step, StepKind
+from rsu.schema.journal import Journal, Step, StepKind
 from rsu.schema.message import Message
-from rsu.schema.topics import Topic
+from rsu.schema.topics import JOURNAL, Topic
 from rsu.schema.units import Instant
 
 
@@ -41,7 +41,8 @@ class StageGroup:
     """Stages of one process, called strictly one after another.
 
     `boot` seeds message identity and everything the stages randomise: the same boot and the same
-    steps give the same output. `steps` collects the journal until `take_steps` empties it.
+    steps give the same output. The journal grows until `take_journal` empties it; the host calls
+    that after every step.
     """
 
     def __init__(self, name: str, stages: Sequence[Stage], boot: Instant) -> None:
@@ -54,7 +55,7 @@ class StageGroup:
             for stage in self.stages
         ]
         self._steps: list[Step] = [Step(StepKind.START, boot)]
-        self._first = 0
+        self._journaled = 0
 
     @property
     def inputs(self) -> frozenset[Topic]:
@@ -95,12 +96,15 @@ class StageGroup:
         published = [self._stamp(draft, now) for draft in stage.tick(now)]
         return self._cascade(deque(published), now, published=published)
 
-    def take_steps(self) -> tuple[int, tuple[Step, ...]]:
-        """(number of the first step, steps since the last call); START is step 0."""
-        first, steps = self._first, tuple(self._steps)
-        self._first += len(steps)
+    def take_journal(self, now: Instant) -> Message:
+        """The steps since the last call as a message, to be published before their output."""
+        steps = tuple(self._steps)
         self._steps.clear()
-        return first, steps
+        journal = Journal(
+            group=self.name, boot_ns=self.boot.utc_ns, first=self._journaled, steps=steps
+        )
+        self._journaled += len(steps)
+        return self._stamp(Message.draft(JOURNAL, self.name, now.utc_ns, journal), now)
 
     def _cascade(
         self, queue: deque[Message], now: Instant, *, published: list[Message]

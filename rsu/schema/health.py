@@ -95,15 +95,23 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters and gauges of one process, keyed `name{label="value"}` as Prometheus writes them.
+class MetricKind(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
 
-    `quantiles` holds recent latency quantiles in seconds, keyed the same way, e.g.
-    `age_seconds{message="RSM",quantile="0.99"}`.
-    """
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """One number, named and labelled as Prometheus wants it; counters only ever grow."""
+
+    name: str
+    kind: MetricKind
+    value: float
+    labels: dict[str, str] = {}
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """All numbers of one process, about once a second."""
 
     process: str
     time_ns: int
-    counters: dict[str, float]
-    gauges: dict[str, float]
-    quantiles: dict[str, float] = {}
+    samples: tuple[Metric, ...]

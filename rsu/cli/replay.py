@@ -1,0 +1,256 @@
+"""`rsu replay`: the same pipeline over a recording, a video or an image folder, in lock-step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rsu.schema.message import Message
+from rsu.schema.topics import CAMERA_DETECTIONS, TRACKS, V2X_TX
+from rsu.schema.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from rsu.config.model import SiteConfig
+
+EXIT_DIFFERS = 1
+
+
+class Tally:
+    """Counts what a replay produced, and hashes the V2X bytes so that runs can be compared."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.tracks: Counter[int] = Counter()
+        self.v2x: Counter[str] = Counter()
+        self.digest = hashlib.sha256()
+        self.first_ns: int | None = None
+        self.last_ns = 0
+
+    def take(self, message: Message) -> None:
+        """Take one message of the run."""
+        if self.first_ns is None:
+            self.first_ns = message.header.publish_ns
+        self.last_ns = max(self.last_ns, message.header.publish_ns)
+        if message.topic == CAMERA_DETECTIONS:
+            self.frames += 1
+        elif message.topic == TRACKS:
+            self.tracks.update(track.id for track in message.payload.tracks)
+        elif message.topic == V2X_TX:
+            self.v2x[message.payload.message] += 1
+            self.digest.update(message.payload.payload)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the run in virtual time, s."""
+        return 0.0 if self.first_ns is None else (self.last_ns - self.first_ns) / NS_PER_S
+
+
+@click.command(
+    epilog="Example: rsu replay clip.mp4 --site configs/parking-aisle.yaml --out out.mcap"
+)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--site", "site_path", required=True, type=click.Path(path_type=Path))
+@click.option("--camera", help="Camera that SOURCE replaces, where the site has several.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0), default=0.0, show_default=True,
+    help="0: as fast as possible; 1: as it went.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Record the run here (.mcap).")
+@click.option(
+    "--golden", type=click.Path(path_type=Path), help="Compare the V2X frames with this recording."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def replay(
+    source: Path,
+    site_path: Path,
+    camera: str | None,
+    rate: float,
+    out: Path | None,
+    golden: Path | None,
+    as_json: bool,
+) -> int:
+    """Run the pipeline of a site over SOURCE: an .mcap (or a folder of them), a video, or a folder
+    of images. Deterministic: the same source and site give the same V2X bytes.
+
+    With --golden the exit code is 1 when any V2X frame differs.
+    """
+    from rsu.config.check import check_site
+    from rsu.recording.golden import compare_recordings
+    from rsu.recording.writer import McapFile
+
+    _refuse_overwriting(source, out, golden)
+    if not source.exists():
+        raise click.UsageError(f"{source} does not exist")
+    recorded = _is_recording(source)
+    checked = check_site(site_path, check_sources=False)
+    for warning in checked.warnings:
+        click.echo(str(warning), err=True)
+    config = checked.config if recorded else _with_source(checked.config, source, camera)
+    tally = Tally()
+    scratch = out or (golden and golden.with_suffix(".replayed.mcap"))
+    began = time.monotonic()
+    if scratch is None:
+        exact = _run(config, site_path.parent, source, recorded, rate, tally.take)
+    else:
+        with McapFile(scratch, _metadata(config)) as file:
+
+            def keep(message: Message) -> None:
+                tally.take(message)
+                file.write(message)
+
+            exact = _run(config, site_path.parent, source, recorded, rate, keep)
+    _summarise(tally, time.monotonic() - began, exact, out, as_json=as_json)
+    if golden is None or scratch is None:
+        return 0
+    comparison = compare_recordings(golden, scratch)
+    click.echo(comparison.describe(), err=as_json)
+    if out is None:
+        scratch.unlink()
+    return 0 if comparison.equal else EXIT_DIFFERS
+
+
+def _run(
+    config: SiteConfig,
+    base: Path,
+    source: Path,
+    recorded: bool,
+    rate: float,
+    sink: Callable[[Message], None],
+) -> str:
+    from rsu.runtime import replay as runtime
+
+    with _progress() as advance:
+        if not recorded:
+            runtime.replay_cameras(
+                config, base, sink, rate=rate, on_frame=lambda frame: advance(frame.capture_ns)
+            )
+            return "every frame"
+        from rsu.recording.reader import has_journal, read_messages
+
+        def messages() -> Iterator[Message]:
+            for message in read_messages(source):
+                advance(message.header.publish_ns)
+                yield message
+
+        if not has_journal(source):
+            runtime.replay_inputs(config, base, messages(), sink, rate=rate)
+            return "no journal: inputs in publishing order"
+        result = runtime.replay_recording(config, base, messages(), sink)
+        if result.exact:
+            return f"exact: {result.steps} steps of {result.starts} run(s) repeated"
+        return (
+            f"NOT exact: {len(result.missing)} steps lack their input, "
+            f"{result.orphans} lack their start"
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """Shows how far virtual time has come, on a terminal; `advance(time_ns)` moves it."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _time_ns: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("replayed {task.completed:.1f} s in"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("replay", total=None)
+        first: list[int] = []
+
+        def advance(time_ns: int) -> None:
+            first[1:] = [time_ns]
+            progress.update(task, completed=(time_ns - first[0]) / NS_PER_S if first else 0)
+            if not first:
+                first.append(time_ns)
+
+        yield advance
+
+
+def _is_recording(source: Path) -> bool:
+    if source.is_dir():
+        return any(source.glob("*.mcap"))
+    return source.suffix == ".mcap"
+
+
+def _with_source(config: SiteConfig, source: Path, camera_id: str | None) -> SiteConfig:
+    """The site with SOURCE in place of one camera's own source, the other cameras left out."""
+    names = [camera.id for camera in config.cameras]
+    if not names:
+        raise click.UsageError("the site has no camera that could look at SOURCE")
+    if camera_id is None and len(names) > 1:
+        raise click.UsageError(f"the site has several cameras: --camera {'|'.join(names)}")
+    if camera_id is not None and camera_id not in names:
+        raise click.UsageError(f"the site has no camera {camera_id!r}, only {', '.join(names)}")
+    camera = config.cameras[names.index(camera_id) if camera_id else 0]
+    driver = "images" if source.is_dir() else "file"
+    settings = camera.source.model_dump()
+    own = settings if settings["driver"] == driver else {}
+    replaced = camera.model_copy(
+        update={
+            "source": type(camera)
+            .model_validate(
+                {
+                    **camera.model_dump(exclude={"source"}),
+                    "source": {**own, "driver": driver, "path": source.resolve()},
+                }
+            )
+            .source
+        }
+    )
+    return config.model_copy(update={"cameras": (replaced,)})
+
+
+def _refuse_overwriting(source: Path, out: Path | None, golden: Path | None) -> None:
+    for name, target in (("--out", out),):
+        for other in (source, golden):
+            if target is not None and other is not None and target.resolve() == other.resolve():
+                raise click.UsageError(f"{name} {target} would overwrite an input")
+
+
+def _metadata(config: SiteConfig) -> dict[str, str]:
+    from rsu.runtime.workers import site_metadata
+    from rsu.schema.units import Instant
+
+    return site_metadata(config, Instant(0, 0))
+
+
+def _summarise(tally: Tally, wall_s: float, exact: str, out: Path | None, *, as_json: bool) -> None:
+    factor = tally.seconds / wall_s if wall_s > 0 else 0.0
+    if as_json:
+        summary = {
+            "seconds": round(tally.seconds, 3),
+            "wall_s": round(wall_s, 3),
+            "real_time_factor": round(factor, 2),
+            "camera_frames": tally.frames,
+            "tracks": {str(track): count for track, count in sorted(tally.tracks.items())},
+            "v2x_frames": dict(sorted(tally.v2x.items())),
+            "v2x_sha256": tally.digest.hexdigest(),
+            "replay": exact,
+            "out": str(out) if out else None,
+        }
+        click.echo(json.dumps(summary, ensure_ascii=False))
+        return
+    frames = ", ".join(f"{count} {name}" for name, count in sorted(tally.v2x.items())) or "none"
+    click.echo(
+        f"replayed {tally.seconds:.1f} s in {wall_s:.1f} s (×{factor:.1f} real time), {exact}\n"
+        f"  camera frames  {tally.frames}\n"
+        f"  tracks         {len(tally.tracks)}\n"
+        f"  V2X frames     {frames}\n"
+        f"  V2X sha256     {tally.digest.hexdigest()}"
+    )
+    if out is not None:
+        click.echo(f"  recorded in    {out}   (rsu v2x decode {out})")

@@ -1,0 +1,157 @@
+"""The bus between processes: every message goes in by PUSH, out by PUB, over `ipc://` sockets.
+
+In: `publish` from any process. Out: `receive` in every process that subscribed. The hub (in the
+supervisor) only moves bytes. PUSH rather than PUB on the way in because a PUSH socket waits for the
+hub instead of losing what is published before the connection stands; a subscriber knows that its
+subscription works when it has heard its own greeting. Queues are bounded; what does not fit is
+counted, never waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+import zmq
+
+from rsu.schema.message import Message
+from rsu.schema.topics import Topic
+from rsu.schema.wire import WireError, pack, unpack
+
+HIGH_WATER_MARK = 1000
+"""Messages queued per peer: 5 s at 200 messages/s, about 8 MB at 8 KB each (dependencies.md 1.3
+measured +719 MiB where a slow subscriber was left to the default with megabyte frames)."""
+MAX_MESSAGE_BYTES = 4_000_000
+"""A track list of 512 tracks is 300 KB; near this is a fault, and ZeroMQ drops the peer."""
+
+
+class BusError(Exception):
+    """The bus cannot be opened or reached."""
+
+
+def _endpoints(folder: Path) -> tuple[str, str]:
+    return f"ipc://{folder}/bus-in", f"ipc://{folder}/bus-out"
+
+
+class BusHub:
+    """Forwards messages from publishers to subscribers in its own thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._forward, name="bus-hub", daemon=True)
+        self._context = zmq.Context()
+        self._in = self._context.socket(zmq.PULL)
+        self._out = self._context.socket(zmq.PUB)
+        for socket in (self._in, self._out):
+            socket.set_hwm(HIGH_WATER_MARK)
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        self.forwarded = 0
+
+    def start(self) -> None:
+        """Bind and begin; raises BusError when the folder cannot hold sockets."""
+        incoming, outgoing = _endpoints(self._folder)
+        try:
+            self._in.bind(incoming)
+            self._out.bind(outgoing)
+        except zmq.ZMQError as error:
+            raise BusError(
+                f"cannot open the bus in {self._folder}: {error.strerror}. Is another daemon "
+                "using this folder, or is its path longer than 90 characters?"
+            ) from error
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and close the sockets."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
+        self._in.close()
+        self._out.close()
+        self._context.term()
+
+    def _forward(self) -> None:
+        while not self._stop.is_set():
+            if self._in.poll(100):
+                self._out.send_multipart(self._in.recv_multipart(copy=False), copy=False)
+                self.forwarded += 1
+
+
+class BusClient:
+    """One process's connection to the bus. Not thread-safe, as ZeroMQ sockets are not."""
+
+    def __init__(self, folder: Path, topics: Iterable[Topic] = ()) -> None:
+        self._folder = folder
+        self._topics = frozenset(topic.name for topic in topics)
+        self._context = zmq.Context()
+        self._push = self._context.socket(zmq.PUSH)
+        self._sub = self._context.socket(zmq.SUB)
+        for socket in (self._push, self._sub):
+            socket.set_hwm(HIGH_WATER_MARK)
+            socket.setsockopt(zmq.LINGER, 200)
+        self._last: dict[tuple[str, str, int], int] = {}
+        self.dropped = 0
+        self.lost = 0
+        self.garbage = 0
+
+    def open(self, timeout_s: float = 5.0) -> None:
+        """Connect and wait until subscriptions work; raises BusError after `timeout_s`."""
+        incoming, outgoing = _endpoints(self._folder)
+        self._push.connect(incoming)
+        if not self._topics:
+            return
+        self._sub.connect(outgoing)
+        for name in sorted(self._topics):
+            self._sub.subscribe(name)
+        greeting = b"hello/" + uuid.uuid4().hex.encode()
+        self._sub.subscribe(greeting)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self._push.send_multipart([greeting, b"", b""])
+            if self._sub.poll(20) and self._sub.recv_multipart()[0] == greeting:
+                self._sub.unsubscribe(greeting)
+                return
+        raise BusError(f"no answer from the bus in {self._folder} within {timeout_s:g} s")
+
+    def publish(self, message: Message) -> None:
+        """Hand a message to the bus; a full queue drops it and counts."""
+        try:
+            self._push.send_multipart(pack(message), flags=zmq.NOBLOCK)
+        except zmq.Again:
+            self.dropped += 1
+
+    def receive(self, timeout_s: float) -> list[Message]:
+        """Everything that has arrived, waiting at most `timeout_s` for the first message."""
+        messages: list[Message] = []
+        wait_ms = max(0, int(timeout_s * 1000))
+        while len(messages) < HIGH_WATER_MARK and self._sub.poll(0 if messages else wait_ms):
+            parts = self._sub.recv_multipart()
+            if parts[0].startswith(b"hello/"):
+                continue
+            try:
+                message = unpack(parts)
+            except WireError:
+                self.garbage += 1
+                continue
+            if message.topic.name in self._topics:  # ZeroMQ matches prefixes
+                self._watch_gap(message)
+                messages.append(message)
+        return messages
+
+    def close(self) -> None:
+        """Close both sockets; what was published within the linger time still goes out."""
+        self._push.close()
+        self._sub.close()
+        self._context.term()
+
+    def _watch_gap(self, message: Message) -> None:
+        header = message.header
+        key = (header.topic, header.source, header.boot_ns)
+        last = self._last.get(key)
+        if last is not None and header.seq > last + 1:
+            self.lost += header.seq - last - 1
+        self._last[key] = header.seq

@@ -1,0 +1,148 @@
+"""A child process of a live unit: `python -m rsu.runtime.child NAME ROLE INSTANCE FOLDER`.
+
+In: its name and role, and the run folder in which the supervisor put the resolved configuration and
+the sockets. It runs one worker turn after another, publishes what comes out, beats its heart once a
+second and leaves on SIGTERM. A failure is told to the supervisor in one line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from rsu.runtime.clock import system_now
+from rsu.runtime.control import ControlKind, ControlSender
+from rsu.runtime.log import configure_logging
+from rsu.runtime.metrics import Meter
+from rsu.schema.message import Message
+from rsu.schema.topics import METRICS
+from rsu.schema.units import NS_PER_S, Instant
+
+if TYPE_CHECKING:
+    from rsu.runtime.bus import BusClient
+    from rsu.runtime.workers import Worker
+
+TURN_S = 0.1
+"""Longest a turn waits for input: bounds the reaction to SIGTERM and the heartbeat's jitter."""
+EXIT_FAILED = 4
+
+
+class RunFolder(msgspec.Struct, frozen=True):
+    """What the supervisor leaves for its children in `run.json`."""
+
+    base: str
+    config: str  # SiteConfig as JSON, already checked
+
+
+def die_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when its parent dies (prctl PR_SET_PDEATHSIG)."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, int(signal.SIGTERM), 0, 0, 0)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one worker until told to stop; returns the process's exit code."""
+    name, role, instance, folder = arguments[0], arguments[1], arguments[2], Path(arguments[3])
+    die_with_parent()
+    configure_logging(os.environ.get("RSU_LOG_LEVEL", "info"), process=name)
+    stopping: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stopping.append(number)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which stops us
+    control = ControlSender(folder, name, os.getpid())
+    try:
+        _run(name, role, instance, folder, control, stopping)
+    except Exception as error:
+        # The last line of defence: whatever went wrong becomes one line for the operator and an
+        # exit that the supervisor answers with a restart.
+        structlog.get_logger().error(
+            "failed", problem=f"{type(error).__name__}: {error}",
+            exc_info=os.environ.get("RSU_DEBUG") == "1",
+        )  # fmt: skip
+        control.send(ControlKind.FAILED, f"{type(error).__name__}: {error}"[:500])
+        return EXIT_FAILED
+    finally:
+        control.close()
+    return 0
+
+
+def _run(
+    name: str, role: str, instance: str, folder: Path, control: ControlSender, stopping: list[int]
+) -> None:
+    from rsu.config.model import SiteConfig
+    from rsu.runtime.bus import BusClient
+    from rsu.runtime.workers import Surroundings, make_worker, topics_for
+
+    run = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunFolder)
+    config = SiteConfig.model_validate_json(run.config)
+    base = Path(run.base)
+    boot = system_now()
+    meter = Meter(name)
+    bus = BusClient(folder, topics_for(role, config, base))
+    try:
+        bus.open()
+        worker = make_worker(
+            role, instance, Surroundings(config, base, boot, system_now, bus, meter)
+        )
+        worker.start()
+        try:
+            control.send(ControlKind.READY)
+            _loop(worker, bus, control, meter, boot, stopping)
+        finally:
+            worker.stop()
+    finally:
+        bus.close()
+
+
+def _loop(
+    worker: Worker,
+    bus: BusClient,
+    control: ControlSender,
+    meter: Meter,
+    boot: Instant,
+    stopping: list[int],
+) -> None:
+    beats = 0
+    due = boot.mono_ns
+    while not stopping:
+        _publish(bus, worker.turn(TURN_S))
+        now = system_now()
+        if now.mono_ns >= due:
+            due = now.mono_ns + NS_PER_S
+            control.send(ControlKind.HEARTBEAT)
+            meter.total("bus_dropped_total", bus.dropped)
+            meter.total("bus_lost_total", bus.lost)
+            meter.total("bus_garbage_total", bus.garbage)
+            meter.gauge("resident_bytes", _resident_bytes())
+            draft = Message.draft(METRICS, meter.process, now.utc_ns, meter.snapshot(now.utc_ns))
+            bus.publish(draft.stamped(boot.utc_ns, beats, now.utc_ns))
+            beats += 1
+
+
+def _publish(bus: BusClient, messages: Iterable[Message]) -> None:
+    for message in messages:
+        bus.publish(message)
+
+
+def _resident_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0  # hardened units may hide /proc
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,128 @@
+"""The graph that a site file asks for: which stages in which groups, which processes around them.
+
+In: a `SiteConfig` and the folder its paths are relative to. Out: freshly built `StageGroup`s for
+either host, and the list of processes of a live unit. The same functions serve live, replay and
+simulation, so that there is one pipeline and not three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rsu.config.cameras import CameraOptions
+from rsu.config.model import SiteConfig
+from rsu.runtime.stage import Stage, StageGroup
+from rsu.schema.sensing import SensorKind
+from rsu.schema.units import Instant
+
+if TYPE_CHECKING:
+    from rsu.perception.detector import Detector
+    from rsu.site.lanes import SiteMap
+
+CORE = "core"
+REPORTS = "reports"
+
+
+def sensors_of(config: SiteConfig) -> dict[str, SensorKind]:
+    """Every configured sensor and its kind."""
+    return {camera.id: SensorKind.CAMERA for camera in config.cameras}
+
+
+def load_map(config: SiteConfig, base: Path) -> SiteMap:
+    """The site's lanes and zones (empty where the site file names none)."""
+    from rsu.site.geodesy import LocalFrame
+    from rsu.site.lanes import load_site_map
+
+    origin = config.site.origin
+    frame = LocalFrame(origin.latitude, origin.longitude, origin.altitude)
+    lanes, zones = config.site.lanes, config.site.zones
+    return load_site_map(frame, base / lanes if lanes else None, base / zones if zones else None)
+
+
+def core_builder(config: SiteConfig, base: Path) -> Callable[[Instant], StageGroup]:
+    """Builder of the core: fusion → situation → V2X in one group, so that a detection becomes
+    bytes without leaving the process."""
+    return partial(_build_core, config, load_map(config, base))
+
+
+def _build_core(config: SiteConfig, site_map: SiteMap, boot: Instant) -> StageGroup:
+    from rsu.fusion.stage import FusionStage
+    from rsu.situation.traffic import TrafficStage
+    from rsu.v2x.stage import V2xStage
+
+    sensors = sensors_of(config)
+    stages: list[Stage] = [FusionStage(config.fusion, boot)]
+    if config.v2x is not None:
+        # Before situation: what goes on the air does not wait for statistics.
+        stages.append(V2xStage(config.v2x, config.site.origin, sensors, boot))
+    stages.append(TrafficStage(site_map, boot))
+    return StageGroup(CORE, stages, boot)
+
+
+def reports_builder(config: SiteConfig) -> Callable[[Instant], StageGroup] | None:
+    """Builder of the upstream reports; None where the site has no uplink."""
+    if config.uplink is None:
+        return None
+    uplink = config.uplink
+
+    def build(boot: Instant) -> StageGroup:
+        from rsu.uplink.reports import ReportStage
+
+        stage = ReportStage(uplink, config.site.id, config.site.origin, boot)
+        return StageGroup(REPORTS, [stage], boot)
+
+    return build
+
+
+def replayable_builders(
+    config: SiteConfig, base: Path
+) -> dict[str, Callable[[Instant], StageGroup]]:
+    """Groups whose inputs are all in a recording, by name."""
+    builders = {CORE: core_builder(config, base)}
+    reports = reports_builder(config)
+    if reports is not None:
+        builders[REPORTS] = reports
+    return builders
+
+
+def camera_group(camera: CameraOptions, detector: Detector, boot: Instant) -> StageGroup:
+    """Perception of one camera: frame in, detections on the ground out."""
+    from rsu.perception.stage import PerceptionStage
+
+    return StageGroup(f"camera:{camera.id}", [PerceptionStage(camera, detector)], boot)
+
+
+@dataclass(frozen=True)
+class ProcessPlan:
+    """One process of a live unit.
+
+    `role` picks its worker (`rsu.runtime.workers`), `name` is unique; processes of a lower `tier`
+    are ready before those of a higher one start, and stop after them.
+    """
+
+    name: str
+    role: str
+    tier: int
+    instance: str = ""
+
+
+def process_plans(config: SiteConfig) -> list[ProcessPlan]:
+    """The processes of a live unit: first who keeps and sends, then who thinks, then who sees.
+
+    In this order the recording holds the first detection and the journal's START.
+    """
+    plans: list[ProcessPlan] = []
+    if config.recording is not None:
+        plans.append(ProcessPlan("recorder", "recorder", 0))
+    plans.extend(ProcessPlan(f"radio:{radio.id}", "radio", 1, radio.id) for radio in config.radios)
+    if config.uplink is not None:
+        plans.append(ProcessPlan("uplink", "uplink", 1))
+    plans.append(ProcessPlan("core", "core", 2))
+    plans.extend(
+        ProcessPlan(f"camera:{camera.id}", "camera", 3, camera.id) for camera in config.cameras
+    )
+    return plans

@@ -1,0 +1,159 @@
+"""The process host: a live unit, from a checked site file until SIGTERM.
+
+In: `SiteConfig`. It opens the run folder, the bus and the status socket, lets the supervisor keep
+the children alive, derives the health of the unit once a second and publishes it, and feeds
+systemd's watchdog only while every process is well.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import sdnotify
+import structlog
+
+from rsu.config.model import SiteConfig
+from rsu.runtime.bus import BusClient, BusHub
+from rsu.runtime.capability import capability_of, state_of
+from rsu.runtime.clock import ClockMonitor, kernel_clock_synchronised, system_now
+from rsu.runtime.control import ControlReceiver
+from rsu.runtime.graph import process_plans, sensors_of
+from rsu.runtime.status import Overview, StatusServer
+from rsu.runtime.supervisor import Supervisor, run_folder_for, write_run_folder
+from rsu.schema.health import SensorState, UnitHealth
+from rsu.schema.message import Message
+from rsu.schema.topics import DECISION, METRICS, SENSOR_HEALTH, UNIT_HEALTH, V2X_TX
+from rsu.schema.units import NS_PER_S, Instant
+
+TURN_MS = 50
+"""One look at children, sockets and clock this often; a dead child is noticed within it."""
+
+
+class HostError(Exception):
+    """The unit cannot start; the message says what to do."""
+
+
+class ProcessHost:
+    """One live unit."""
+
+    def __init__(self, config: SiteConfig, base: Path) -> None:
+        self._config = config
+        self._base = base
+        self.folder = run_folder_for(config.runtime, config.site.id)
+        self._sensors = sensors_of(config)
+        self.overview = Overview(config.site.id, self._sensors, system_now())
+        self._clock = ClockMonitor()
+        self._notifier = sdnotify.SystemdNotifier()
+        self._sequence = 0
+        self._stopping = False
+        self._log = structlog.get_logger()
+
+    def run(
+        self,
+        *,
+        until: Callable[[Overview], bool] = lambda _overview: False,
+        on_second: Callable[[Overview], None] = lambda _overview: None,
+    ) -> list[str]:
+        """Run until SIGTERM, SIGINT or `until(overview)`; return children that had to be killed.
+
+        `on_second` is told how things are, once a second. Raises HostError or BusError when the
+        unit cannot start at all.
+        """
+        self._open_folder()
+        previous = {
+            number: signal.signal(number, self._stop_on_signal)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        hub = BusHub(self.folder)
+        try:
+            hub.start()
+            return self._run_with_bus(until, on_second)
+        finally:
+            hub.stop()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """Ask `run` to end."""
+        self._stopping = True
+
+    def _run_with_bus(
+        self, until: Callable[[Overview], bool], on_second: Callable[[Overview], None]
+    ) -> list[str]:
+        control = ControlReceiver(self.folder)
+        bus = BusClient(self.folder, (SENSOR_HEALTH, METRICS, DECISION, V2X_TX))
+        status = StatusServer(self.folder, self._config.runtime.metrics_port)
+        overview = self.overview
+        supervisor = Supervisor(process_plans(self._config), self._config.runtime, self.folder)
+        try:
+            bus.open()
+            due = 0
+            announced = False
+            while not self._stopping:
+                now = system_now()
+                supervisor.hear(control.receive(TURN_MS), now)
+                supervisor.step(now)
+                for message in bus.receive(0.0):
+                    overview.take(message)
+                status.answer(overview)
+                if now.mono_ns >= due:
+                    due = now.mono_ns + NS_PER_S
+                    self._second(supervisor, overview, bus, now)
+                    on_second(overview)
+                    if not announced and supervisor.ready:
+                        announced = True
+                        self._notifier.notify("READY=1")
+                        self._log.info("unit ready", site=self._config.site.id)
+                    if until(overview):
+                        break
+            self._notifier.notify("STOPPING=1")
+            killed = supervisor.stop()
+            self._log.info("unit stopped", killed=killed)
+            return killed
+        finally:
+            supervisor.stop()
+            status.close()
+            bus.close()
+            control.close()
+
+    def _second(
+        self, supervisor: Supervisor, overview: Overview, bus: BusClient, now: Instant
+    ) -> None:
+        clock = self._clock.update(now, synchronised=kernel_clock_synchronised())
+        health = UnitHealth(
+            time_ns=now.utc_ns,
+            clock=clock,
+            capability=capability_of(self._sensors, overview.sensors, now.utc_ns),
+            processes=tuple(child.health() for child in supervisor.children),
+        )
+        overview.unit = health
+        overview.errors = {
+            child.plan.name: child.last_error for child in supervisor.children if child.last_error
+        }
+        draft = Message.draft(UNIT_HEALTH, "unit", now.utc_ns, health)
+        bus.publish(draft.stamped(overview.boot.utc_ns, self._sequence, now.utc_ns))
+        self._sequence += 1
+        if supervisor.healthy:
+            self._notifier.notify("WATCHDOG=1")
+
+    def _open_folder(self) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+            write_run_folder(self.folder, self._config, self._base)
+        except OSError as error:
+            raise HostError(
+                f"cannot use {self.folder} for sockets: {error.strerror}; set runtime.socket_folder"
+            ) from error
+
+    def _stop_on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+
+def all_recorded_sources_ended(overview: Overview) -> bool:
+    """Whether every camera has played its recording to the end (`rsu run --stop-when-ended`)."""
+    states = [state_of(overview.sensors.get(name), 0) for name in overview.configured]
+    return bool(states) and all(state is SensorState.ENDED for state in states)

@@ -1,0 +1,379 @@
+"""What the child processes of a live unit do, one class per role.
+
+Each worker takes bounded turns: wait for input at most `timeout_s`, act, return what is to be
+published. Everything around a turn — bus, heartbeat, metrics, signals — is the child loop's
+business (`rsu.runtime.child`). I/O lives in drivers; decisions live in stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from rsu.config.model import SiteConfig
+from rsu.runtime import graph
+from rsu.runtime.bus import BusClient
+from rsu.runtime.metrics import Meter
+from rsu.schema.health import SensorState
+from rsu.schema.message import Message
+from rsu.schema.topics import (
+    CAMERA_FRAME,
+    RADIO_REPORT,
+    SENSOR_HEALTH,
+    TOPICS,
+    TRACKS,
+    UPLINK_REPORT,
+    V2X_RX,
+    V2X_TX,
+    Topic,
+)
+from rsu.schema.units import NS_PER_S, Instant
+from rsu.schema.v2x import RadioReport, ReceivedV2x, V2xFrame
+
+if TYPE_CHECKING:
+    from rsu.config.radios import RadioBase
+    from rsu.hal.radio.base import Radio
+
+
+@dataclass
+class Surroundings:
+    """What the child loop gives a worker."""
+
+    config: SiteConfig
+    base: Path
+    boot: Instant
+    clock: Callable[[], Instant]
+    bus: BusClient
+    meter: Meter
+
+
+class Worker(Protocol):
+    """One role. `start` may raise; the child reports it and exits, the supervisor tries again."""
+
+    def start(self) -> None: ...
+
+    def turn(self, timeout_s: float) -> Iterable[Message]: ...
+
+    def stop(self) -> None: ...
+
+
+class CoreWorker:
+    """Runs the core group: fusion, V2X, situation."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._group = graph.core_builder(around.config, around.base)(around.boot)
+
+    def start(self) -> None:
+        from rsu.v2x.codec import codec_for
+
+        v2x = self._around.config.v2x
+        if v2x is not None:
+            codec_for(v2x.profile)  # compiling the schema takes longer than a message may
+        self._around.bus.publish(self._group.take_journal(self._around.clock()))
+
+    def turn(self, timeout_s: float) -> Iterable[Message]:
+        clock, group = self._around.clock, self._group
+        published: list[Message] = []
+        for message in self._around.bus.receive(_until_tick(group.next_tick(), clock(), timeout_s)):
+            began = clock()
+            outputs = group.handle(message, began)
+            self._around.meter.observe(
+                "stage_seconds", (clock().mono_ns - began.mono_ns) / NS_PER_S, group="core"
+            )
+            published += [group.take_journal(began), *outputs]
+        while (tick := group.next_tick()) is not None and tick[0] <= clock().mono_ns:
+            now = clock()
+            outputs = group.tick(tick[1], now)
+            published += [group.take_journal(now), *outputs]
+        for message in published:
+            if message.topic == TRACKS:
+                self._around.meter.gauge("tracks", len(message.payload.tracks))
+            elif message.topic == V2X_TX:
+                self._around.meter.count("v2x_frames_total", message=message.payload.message)
+        return published
+
+    def stop(self) -> None:
+        """Nothing is open."""
+
+
+class CameraWorker:
+    """Grabs frames of one camera and looks at the newest."""
+
+    def __init__(self, around: Surroundings, camera_id: str) -> None:
+        from rsu.hal.camera.live import LiveCamera
+        from rsu.perception.detector import load_detector
+
+        self._around = around
+        camera = next(c for c in around.config.cameras if c.id == camera_id)
+        self._group = graph.camera_group(camera, load_detector(camera, around.base), around.boot)
+        self._camera = LiveCamera(camera.id, camera.source, around.base, around.clock)
+        self._sequence = 0
+        self._health_due = 0
+        self._state: SensorState | None = None
+
+    def start(self) -> None:
+        self._camera.start()
+
+    def turn(self, timeout_s: float) -> Iterable[Message]:
+        frame = self._camera.take(timeout_s)
+        if frame is not None:
+            taken = self._around.clock()
+            draft = Message.draft(CAMERA_FRAME, frame.sensor, frame.capture_ns, frame)
+            message = draft.stamped(self._around.boot.utc_ns, frame.frame, taken.utc_ns)
+            outputs = self._group.handle(message, taken)
+            self._group.take_journal(taken)  # frames are not recorded, so nothing can replay this
+            done = self._around.clock()
+            self._around.meter.count("frames_total", camera=frame.sensor)
+            self._around.meter.observe(
+                "detect_seconds", (done.mono_ns - taken.mono_ns) / NS_PER_S, camera=frame.sensor
+            )
+            yield from (_published_at(message, done) for message in outputs)
+        yield from self._health(self._around.clock())
+
+    def stop(self) -> None:
+        self._camera.stop()
+
+    def _health(self, now: Instant) -> Iterable[Message]:
+        health = self._camera.health(now)
+        if now.mono_ns < self._health_due and health.state is self._state:
+            return
+        self._health_due = now.mono_ns + NS_PER_S
+        self._state = health.state
+        draft = Message.draft(SENSOR_HEALTH, health.sensor, now.utc_ns, health)
+        yield draft.stamped(self._around.boot.utc_ns, self._sequence, now.utc_ns)
+        self._sequence += 1
+
+
+class RadioWorker:
+    """Puts frames on the air, drops those that waited too long, passes on what it hears."""
+
+    topics: tuple[Topic, ...] = (V2X_TX,)
+
+    def __init__(self, around: Surroundings, radio_id: str) -> None:
+        from rsu.hal.radio.drivers import open_radio
+
+        self._around = around
+        self._options: RadioBase = next(r for r in around.config.radios if r.id == radio_id)
+        self._radio: Radio = open_radio(self._options, around.base)
+        self._opened = False
+        self._sent = 0
+        self._heard = 0
+        self._retry_mono_ns = 0
+
+    def start(self) -> None:
+        """Nothing: the radio is opened by the first turn and again whenever it fails."""
+
+    def turn(self, timeout_s: float) -> Iterable[Message]:
+        self._try_open()
+        for message in self._around.bus.receive(timeout_s):
+            yield self._send(message)
+        if self._opened:
+            yield from self._receive()
+
+    def stop(self) -> None:
+        self._radio.close()
+
+    def _try_open(self) -> None:
+        from rsu.hal.errors import HalError
+
+        now = self._around.clock()
+        if self._opened or now.mono_ns < self._retry_mono_ns:
+            return
+        try:
+            self._radio.open()
+            self._opened = True
+        except HalError as error:
+            self._fail(error)
+
+    def _send(self, message: Message) -> Message:
+        from rsu.hal.errors import HalError
+
+        frame: V2xFrame = message.payload
+        now = self._around.clock()
+        age_ns = now.utc_ns - frame.evidence_ns
+        error: str | None = None
+        if age_ns > self._options.max_age_s * NS_PER_S:
+            error = "stale_at_radio"
+        elif not self._opened:
+            error = "radio_closed"
+        else:
+            try:
+                self._radio.send(frame)
+            except HalError as problem:
+                error = "radio_error"
+                self._fail(problem)
+        meter = self._around.meter
+        if error is None:
+            meter.count("radio_frames_total", radio=self._options.id, message=frame.message)
+            meter.observe("age_seconds", age_ns / NS_PER_S, message=frame.message)
+        else:
+            meter.count("radio_dropped_total", radio=self._options.id, reason=error)
+        report = RadioReport(
+            radio=self._options.id,
+            frame_source=message.header.source,
+            frame_boot_ns=message.header.boot_ns,
+            frame_seq=message.header.seq,
+            message=frame.message,
+            sent_ns=now.utc_ns,
+            age_ns=age_ns,
+            error=error,
+        )
+        draft = Message.draft(RADIO_REPORT, self._options.id, frame.evidence_ns, report)
+        self._sent += 1
+        return draft.stamped(self._around.boot.utc_ns, self._sent - 1, now.utc_ns)
+
+    def _receive(self) -> Iterable[Message]:
+        from rsu.hal.errors import HalError
+
+        while True:
+            try:
+                payload = self._radio.receive(0.0)
+            except HalError as error:
+                self._fail(error)
+                return
+            if payload is None:
+                return
+            now = self._around.clock()
+            heard = ReceivedV2x(radio=self._options.id, capture_ns=now.utc_ns, payload=payload)
+            draft = Message.draft(V2X_RX, self._options.id, now.utc_ns, heard)
+            yield draft.stamped(self._around.boot.utc_ns, self._heard, now.utc_ns)
+            self._heard += 1
+
+    def _fail(self, error: Exception) -> None:
+        import structlog
+
+        structlog.get_logger().warning("radio", radio=self._options.id, problem=str(error))
+        self._radio.close()
+        self._opened = False
+        self._retry_mono_ns = self._around.clock().mono_ns + NS_PER_S
+
+
+class UplinkWorker:
+    """Makes reports and hands them to the durable outbox."""
+
+    def __init__(self, around: Surroundings) -> None:
+        from rsu.uplink.client import UplinkClient
+
+        self._around = around
+        config = around.config
+        build = graph.reports_builder(config)
+        if build is None or config.uplink is None:
+            raise ValueError("the site file has no uplink section")
+        self._group = build(around.boot)
+        self._client = UplinkClient(config.uplink, config.site.id, around.base)
+
+    def start(self) -> None:
+        self._client.start()
+        self._around.bus.publish(self._group.take_journal(self._around.clock()))
+
+    def turn(self, timeout_s: float) -> Iterable[Message]:
+        clock, group = self._around.clock, self._group
+        published: list[Message] = []
+        for message in self._around.bus.receive(_until_tick(group.next_tick(), clock(), timeout_s)):
+            now = clock()
+            outputs = group.handle(message, now)
+            published += [group.take_journal(now), *outputs]
+        while (tick := group.next_tick()) is not None and tick[0] <= clock().mono_ns:
+            now = clock()
+            outputs = group.tick(tick[1], now)
+            published += [group.take_journal(now), *outputs]
+        for message in published:
+            if message.topic == UPLINK_REPORT:
+                self._client.offer(message.payload)
+        self._measure()
+        return published
+
+    def stop(self) -> None:
+        self._client.stop(timeout_s=1.5)
+
+    def _measure(self) -> None:
+        stats, meter = self._client.stats(), self._around.meter
+        meter.gauge("uplink_connected", float(stats.connected))
+        meter.gauge("uplink_queued", stats.queued)
+        meter.total("uplink_delivered_total", stats.delivered)
+        for reason, count in stats.dropped.items():
+            meter.total("uplink_dropped_total", count, reason=reason)
+
+
+class RecorderWorker:
+    """Keeps every recorded topic."""
+
+    def __init__(self, around: Surroundings) -> None:
+        from rsu.recording.writer import Recorder
+
+        if around.config.recording is None:
+            raise ValueError("the site file has no recording section")
+        self._around = around
+        self._recorder = Recorder(
+            around.config.recording, around.base, site_metadata(around.config, around.boot)
+        )
+
+    def start(self) -> None:
+        """Nothing: the first message opens the first file."""
+
+    def turn(self, timeout_s: float) -> Iterable[Message]:
+        for message in self._around.bus.receive(timeout_s):
+            self._recorder.write(message)
+        stats, meter = self._recorder.stats(), self._around.meter
+        meter.total("recorded_messages_total", stats.messages)
+        for reason, count in stats.dropped.items():
+            meter.total("recording_dropped_total", count, reason=reason)
+        return ()
+
+    def stop(self) -> None:
+        self._recorder.close()
+
+
+def site_metadata(config: SiteConfig, boot: Instant) -> dict[str, str]:
+    """What a recording says about where it was made."""
+    import rsu
+
+    return {
+        "site": config.site.id,
+        "profile": config.v2x.profile if config.v2x else "",
+        "version": rsu.__version__,
+        "boot_ns": str(boot.utc_ns),
+        "config": config.model_dump_json(),
+    }
+
+
+def topics_for(role: str, config: SiteConfig, base: Path) -> frozenset[Topic]:
+    """What a role subscribes to."""
+    if role == "core":
+        return graph.core_builder(config, base)(Instant(0, 0)).inputs
+    if role == "radio":
+        return frozenset(RadioWorker.topics)
+    if role == "uplink":
+        build = graph.reports_builder(config)
+        return build(Instant(0, 0)).inputs if build else frozenset()
+    if role == "recorder":
+        return frozenset(topic for topic in TOPICS.values() if topic.recorded)
+    return frozenset()
+
+
+def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
+    """The worker for a role of `rsu.runtime.graph.process_plans`."""
+    if role == "camera":
+        return CameraWorker(around, instance)
+    if role == "radio":
+        return RadioWorker(around, instance)
+    makers: dict[str, Callable[[Surroundings], Worker]] = {
+        "core": CoreWorker,
+        "uplink": UplinkWorker,
+        "recorder": RecorderWorker,
+    }
+    return makers[role](around)
+
+
+def _published_at(message: Message, now: Instant) -> Message:
+    """Stamp the time at which slow work was done instead of when it began."""
+    return message.stamped(message.header.boot_ns, message.header.seq, now.utc_ns)
+
+
+def _until_tick(tick: tuple[int, int] | None, now: Instant, longest_s: float) -> float:
+    if tick is None:
+        return longest_s
+    return min(longest_s, max(0.0, (tick[0] - now.mono_ns) / NS_PER_S))

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("rsu.cli.status:explain", "Why something was (not) said."),
 }
 EXIT_INTERNAL = 4
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class LazyGroup(click.Group):
@@ -74,29 +75,29 @@ def run_command(arguments: list[str]) -> int:
     """Run one command line; returns its exit code and never lets a traceback out unasked."""
     try:
         result: Any = cli.main(args=arguments, prog_name="rsu", standalone_mode=False)
-    except click.exceptions.Exit as leave:
-        return int(leave.exit_code)
-    except click.Abort:
-        click.echo("stopped", err=True)
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return int(error.exit_code)
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         raise
-    except Exception as error:
-        if os.environ.get("RSU_DEBUG") == "1":
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("RSU_DEBUG") == "1" and not isinstance(error, click.ClickException):
             raise
-        code = getattr(error, "exit_code", None)
-        if isinstance(code, int):
-            click.echo(f"rsu: {error}", err=True)
-            return code
-        click.echo(
-            f"rsu: internal error: {type(error).__name__}: {error}\n"
-            "Please report this with the output of the same command after `rsu --debug`.",
-            err=True,
-        )
-        return EXIT_INTERNAL
+        return _exit_code_of(error)
     return result if isinstance(result, int) else 0
+
+
+def _exit_code_of(error: BaseException) -> int:
+    """Tell the user what went wrong and choose the exit code."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return EXIT_INTERRUPTED
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        click.echo(f"rsu: {error}", err=True)
+        return code
+    click.echo(
+        f"rsu: internal error: {type(error).__name__}: {error}\n"
+        "Please report this with the output of the same command after `rsu --debug`.",
+        err=True,
+    )
+    return EXIT_INTERNAL

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 EXIT_DIFFERS = 1
 
 
+class UnitUnreachableError(click.ClickException):
+    """No running unit answered on its socket."""
+
+    exit_code = 3
+
+
 @click.command(epilog="Example: rsu status configs/parking-aisle.yaml")
 @click.argument("site", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
@@ -119,9 +125,7 @@ def _ask(site: Path, ask: str, subject: str = "") -> dict[str, Any]:
     try:
         return ask_unit(run_folder_for(config.runtime, config.site.id), Request(ask, subject))
     except ConnectionError as error:
-        unreachable = click.ClickException(str(error))
-        unreachable.exit_code = 3
-        raise unreachable from error
+        raise UnitUnreachableError(str(error)) from error
 
 
 def _text_line(decision: Decision) -> str:

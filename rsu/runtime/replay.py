@@ -1,6 +1,6 @@
 """Replay: the same pipeline over what was recorded, in lock-step.
 
-In: a site and either the messages of a recording (MCAP) or the site's recorded cameras (video files,
+In: a site and either the messages of a recording (MCAP) or the site's recorded cameras (videos,
 image folders). Out: every message of the run to `sink`. A recording with a journal is repeated step
 by step; without one (made by other tools) its inputs are taken in publishing order.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def replay_cameras(
     workers = max(1, len(os.sched_getaffinity(0)) // len(cameras))
     detectors = [load_detector(camera, base) for camera in cameras]
     with ExitStack() as stack:
-        streams: list[Iterator[CameraFrame]] = []
+        streams: list[Generator[CameraFrame]] = []
         for camera, detector in zip(cameras, detectors, strict=True):
             stream = stack.enter_context(closing(_frames(camera, base)))
             if detector.stateless:
@@ -117,7 +117,7 @@ def replay_cameras(
         return host.run(source(), rate=rate, stop=stop)
 
 
-def _frames(camera: CameraOptions, base: Path) -> Iterator[CameraFrame]:
+def _frames(camera: CameraOptions, base: Path) -> Generator[CameraFrame]:
     from rsu.hal.camera.recorded import recorded_frames
 
     return recorded_frames(camera.id, camera.source, base)

@@ -56,9 +56,19 @@ class Container:
         return self._pending
 
     @property
+    def closed(self) -> bool:
+        """Whether the file is closed, finished or not."""
+        return self._sink.closed
+
+    @property
     def full(self) -> bool:
         """Whether no more channels fit."""
         return len(self._channels) >= CHANNEL_LIMIT
+
+    @property
+    def next_channel(self) -> int:
+        """The number that the next new channel will get."""
+        return len(self._channels) + 1
 
     def schema(self, name: str, encoding: str, data: bytes) -> int:
         """Id of a schema, written when first asked for."""

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from mcap.records import Channel
 
 from rsu.schema.topics import TOPICS, V2X_TX, Topic
 from rsu.schema.units import NS_PER_S
@@ -61,20 +62,24 @@ class ChannelIdentity(NamedTuple):
     seq_high: int
 
 
-def channel_metadata(topic: str, source: str, boot_ns: int, seq_high: int) -> dict[str, str]:
-    """Metadata of a channel of ours."""
+def channel_metadata(
+    topic: str, source: str, boot_ns: int, seq_high: int, channel: int
+) -> dict[str, str]:
+    """Metadata of the channel with that number; the check covers the number too."""
     fields = {"source": source, "boot_ns": str(boot_ns), "seq_high": str(seq_high)}
-    return checked(fields, topic)
+    return checked(fields, f"{topic} {channel}")
 
 
-def identify(topic: str, encoding: str, metadata: Mapping[str, str]) -> ChannelIdentity | None:
+def identify(channel: Channel) -> ChannelIdentity | None:
     """Whose messages a channel holds; None when it is not one of ours."""
-    known = TOPICS.get(topic)
-    if known is None or known.payload is None or encoding != JSON or not intact(metadata, topic):
+    topic, metadata = TOPICS.get(channel.topic), channel.metadata
+    if topic is None or topic.payload is None or channel.message_encoding != JSON:
+        return None
+    if not intact(metadata, f"{channel.topic} {channel.id}"):
         return None
     try:
         boot_ns, seq_high = int(metadata["boot_ns"]), int(metadata["seq_high"])
-        return ChannelIdentity(known, metadata["source"], boot_ns, seq_high)
+        return ChannelIdentity(topic, metadata["source"], boot_ns, seq_high)
     except (KeyError, ValueError):
         return None
 

@@ -163,6 +163,13 @@ class McapFile:
 
     def close(self, *, sync: bool = False, dropped: Mapping[str, int] | None = None) -> None:
         """Say what is missing, write the indexes, close. May be called again."""
+        if self._container.closed:
+            return
+        try:
+            self.flush()
+        except RecordingError:
+            self._container.abandon()
+            raise
         end = {
             "messages": str(self._messages),
             "lost": str(self.tally.lost),
@@ -234,7 +241,9 @@ class McapFile:
             schema = self._container.schema(
                 f"rsu.{payload.__name__}", "jsonschema", viewer_schema(topic)
             )
-            metadata = channel_metadata(topic.name, header.source, header.boot_ns, high)
+            metadata = channel_metadata(
+                topic.name, header.source, header.boot_ns, high, self._container.next_channel
+            )
             channel = self._container.channel(topic.name, JSON, schema, metadata)
             self._channels[key] = channel
         return channel

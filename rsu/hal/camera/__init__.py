@@ -1,0 +1,1 @@
+"""Cameras: drivers turn files, folders, streams and devices into timed BGR images."""

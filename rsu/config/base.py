@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 """Names of sensors, lanes, radios; lower case, since they become file, topic and metric names."""
@@ -25,3 +26,14 @@ class Options(BaseModel):
     """Base of every section and driver option model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+MISFIT = "misfit"
+
+
+def misfit(reason: str, *at: str | int) -> PydanticCustomError:
+    """The error a validator raises when fields disagree; `at` leads from the model to the culprit.
+
+    A plain ValueError does too, but is reported at the model as a whole.
+    """
+    return PydanticCustomError(MISFIT, "{reason}", {"reason": reason, "at": at})

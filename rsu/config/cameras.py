@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rsu.config.base import Identifier, NonNegative, Options, Positive, Probability
+from rsu.config.base import Identifier, NonNegative, Options, Positive, Probability, misfit
 
 Pixel = tuple[float, float]
 GroundPoint = tuple[float, float]
@@ -218,6 +218,10 @@ class OnnxDetectorOptions(Options):
     )
     threads: int = Field(1, ge=1, le=64, description="Intra-op threads; 1 per camera by default.")
     score_threshold: Probability | None = Field(None, description="Overrides the card's threshold.")
+    unmapped: Literal["drop", "unknown"] = Field(
+        "drop", description="Classes that the card maps to none of ours: dropped, or kept as "
+        "unknown objects which only their size on the ground may name (docs/perception.md)."
+    )  # fmt: skip
 
 
 class MotionDetectorOptions(Options):
@@ -265,5 +269,5 @@ class CameraOptions(Options):
         width, height = self.calibration.image_width, self.calibration.image_height
         for index, region in enumerate(self.regions):
             if region.left + region.width > width or region.top + region.height > height:
-                raise ValueError(f"regions[{index}] reaches outside the {width}×{height} px image")
+                raise misfit(f"reaches outside the {width}×{height} px image", "regions", index)
         return self

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from rsu.config.base import Options, Positive
+from rsu.config.base import Options, Positive, misfit
 
 
 class TlsOptions(Options):
@@ -52,5 +52,5 @@ class UplinkOptions(Options):
             and not self.tls
             and self.host not in {"127.0.0.1", "localhost", "::1"}
         ):
-            raise ValueError("a password needs tls: it would cross the network readable")
+            raise misfit("needs tls: it would cross the network readable", "password_file")
         return self

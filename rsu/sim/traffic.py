@@ -1,0 +1,405 @@
+"""Vehicles on the road: they arrive, follow each other, obey the lights, give way and leave.
+
+Longitudinal motion is the Intelligent Driver Model (Treiber, Hennecke, Helbing, Phys. Rev. E 62,
+1805, 2000) along fixed routes. What a vehicle may not enter yet is a standing obstacle to it: a
+stop line at red, the junction while someone else is in its way, a crosswalk in use. The right to
+go on is claimed before the last point at which braking is still comfortable and held until the
+rear is clear, which is what keeps bodies from overlapping.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.situation import LightState
+from rsu.schema.units import NS_PER_S, Size
+from rsu.sim.pedestrians import Band, Walker
+from rsu.sim.road_users import BIKE_SPEED, Driver, draw_cyclist, draw_vehicle
+from rsu.sim.roads import Crossing, Roads, Route
+from rsu.sim.signals import GREENS, SignalPlan
+
+EXPONENT = 4.0
+"""δ of the IDM (same paper)."""
+HARDEST = 8.0
+"""m/s², emergency braking on dry asphalt (Treiber & Kesting 2013, ch. 11)."""
+YELLOW_STOP = 3.05
+"""m/s² (10 ft/s²): who would have to brake harder than this at yellow goes on (ITE)."""
+COMFORTABLE = 2.0
+"""m/s²: rights are claimed before braking would exceed this."""
+SPEED_LAG = 0.5
+"""s within which a driver takes off what is too fast for the road ahead."""
+STAND_BEFORE = 1.0
+"""m before a stop line or crosswalk where fronts come to rest."""
+CRITICAL_GAP_S = 4.5
+"""s to the next opposing vehicle that a yielding turn accepts (HCM 2010: left turn 4.1 to 4.5)."""
+BIKES_PER_HOUR = 60.0
+"""Over all bike lanes; assumed, as the options know no bicycles yet."""
+SEE_AHEAD = 120.0
+"""m beyond which a leader does not matter: 3 s to 8 s of travel in town."""
+
+
+@dataclass(slots=True, eq=False)
+class Vehicle:
+    """One vehicle. `s` is its front along the route (m), `acceleration` holds until the next step.
+
+    `granted`: may be in the junction. `claims`: indices of the route's crosswalks it may enter.
+    """
+
+    id: int
+    object_class: ObjectClass
+    size: Size
+    driver: Driver
+    route: Route
+    s: float = 0.0
+    speed: float = 0.0
+    acceleration: float = 0.0
+    lane: int = 0
+    granted: bool = False
+    stopping: bool = False
+    claims: list[int] = field(default_factory=list)
+
+    @property
+    def rear(self) -> float:
+        return self.s - self.size.length
+
+    def after(self, tau: float) -> tuple[float, float]:
+        """Arc length and speed `tau` s on (nobody rolls backwards)."""
+        a = self.acceleration
+        if a < 0.0 and self.speed + a * tau < 0.0:
+            return self.s - 0.5 * self.speed * self.speed / a, 0.0
+        return self.s + self.speed * tau + 0.5 * a * tau * tau, self.speed + a * tau
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """Demand on one entry lane: the time of the next vehicle and those that wait for room."""
+
+    entry: str
+    routes: tuple[Route, ...]
+    per_hour: float
+    next_ns: float
+    waiting: list[Vehicle] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Traffic:
+    """All vehicles, in order of birth; `held_back` counts those that wait outside for room."""
+
+    roads: Roads
+    plan: SignalPlan
+    rng: np.random.Generator
+    new_id: Callable[[], int]
+    arrivals: list[_Arrival]
+    vehicles: list[Vehicle] = field(default_factory=list)
+    entered: int = 0
+    _on: dict[str, list[Vehicle]] = field(default_factory=dict)
+
+    @property
+    def held_back(self) -> int:
+        return sum(len(arrival.waiting) for arrival in self.arrivals)
+
+    def arrive(self, now_ns: int) -> None:
+        """Let vehicles in whose time has come, as soon as there is room for them."""
+        for arrival in self.arrivals:
+            while arrival.next_ns <= now_ns:
+                arrival.waiting.append(self._vehicle(arrival))
+                arrival.next_ns += _pause(self.rng, arrival.per_hour)
+            if arrival.waiting and self._enter(arrival.waiting[0]):
+                arrival.waiting.pop(0)
+
+    def move(self, dt: float) -> None:
+        """Drive for `dt` s; vehicles whose rear has left the map go."""
+        for vehicle in self.vehicles:
+            vehicle.s, vehicle.speed = vehicle.after(dt)
+            route, rear = vehicle.route, vehicle.rear
+            starts = route.starts
+            while vehicle.lane + 1 < len(starts) and vehicle.s >= starts[vehicle.lane + 1]:
+                vehicle.lane += 1
+            if vehicle.granted and rear > route.connection_end:
+                vehicle.granted = False
+            if vehicle.claims:
+                vehicle.claims = [
+                    index for index in vehicle.claims if rear <= route.crossings[index].leave
+                ]
+        self.vehicles = [v for v in self.vehicles if v.rear < v.route.path.length]
+        self._on = self._by_lane()
+
+    def decide(self, now_ns: int, dt: float, walking: Mapping[str, Sequence[Walker]]) -> None:
+        """Choose everyone's acceleration for the next `dt` s."""
+        inside = [vehicle for vehicle in self.vehicles if vehicle.granted]
+        for vehicle in self.vehicles:
+            gap, leader = self._leader(vehicle, inside)
+            acceleration = _free(vehicle)
+            if leader is not None:
+                acceleration = min(acceleration, _follow(vehicle, gap, leader.speed))
+            stop = self._stop(vehicle, gap, leader, inside, now_ns, walking)
+            if stop is not None:
+                acceleration = min(acceleration, _halt(vehicle, stop, dt))
+            vehicle.acceleration = max(acceleration, -HARDEST)
+            if vehicle.granted and vehicle not in inside:
+                inside.append(vehicle)
+
+    def claimed(self) -> dict[str, list[Band]]:
+        """The parts of crosswalks that walkers must not enter now."""
+        bands: dict[str, list[Band]] = {}
+        for vehicle in self.vehicles:
+            for index in vehicle.claims:
+                crossing = vehicle.route.crossings[index]
+                bands.setdefault(crossing.crosswalk, []).append(crossing.band)
+        return bands
+
+    # --- arriving ---------------------------------------------------------------------------------
+
+    def _vehicle(self, arrival: _Arrival) -> Vehicle:
+        weights = np.cumsum([route.weight for route in arrival.routes])
+        pick = int(np.searchsorted(weights, self.rng.random() * weights[-1], side="right"))
+        route = arrival.routes[pick]
+        kind, size, driver = draw_cyclist(self.rng) if route.bicycle else draw_vehicle(self.rng)
+        return Vehicle(self.new_id(), kind.object_class, size, driver, route)
+
+    def _enter(self, vehicle: Vehicle) -> bool:
+        wished = _wished(vehicle)
+        queue = self._on.get(vehicle.route.entry)
+        if queue:
+            last = queue[-1]
+            room = last.rear - vehicle.driver.gap
+            if room <= 0.0:
+                return False
+            # As fast as one who saw the last vehicle all the way would come in.
+            wished = min(
+                wished,
+                room / vehicle.driver.headway,
+                math.sqrt(last.speed**2 + 2.0 * vehicle.driver.braking * room),
+            )
+        vehicle.speed = wished
+        self.vehicles.append(vehicle)
+        self._on.setdefault(vehicle.route.entry, []).append(vehicle)
+        self.entered += 1
+        return True
+
+    # --- who is ahead -----------------------------------------------------------------------------
+
+    def _by_lane(self) -> dict[str, list[Vehicle]]:
+        """Vehicles by the lane their front is on, foremost first."""
+        found: dict[str, list[Vehicle]] = {}
+        for vehicle in self.vehicles:
+            found.setdefault(vehicle.route.lanes[vehicle.lane], []).append(vehicle)
+        for queue in found.values():
+            queue.sort(key=lambda v: v.route.starts[v.lane] - v.s)
+        return found
+
+    def _leader(
+        self, vehicle: Vehicle, inside: Sequence[Vehicle]
+    ) -> tuple[float, Vehicle | None]:
+        """The next vehicle ahead and the room to its rear, m."""
+        route, s = vehicle.route, vehicle.s
+        queue = self._on[route.lanes[vehicle.lane]]
+        index = queue.index(vehicle)
+        leader, gap = None, math.inf
+        if index:
+            leader = queue[index - 1]
+            start = leader.route.starts[leader.lane]
+            gap = leader.rear - start - (s - route.starts[vehicle.lane])
+        else:
+            for lane, start in zip(
+                route.lanes[vehicle.lane + 1 :], route.starts[vehicle.lane + 1 :], strict=True
+            ):
+                if start - s > SEE_AHEAD:
+                    break
+                if further := self._on.get(lane):
+                    leader = further[-1]
+                    gap = start - s + leader.rear - leader.route.starts[leader.lane]
+                    break
+        if route.connection is not None and s < route.connection_end:
+            for other in inside:
+                conflict = self.roads.conflicts.get(
+                    (route.connection, other.route.connection or "")
+                )
+                if conflict is None or not conflict.diverging or other is vehicle:
+                    continue
+                ahead = other.s - other.route.connection_start - (s - route.connection_start)
+                rear = other.rear - other.route.connection_start
+                if ahead > 0.0 and rear < conflict.other[1]:
+                    room = ahead - other.size.length
+                    if room < gap:
+                        leader, gap = other, room
+        return gap, leader
+
+    # --- where to stop ----------------------------------------------------------------------------
+
+    def _stop(
+        self,
+        vehicle: Vehicle,
+        gap: float,
+        leader: Vehicle | None,
+        inside: Sequence[Vehicle],
+        now_ns: int,
+        walking: Mapping[str, Sequence[Walker]],
+    ) -> float | None:
+        """Arc length of the first point that the vehicle may not pass now, None: free."""
+        route = vehicle.route
+        reach = vehicle.speed * vehicle.speed / (2.0 * COMFORTABLE) + 0.5 * vehicle.speed + 3.0
+        passed = vehicle.s >= route.stop or route.connection is None
+        if not passed and not self._go(vehicle, now_ns):
+            # Rights that were claimed and not used go back, or walkers would wait for a red light.
+            vehicle.granted = False
+            vehicle.claims = [i for i in vehicle.claims if route.crossings[i].enter < vehicle.s]
+            return route.stop
+        if not passed and not vehicle.granted and route.stop - vehicle.s <= reach:
+            vehicle.granted = self._free_to_enter(vehicle, leader, inside, now_ns)
+            if not vehicle.granted:
+                return route.stop
+        for index, crossing in enumerate(route.crossings):
+            if vehicle.s >= crossing.enter or index in vehicle.claims:
+                continue
+            if crossing.enter - vehicle.s > reach:
+                break
+            if not passed and not vehicle.granted and crossing.enter > route.stop - STAND_BEFORE:
+                break
+            if not _free_to_cross(vehicle, crossing, gap, leader, walking):
+                return crossing.enter
+            vehicle.claims.append(index)
+        return None
+
+    def _go(self, vehicle: Vehicle, now_ns: int) -> bool:
+        """Whether the light lets the vehicle over its stop line."""
+        light = self.plan.light(vehicle.route.group, now_ns)
+        if light in GREENS:
+            vehicle.stopping = False
+        elif light is LightState.YELLOW and not vehicle.stopping:
+            left = max(vehicle.route.stop - vehicle.s, 0.01)
+            vehicle.stopping = vehicle.speed * vehicle.speed / (2.0 * left) <= YELLOW_STOP
+        else:
+            vehicle.stopping = True
+        return not vehicle.stopping
+
+    def _free_to_enter(
+        self,
+        vehicle: Vehicle,
+        leader: Vehicle | None,
+        inside: Sequence[Vehicle],
+        now_ns: int,
+    ) -> bool:
+        route = vehicle.route
+        if leader is not None and not leader.granted and leader.s < leader.route.stop:
+            return False  # who waits behind someone else must not block the junction for others
+        for other in inside:
+            conflict = self.roads.conflicts.get(
+                (route.connection or "", other.route.connection or "")
+            )
+            if conflict is None or conflict.diverging:
+                continue
+            if other.rear <= other.route.connection_start + conflict.other[1]:
+                return False
+        assert route.connection is not None
+        return not any(
+            self._coming(name, now_ns) for name in self.roads.lanes[route.connection].yields_to
+        )
+
+    def _coming(self, connection: str, now_ns: int) -> bool:
+        """Whether someone with priority is about to use a connection."""
+        for other in self.vehicles:
+            route = other.route
+            if route.connection != connection or other.s >= route.connection_end:
+                continue
+            if other.granted:
+                return True
+            eta = (route.stop - other.s) / max(other.speed, 1.0)
+            if eta < CRITICAL_GAP_S and self.plan.light(route.group, now_ns) in GREENS:
+                return True
+        return False
+
+    @classmethod
+    def build(
+        cls,
+        roads: Roads,
+        plan: SignalPlan,
+        per_hour: float,
+        rng: np.random.Generator,
+        new_id: Callable[[], int],
+        start_ns: int,
+    ) -> Traffic:
+        """Demand is split over the entry lanes by the weights of the ways that begin there."""
+        arrivals = []
+        for bicycle, total in ((False, per_hour), (True, BIKES_PER_HOUR)):
+            routes = [route for route in roads.routes if route.bicycle is bicycle]
+            weight = sum(route.weight for route in routes)
+            for entry in dict.fromkeys(route.entry for route in routes):
+                mine = tuple(route for route in routes if route.entry == entry)
+                rate = total * sum(route.weight for route in mine) / weight
+                if rate > 0.0:
+                    arrivals.append(
+                        _Arrival(entry, mine, rate, start_ns + _pause(rng, rate))
+                    )  # fmt: skip
+        return cls(roads, plan, rng, new_id, arrivals)
+
+
+def _pause(rng: np.random.Generator, per_hour: float) -> float:
+    """Time to the next arrival of a Poisson stream, ns."""
+    return float(rng.exponential(3600.0 / per_hour)) * NS_PER_S
+
+
+def _wished(vehicle: Vehicle) -> float:
+    allowed = vehicle.route.allowed(vehicle.s) * vehicle.driver.speed_factor
+    return min(allowed, BIKE_SPEED) if vehicle.route.bicycle else allowed
+
+
+def _free(vehicle: Vehicle) -> float:
+    """Acceleration on an empty road, m/s²."""
+    wished = _wished(vehicle)
+    if vehicle.speed > wished:
+        return (wished - vehicle.speed) / SPEED_LAG
+    return float(vehicle.driver.acceleration * (1.0 - (vehicle.speed / wished) ** EXPONENT))
+
+
+def _follow(vehicle: Vehicle, gap: float, leader_speed: float) -> float:
+    """IDM acceleration behind something `gap` m ahead that does `leader_speed`, m/s²."""
+    driver, speed = vehicle.driver, vehicle.speed
+    approach = speed - leader_speed
+    desired = driver.gap + max(
+        0.0,
+        speed * driver.headway
+        + speed * approach / (2.0 * math.sqrt(driver.acceleration * driver.braking)),
+    )
+    ratio = desired / max(gap, 0.1)
+    return driver.acceleration * (1.0 - (speed / _wished(vehicle)) ** EXPONENT - ratio * ratio)
+
+
+def _halt(vehicle: Vehicle, stop: float, dt: float) -> float:
+    """Acceleration towards a standstill before `stop`; never beyond it."""
+    left = stop - vehicle.s
+    acceleration = _follow(vehicle, left + vehicle.driver.gap - STAND_BEFORE, 0.0)
+    speed = vehicle.speed
+    if speed > 0.0 and speed * speed / (2.0 * max(left - 0.1, 0.01)) > COMFORTABLE:
+        # The IDM trusts in braking later; where that would end past the line, brake now.
+        acceleration = min(acceleration, -speed * speed / (2.0 * max(left - 0.1, 0.01)))
+    elif speed * dt + 0.5 * acceleration * dt * dt > left - 0.1:
+        acceleration = -speed / dt
+    return acceleration
+
+
+def _free_to_cross(
+    vehicle: Vehicle,
+    crossing: Crossing,
+    gap: float,
+    leader: Vehicle | None,
+    walking: Mapping[str, Sequence[Walker]],
+) -> bool:
+    """Whether nobody is on, or will soon be on, the vehicle's part of a crosswalk."""
+    beyond = crossing.leave + vehicle.size.length + 1.0 - vehicle.s
+    if leader is not None and gap < beyond and leader.speed < 2.0:
+        return False  # there is no room to leave the crosswalk again
+    clear_s = (crossing.leave + vehicle.size.length - vehicle.s) / max(vehicle.speed, 3.0) + 1.0
+    low, high = crossing.band
+    for walker in walking.get(crossing.crosswalk, ()):
+        body = walker.size.length / 2 + 0.3
+        u = walker.along()
+        ahead = u + walker.sense * walker.pace * clear_s
+        if max(u, ahead) > low - body and min(u, ahead) < high + body:
+            return False
+    return True

@@ -1,0 +1,174 @@
+"""The truth: one junction with its traffic, walkers and lights, in steps of fixed length.
+
+A site map, options, a seed and a start go in. `advance` takes the world forward; between two steps
+every motion is exact, so that sensors may look at any time within the present step. Sensor models
+see the world only through `Scene`; scoring sees it as `Truth`.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import numpy.typing as npt
+
+from rsu.config.simulation import SimulationOptions
+from rsu.schema.reports import Truth, TruthObject
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.situation import SignalState
+from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
+from rsu.sim.pedestrians import build_pedestrians
+from rsu.sim.roads import build_roads
+from rsu.sim.signals import build_plan
+from rsu.sim.traffic import Traffic
+from rsu.site.lanes import SiteMap
+
+Floats = npt.NDArray[np.float64]
+
+STEP_NS = 50 * NS_PER_MS
+"""A twentieth of a driver's reaction time (1 s): halving it changes no trajectory visibly."""
+AXLES = 0.3
+"""Share of the length from front and rear to the axles, on which a body follows its path."""
+
+
+def stream(seed: int, concern: str) -> np.random.Generator:
+    """A random stream of its own per concern, so that a new sensor changes no traffic."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(concern.encode()),))
+    return np.random.Generator(np.random.PCG64(sequence))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everyone at one time; rows belong together. Positions are footprint centres, m, site frame.
+
+    `position` N×2, `heading` rad from east and `speed` m/s (N), `size` N×3 (length, width, height).
+    """
+
+    time_ns: int
+    ids: tuple[int, ...]
+    classes: tuple[ObjectClass, ...]
+    position: Floats
+    heading: Floats
+    speed: Floats
+    size: Floats
+
+
+class World:
+    """Traffic at one signalised junction; deterministic in (map, options, seed, start)."""
+
+    def __init__(
+        self, site_map: SiteMap, options: SimulationOptions, seed: int, start_ns: int
+    ) -> None:
+        """An empty road at `start_ns` UTC; raises SimulationError for a map that makes no world."""
+        self.site_map = site_map
+        self.roads = build_roads(site_map)
+        self.plan = build_plan(self.roads, options.cycle_s, start_ns)
+        ids = count(1)
+        self._now_ns = start_ns
+        self.traffic = Traffic.build(
+            self.roads, self.plan, options.vehicles_per_hour, stream(seed, "traffic"),
+            lambda: next(ids), start_ns,
+        )  # fmt: skip
+        self.pedestrians = build_pedestrians(
+            site_map, self.plan, options.pedestrians_per_hour, stream(seed, "pedestrians"),
+            lambda: next(ids),
+        )  # fmt: skip
+        self._scene: Scene | None = None
+        self._begin()
+
+    @property
+    def now_ns(self) -> int:
+        """Time of the last step, ns UTC."""
+        return self._now_ns
+
+    def advance(self, to_ns: int) -> None:
+        """Take every step up to `to_ns`; a time before the last step changes nothing."""
+        while self._now_ns + STEP_NS <= to_ns:
+            self._now_ns += STEP_NS
+            dt = STEP_NS / NS_PER_S
+            self.traffic.move(dt)
+            self.pedestrians.move(dt)
+            self._begin()
+
+    def scene(self, time_ns: int) -> Scene:
+        """Everyone at a time within the present step; ValueError outside it."""
+        if self._scene is not None and self._scene.time_ns == time_ns:
+            return self._scene
+        tau = (time_ns - self._now_ns) / NS_PER_S
+        if not 0.0 <= tau <= STEP_NS / NS_PER_S:
+            raise ValueError(f"the world stands at {self._now_ns} ns, not at {time_ns} ns")
+        rows: list[tuple[float, ...]] = []
+        ids: list[int] = []
+        classes: list[ObjectClass] = []
+        for vehicle in self.traffic.vehicles:
+            s, speed = vehicle.after(tau)
+            length, width, height = vehicle.size.length, vehicle.size.width, vehicle.size.height
+            path = vehicle.route.path
+            x0, y0 = path.at(s - (1.0 - AXLES) * length)
+            x1, y1 = path.at(s - AXLES * length)
+            heading = math.atan2(y1 - y0, x1 - x0)
+            rows.append(((x0 + x1) / 2, (y0 + y1) / 2, heading, speed, length, width, height))
+            ids.append(vehicle.id)
+            classes.append(vehicle.object_class)
+        for walker in self.pedestrians.walkers:
+            s = walker.s + walker.speed * tau
+            size = walker.size
+            rows.append(
+                (*walker.path.at(s), walker.path.heading(s), walker.speed,
+                 size.length, size.width, size.height)
+            )  # fmt: skip
+            ids.append(walker.id)
+            classes.append(walker.object_class)
+        table = np.array(rows, dtype=np.float64).reshape(-1, 7)
+        self._scene = Scene(
+            time_ns=time_ns,
+            ids=tuple(ids),
+            classes=tuple(classes),
+            position=table[:, 0:2],
+            heading=table[:, 2],
+            speed=table[:, 3],
+            size=table[:, 4:7],
+        )
+        return self._scene
+
+    def truth(self, time_ns: int) -> Truth:
+        """Everyone at a time within the present step, for scoring."""
+        scene = self.scene(time_ns)
+        return Truth(
+            time_ns=time_ns,
+            objects=tuple(
+                TruthObject(
+                    id=identity,
+                    object_class=object_class,
+                    position=Vec2(*position),
+                    heading=heading,
+                    speed=speed,
+                    size=Size(*size),
+                )
+                for identity, object_class, position, heading, speed, size in zip(
+                    scene.ids,
+                    scene.classes,
+                    scene.position.tolist(),
+                    scene.heading.tolist(),
+                    scene.speed.tolist(),
+                    scene.size.tolist(),
+                    strict=True,
+                )
+            ),
+        )
+
+    def signal_state(self, time_ns: int, controller: str = "sim", intersection: int = 0) -> SignalState:
+        """What the signal controller reports at any time."""
+        return self.plan.state(controller, intersection, time_ns)
+
+    def _begin(self) -> None:
+        """Let newcomers in and let everyone decide what to do until the next step."""
+        dt = STEP_NS / NS_PER_S
+        self.traffic.arrive(self._now_ns)
+        self.pedestrians.arrive(self._now_ns)
+        self.traffic.decide(self._now_ns, dt, self.pedestrians.on_crosswalks())
+        self.pedestrians.decide(self._now_ns, dt, self.traffic.claimed())
+        self._scene = None

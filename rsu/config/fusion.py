@@ -24,11 +24,20 @@ class FusionOptions(Options):
     birth_probability: Probability = Field(
         0.2, description="Existence of a track born from one detection of score 1."
     )
+    detection_probability: float = Field(
+        0.6, gt=0.0, lt=1.0, description="Chance that one look of a sensor finds an object it "
+        "was seeing; far objects flicker, so this is a low guess."
+    )  # fmt: skip
+    clutter_density: Positive = Field(
+        1e-3, description="False detections per look and m²: 1 on a junction of 1000 m²."
+    )
     survival_s: Positive = Field(
         3.0, description="Mean life of an unseen object, s: existence decays with it."
     )
     coast_s: Positive = Field(1.5, description="Longest time without a measurement, s.")
     max_tracks: int = Field(512, ge=1, le=10_000, description="Bound on live tracks.")
     publish_hz: Positive = Field(
-        10.0, description="Highest publishing rate; publishing follows the evidence."
+        30.0,
+        description="Highest publishing rate, Hz; publishing follows the evidence. Above "
+        "the sum of usual camera rates, so that a camera is not aliased.",
     )

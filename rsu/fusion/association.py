@@ -1,0 +1,78 @@
+"""Which measurement belongs to which track: gating and global nearest neighbour.
+
+In: predicted rows and one scan; out: pairs (track row, measurement). A pair is possible when its
+squared Mahalanobis distance, plus the price of a class confusion, lies inside the gate; among the
+possible pairs the assignment of least total cost wins (Blackman & Popoli, "Design and Analysis of
+Modern Tracking Systems", 1999, ch. 6), solved exactly by scipy.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from rsu.fusion.classes import CONFUSION
+from rsu.fusion.measurements import Scan
+from rsu.fusion.motion import determinant2, distance2, velocity_of
+from rsu.fusion.table import NEVER, Rows
+
+Floats = npt.NDArray[np.float64]
+
+REGISTRATION_STD = 0.5  # m: two surveyed cameras place one car's footprint this far apart
+
+
+class Pairs(NamedTuple):
+    """Assigned pairs in order of track row; `likelihood` (1/m²) is that of the position."""
+
+    row: npt.NDArray[np.intp]
+    measurement: npt.NDArray[np.intp]
+    likelihood: Floats
+
+
+def gate_threshold(probability: float) -> float:
+    """χ² quantile with two degrees of freedom, closed form; the gate stays finite at 1."""
+    return -2.0 * math.log(max(1.0 - probability, 1e-9))
+
+
+def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
+    """Global nearest neighbour of N predicted tracks and M measurements.
+
+    `column` is the scan's sensor: a track it has never seen gets `REGISTRATION_STD` more room,
+    since the sensors that made the track may be surveyed a little differently.
+    """
+    nobody = np.zeros(0, dtype=np.intp)
+    if len(rows) == 0 or len(scan) == 0:
+        return Pairs(nobody, nobody, np.zeros(0))
+    difference = scan.position[None, :, :] - rows.state[:, None, :2]
+    spread = rows.cov[:, None, :2, :2] + scan.position_cov[None, :, :, :]
+    strange = np.where(rows.last_seen[:, column] == NEVER, REGISTRATION_STD**2, 0.0)
+    spread[:, :, 0, 0] += strange[:, None]
+    spread[:, :, 1, 1] += strange[:, None]
+    distance = distance2(difference, spread)
+    area = determinant2(spread)
+    price = CONFUSION[rows.class_index[:, None], scan.class_index[None, :]]
+    possible = distance + price <= gate
+    cost = distance + price + np.log(area) - 2.0 * np.log(rows.existence)[:, None]
+    if scan.velocity is not None and scan.velocity_cov is not None:
+        expected, jacobian = velocity_of(rows.state, rows.polar)
+        known = np.einsum("nij,njk,nlk->nil", jacobian, rows.cov, jacobian)
+        spread_v = known[:, None] + scan.velocity_cov[None]
+        distance_v = distance2(scan.velocity[None] - expected[:, None], spread_v)
+        possible &= distance_v <= gate
+        cost += distance_v + np.log(determinant2(spread_v))
+    if not possible.any():
+        return Pairs(nobody, nobody, np.zeros(0))
+    # An impossible pair costs a little more than any possible one: two poor pairs do not beat one
+    # good pair just because they are two.
+    filled = np.where(possible, cost, cost[possible].max() + 1.0)
+    row, measurement = linear_sum_assignment(filled)
+    real = possible[row, measurement]
+    row, measurement = row[real], measurement[real]
+    density = np.exp(-0.5 * distance[row, measurement]) / (
+        2.0 * np.pi * np.sqrt(area[row, measurement])
+    )
+    return Pairs(row, measurement, density)

@@ -1,0 +1,193 @@
+"""Sensor messages as measurement arrays: the one place where fusion knows sensor formats.
+
+In: `CameraDetections` or `RadarObjects`; out: one `Scan` with arrays of M measurements in the site
+frame, and a count of what was refused by reason. Whatever passes here is finite, bounded and has
+positive definite covariances, so the filter behind it never has to ask.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rsu.fusion.classes import CLASS_INDEX
+from rsu.schema.sensing import CameraDetections, RadarObjects
+from rsu.schema.units import Cov2, Size, Vec2
+
+Floats = npt.NDArray[np.float64]
+
+MAX_MEASUREMENTS = 512  # per scan: an ARS408 cycle has at most 100 objects, a frame fewer
+FARTHEST = 20_000.0  # m from the site's origin; nothing roadside sees farther
+FASTEST = 150.0  # m/s
+LEAST_STD = 0.05  # m and m/s: no roadside sensor is better, and it keeps the filter well posed
+LARGEST_STD = 50.0  # m: a position less certain than this says nothing
+LONGEST = 60.0  # m: longer than any road train
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One look of one sensor: M measurements taken together.
+
+    `position` M×2 (m), `position_cov` M×2×2; `velocity` M×2 (m/s) and `velocity_cov` M×2×2 are
+    None for sensors that measure none. `class_index` M into `CLASSES`; `score` M in 0.01..0.99;
+    `size` M×3 (m), NaN where none was measured. `number` counts the sensor's looks.
+    """
+
+    sensor: str
+    capture_ns: int
+    number: int
+    position: Floats
+    position_cov: Floats
+    velocity: Floats | None
+    velocity_cov: Floats | None
+    class_index: npt.NDArray[np.intp]
+    score: Floats
+    size: Floats
+
+    @property
+    def key(self) -> tuple[int, str, int]:
+        """Place of this scan in capture order; ties go by sensor name, so order is total."""
+        return (self.capture_ns, self.sensor, self.number)
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
+    """A camera frame's detections as a scan, and refused detections by reason."""
+    rows = _Rows()
+    for detection in message.detections:
+        rows.add(
+            detection.position, detection.position_cov, None, None,
+            CLASS_INDEX[detection.object_class], detection.score, detection.size,
+        )  # fmt: skip
+    return rows.scan(message.sensor, message.capture_ns, message.frame, moving=False)
+
+
+def scan_from_radar(message: RadarObjects) -> tuple[Scan, dict[str, int]]:
+    """A radar cycle's objects as a scan, and refused objects by reason.
+
+    The radar's own probability of existence serves as score; 0.5 where it states none.
+    """
+    rows = _Rows()
+    for item in message.objects:
+        rows.add(
+            item.position, item.position_cov, item.velocity, item.velocity_cov,
+            CLASS_INDEX[item.object_class],
+            0.5 if item.existence is None else item.existence, item.size,
+        )  # fmt: skip
+    return rows.scan(message.sensor, message.capture_ns, message.cycle, moving=True)
+
+
+class _Rows:
+    """Collects checked measurements row by row."""
+
+    def __init__(self) -> None:
+        self.position: list[tuple[float, float]] = []
+        self.position_cov: list[list[list[float]]] = []
+        self.velocity: list[tuple[float, float]] = []
+        self.velocity_cov: list[list[list[float]]] = []
+        self.class_index: list[int] = []
+        self.score: list[float] = []
+        self.size: list[tuple[float, float, float]] = []
+        self.refused: dict[str, int] = {}
+
+    def add(
+        self,
+        position: Vec2,
+        position_cov: Cov2,
+        velocity: Vec2 | None,
+        velocity_cov: Cov2 | None,
+        class_index: int,
+        score: float,
+        size: Size | None,
+    ) -> None:
+        reason = _fault(position, position_cov, velocity, velocity_cov, score)
+        if reason is None and len(self.score) >= MAX_MEASUREMENTS:
+            reason = "too_many_measurements"
+        if reason is not None:
+            self.refused[reason] = self.refused.get(reason, 0) + 1
+            return
+        self.position.append((position.x, position.y))
+        self.position_cov.append(_matrix(position_cov))
+        if velocity is not None and velocity_cov is not None:
+            self.velocity.append((velocity.x, velocity.y))
+            self.velocity_cov.append(_matrix(velocity_cov))
+        self.class_index.append(class_index)
+        self.score.append(min(max(score, 0.01), 0.99))
+        self.size.append(_dimensions(size))
+
+    def scan(
+        self, sensor: str, capture_ns: int, number: int, *, moving: bool
+    ) -> tuple[Scan, dict[str, int]]:
+        scan = Scan(
+            sensor=sensor,
+            capture_ns=capture_ns,
+            number=number,
+            position=_array(self.position, (2,)),
+            position_cov=_array(self.position_cov, (2, 2)),
+            velocity=_array(self.velocity, (2,)) if moving else None,
+            velocity_cov=_array(self.velocity_cov, (2, 2)) if moving else None,
+            class_index=np.array(self.class_index, dtype=np.intp),
+            score=_array(self.score, ()),
+            size=_array(self.size, (3,)),
+        )
+        return scan, self.refused
+
+
+def _fault(
+    position: Vec2,
+    position_cov: Cov2,
+    velocity: Vec2 | None,
+    velocity_cov: Cov2 | None,
+    score: float,
+) -> str | None:
+    """Reason code to refuse a measurement, None when it is usable."""
+    numbers = [position.x, position.y, position_cov.xx, position_cov.xy, position_cov.yy, score]
+    if velocity is not None and velocity_cov is not None:
+        numbers += [velocity.x, velocity.y, velocity_cov.xx, velocity_cov.xy, velocity_cov.yy]
+    if not all(math.isfinite(number) for number in numbers):
+        return "not_finite"
+    if max(abs(position.x), abs(position.y)) > FARTHEST:
+        return "position_out_of_range"
+    if velocity is not None and max(abs(velocity.x), abs(velocity.y)) > FASTEST:
+        return "velocity_out_of_range"
+    for cov in (position_cov, velocity_cov):
+        if cov is not None:
+            if not _is_covariance(cov):
+                return "covariance_not_positive"
+            if max(cov.xx, cov.yy) > LARGEST_STD**2:
+                return "covariance_too_large"
+    return None
+
+
+def _is_covariance(cov: Cov2) -> bool:
+    # Rounding in a projection may leave a rank-1 matrix a hair below zero; that is no fault.
+    return (
+        cov.xx >= 0.0
+        and cov.yy >= 0.0
+        and cov.xy * cov.xy <= cov.xx * cov.yy * (1.0 + 1e-6) + 1e-12
+    )
+
+
+def _matrix(cov: Cov2) -> list[list[float]]:
+    # Adding the floor, rather than taking a maximum, keeps any semi-definite matrix definite.
+    floor = LEAST_STD**2
+    return [[cov.xx + floor, cov.xy], [cov.xy, cov.yy + floor]]
+
+
+def _dimensions(size: Size | None) -> tuple[float, float, float]:
+    if size is None:
+        return (math.nan, math.nan, math.nan)
+    values = (size.length, size.width, size.height)
+    if not all(math.isfinite(value) and 0.0 < value <= LONGEST for value in values):
+        return (math.nan, math.nan, math.nan)
+    return values
+
+
+def _array(rows: Sequence[object], shape: tuple[int, ...]) -> Floats:
+    return np.array(rows, dtype=np.float64).reshape((len(rows), *shape))

@@ -1,0 +1,164 @@
+"""The fusion stage: any sensor's ground detections in, tracks and reasons out.
+
+In: `detections/camera`, `detections/radar`. Out: `tracks` after every applied message (at most
+`publish_hz` of them, the last one never lost), also when nothing is there, so that consumers know
+fusion lives; `decision` for every refused message, measurement and birth and for every published
+track that ended. When all sensors are silent, ticks remove what has gone stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rsu.config.fusion import FusionOptions
+from rsu.fusion.history import History
+from rsu.fusion.measurements import Scan, scan_from_camera, scan_from_radar
+from rsu.fusion.publication import track_list
+from rsu.fusion.table import NEVER
+from rsu.fusion.tracker import Outcome, Tracker
+from rsu.schema.health import Decision, Verdict
+from rsu.schema.message import Message
+from rsu.schema.sensing import CameraDetections, RadarObjects
+from rsu.schema.topics import CAMERA_DETECTIONS, DECISION, RADAR_OBJECTS, TRACKS
+from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
+
+# A capture time further ahead of now is a broken clock. Tighter than "too old", because one
+# accepted future stamp would make every honest sensor too late until the present catches up.
+LARGEST_LEAD_NS = 200 * NS_PER_MS
+LARGEST_AGE_NS = 10 * NS_PER_S
+MOST_SENSORS = 64  # four times what one site may configure
+SILENCE_NS = 500 * NS_PER_MS  # ns without an accepted message: five frames of a slow camera
+REPEAT_NS = NS_PER_S  # equal decisions within this time are merged into one with a count
+BURST = 2.0  # messages that may leave back to back: two cameras exposed together
+
+
+class FusionStage:
+    """Deterministic: the same messages and instants give the same bytes.
+
+    `boot` seeds the ids: they count up from a number made of the boot second, so that ids of
+    successive boots differ, and are never used twice within one.
+    """
+
+    name = "fusion"
+    inputs = (CAMERA_DETECTIONS, RADAR_OBJECTS)
+    outputs = (TRACKS, DECISION)
+    period_ns: int | None = 100 * NS_PER_MS
+
+    def __init__(self, options: FusionOptions, boot: Instant) -> None:
+        self._tracker = Tracker(options)
+        # Second of boot (mod 10⁶) × 10⁶ + count: readable, below 2⁵³ (exact in JSON).
+        first_id = boot.utc_ns // NS_PER_S % 1_000_000 * 1_000_000 + 1
+        self._history = History(self._tracker, first_id, round(options.buffer_s * NS_PER_S))
+        self._rate = options.publish_hz
+        self._tokens = BURST
+        self._filled_ns = boot.mono_ns
+        self._heard_ns = boot.mono_ns
+        self._pending = False
+        self._published: frozenset[int] = frozenset()
+        self._endings: dict[int, str] = {}
+        self._decisions = _DecisionLog()
+
+    def handle(self, message: Message, now: Instant) -> Iterable[Message]:
+        """Fuse one detection message and publish what is now believed."""
+        payload = message.payload
+        if isinstance(payload, CameraDetections):
+            scan, refused = scan_from_camera(payload)
+        elif isinstance(payload, RadarObjects):
+            scan, refused = scan_from_radar(payload)
+        else:
+            return []
+        subject = f"sensor:{scan.sensor}"
+        if self._history.table.time_ns > now.utc_ns + LARGEST_LEAD_NS:
+            self._note_endings(self._history.restart())
+            self._decisions.add("clock", "clock_set_back")
+            self._pending = True
+        reason = self._refusal(scan, now)
+        if reason is None:
+            reason, outcome = self._history.offer(scan)
+            self._note_endings(outcome)
+            if outcome.unborn:
+                self._decisions.add(subject, "max_tracks", outcome.unborn)
+        if reason is not None:
+            self._decisions.add(subject, reason)
+        else:
+            self._heard_ns = now.mono_ns
+            self._pending = True
+            for code in sorted(refused):
+                self._decisions.add(subject, code, refused[code])
+        return [*self._publish(now), *self._decisions.take(now)]
+
+    def tick(self, now: Instant) -> Iterable[Message]:
+        """Remove tracks gone stale while sensors are silent; let out what the rate held back."""
+        silence_ns = now.mono_ns - self._heard_ns
+        if silence_ns > SILENCE_NS:
+            outcome = self._history.expire(silence_ns)
+            if outcome.ended:
+                self._note_endings(outcome)
+                self._pending = True
+        return [*self._publish(now), *self._decisions.take(now)]
+
+    def _refusal(self, scan: Scan, now: Instant) -> str | None:
+        if scan.capture_ns > now.utc_ns + LARGEST_LEAD_NS:
+            return "capture_in_future"
+        if scan.capture_ns < now.utc_ns - LARGEST_AGE_NS:
+            return "capture_too_old"
+        known = self._tracker.sensors
+        if scan.sensor not in known and len(known) >= MOST_SENSORS:
+            return "too_many_sensors"
+        return None
+
+    def _publish(self, now: Instant) -> list[Message]:
+        passed = max(now.mono_ns - self._filled_ns, 0) / NS_PER_S
+        self._tokens = min(self._tokens + passed * self._rate, BURST)
+        self._filled_ns = max(now.mono_ns, self._filled_ns)
+        table = self._history.table
+        if not self._pending or self._tokens < 1.0 or table.time_ns == NEVER:
+            return []
+        self._tokens -= 1.0
+        self._pending = False
+        tracks = track_list(table, self._history.settled_ns, self._tracker.sensors)
+        self._explain_endings(frozenset(track.id for track in tracks.tracks))
+        oldest = min((track.updated_ns for track in tracks.tracks), default=tracks.time_ns)
+        return [Message.draft(TRACKS, self.name, oldest, tracks)]
+
+    def _note_endings(self, outcome: Outcome) -> None:
+        self._endings.update(outcome.ended)
+
+    def _explain_endings(self, present: frozenset[int]) -> None:
+        """Say why each track of the last list is missing in this one."""
+        alive = frozenset(self._history.table.rows.id.tolist())
+        for number in sorted(self._published - present):
+            reason = self._endings.get(number, "existence_low")
+            if number in alive:
+                reason = "existence_doubtful"
+            self._decisions.add(f"track:{number}", reason)
+        self._published = present
+        self._endings.clear()
+
+
+class _DecisionLog:
+    """Decisions on their way out: the first of a kind at once, repeats merged for a second."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], int] = {}
+        self._said: dict[tuple[str, str], int] = {}
+
+    def add(self, subject: str, reason: str, count: int = 1) -> None:
+        """Note `count` refusals."""
+        key = (subject, reason)
+        self._waiting[key] = self._waiting.get(key, 0) + count
+
+    def take(self, now: Instant) -> list[Message]:
+        """The decisions that are due."""
+        recent = now.mono_ns - REPEAT_NS
+        self._said = {key: when for key, when in self._said.items() if when > recent}
+        messages = []
+        for key in [key for key in self._waiting if key not in self._said]:
+            self._said[key] = now.mono_ns
+            subject, reason = key
+            decision = Decision(
+                stage=FusionStage.name, subject=subject, verdict=Verdict.DROPPED, reason=reason,
+                time_ns=now.utc_ns, count=self._waiting.pop(key),
+            )  # fmt: skip
+            messages.append(Message.draft(DECISION, FusionStage.name, now.utc_ns, decision))
+        return messages

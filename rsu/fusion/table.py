@@ -1,0 +1,176 @@
+"""All live tracks as columns of arrays, so that every step of the filter is one batched operation.
+
+A `Table` is the complete memory of the tracker after some scan: copying it is a snapshot, putting
+it back is a rollback. Rows are in order of birth, hence of id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsu.fusion.classes import BIRTH_SPEED_STD, CLASSES, DEFAULT_SIZE, UNKNOWN
+from rsu.fusion.measurements import Scan
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+
+NEVER = -(2**62)  # a time before every other, ns
+UNKNOWN_HEADING_STD = float(np.pi / np.sqrt(3.0))  # rad: σ of an angle of which nothing is known
+CLASS_PRIOR = 0.1  # Dirichlet pseudo-count per class: one detection of score 1 gives it 0.55
+REST_PRIOR = 0.5  # a new object stands or moves; nothing favours either
+
+
+@dataclass(slots=True)
+class Rows:
+    """N tracks. Shapes in brackets; the rest are N. Units m, s, rad, ns."""
+
+    id: Integers
+    born_ns: Integers
+    updated_ns: Integers
+    hits: Integers
+    state: Floats  # [N×5] see rsu.fusion.motion
+    cov: Floats  # [N×5×5]
+    polar: Bools  # form of the state
+    moving: Bools  # motion is established: its direction is more than noise
+    rest_position: Floats  # [N×2] where the object stands if it stands still
+    rest_cov: Floats  # [N×2×2]
+    rest_probability: Floats
+    resting: Bools
+    heading: Floats  # last heading that motion showed
+    heading_var: Floats
+    existence: Floats
+    confirmed: Bools
+    class_evidence: Floats  # [N×C] scores seen per class, fading
+    size: Floats  # [N×3]
+    sized: Integers  # how many sizes were averaged
+    last_seen: Integers  # [N×S] capture time of the last measurement by each sensor, or NEVER
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def take(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Rows:
+        """The chosen rows, copied."""
+        return self._each(lambda column: column[index])
+
+    def copy(self) -> Rows:
+        return self._each(lambda column: column.copy())
+
+    def joined(self, other: Rows) -> Rows:
+        """These rows followed by the others."""
+        return Rows(
+            **{
+                f.name: np.concatenate((getattr(self, f.name), getattr(other, f.name)))
+                for f in _FIELDS
+            }
+        )
+
+    def _each(self, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Rows:
+        return Rows(**{f.name: change(getattr(self, f.name)) for f in _FIELDS})
+
+    @property
+    def class_probability(self) -> Floats:
+        """N×C, rows sum to 1 (mean of the Dirichlet distribution)."""
+        weight = self.class_evidence + CLASS_PRIOR
+        return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+
+    @property
+    def class_index(self) -> npt.NDArray[np.intp]:
+        """The likeliest class; UNKNOWN where no sensor named one."""
+        best = np.argmax(self.class_evidence, axis=1)
+        return np.where(self.class_evidence.max(axis=1) > 0.0, best, UNKNOWN)
+
+
+_FIELDS = fields(Rows)
+
+
+@dataclass(slots=True)
+class Table:
+    """Rows at `time_ns` (capture time of the newest scan applied; NEVER before the first).
+
+    `next_id` is the id of the next birth; `last_look` [S] when each sensor last looked, whatever it
+    saw. Sensors are columns in order of first appearance; no result depends on that order.
+    """
+
+    time_ns: int
+    next_id: int
+    rows: Rows
+    last_look: Integers
+
+    def copy(self) -> Table:
+        return replace(self, rows=self.rows.copy(), last_look=self.last_look.copy())
+
+    def widen(self, sensors: int) -> None:
+        """Make room for sensors that appeared since this table was made."""
+        missing = sensors - len(self.last_look)
+        if missing > 0:
+            self.last_look = np.concatenate((self.last_look, np.full(missing, NEVER)))
+            pad = np.full((len(self.rows), missing), NEVER)
+            self.rows.last_seen = np.concatenate((self.rows.last_seen, pad), axis=1)
+
+
+def empty_table(first_id: int, sensors: int = 0) -> Table:
+    """A table without tracks whose first birth gets `first_id`."""
+    return Table(NEVER, first_id, _blank(0, sensors), np.full(sensors, NEVER))
+
+
+def newborn(
+    scan: Scan, which: npt.NDArray[np.intp], existence: Floats, first_id: int, column: int,
+    sensors: int,
+) -> Rows:  # fmt: skip
+    """Tracks begun by the measurements `which` of a scan, numbered from `first_id`.
+
+    Velocity is zero-mean with the class's spread unless the sensor measured it; the heading is
+    unknown and says so.
+    """
+    count = len(which)
+    rows = _blank(count, sensors)
+    classes = scan.class_index[which]
+    rows.id[:] = first_id + np.arange(count)
+    rows.born_ns[:] = rows.updated_ns[:] = scan.capture_ns
+    rows.hits[:] = 1
+    rows.state[:, :2] = rows.rest_position[:] = scan.position[which]
+    rows.cov[:, :2, :2] = rows.rest_cov[:] = scan.position_cov[which]
+    if scan.velocity is not None and scan.velocity_cov is not None:
+        rows.state[:, 2:4] = scan.velocity[which]
+        rows.cov[:, 2:4, 2:4] = scan.velocity_cov[which]
+    else:
+        rows.cov[:, 2, 2] = rows.cov[:, 3, 3] = BIRTH_SPEED_STD[classes] ** 2
+    rows.existence[:] = existence
+    known = classes != UNKNOWN
+    rows.class_evidence[np.arange(count)[known], classes[known]] = scan.score[which][known]
+    measured = np.isfinite(scan.size[which])
+    rows.size[:] = np.where(measured, scan.size[which], DEFAULT_SIZE[classes])
+    rows.sized[:] = measured.all(axis=1)
+    rows.last_seen[:, column] = scan.capture_ns
+    return rows
+
+
+def _blank(count: int, sensors: int) -> Rows:
+    return Rows(
+        id=np.zeros(count, dtype=np.int64),
+        born_ns=np.zeros(count, dtype=np.int64),
+        updated_ns=np.zeros(count, dtype=np.int64),
+        hits=np.zeros(count, dtype=np.int64),
+        state=np.zeros((count, 5)),
+        cov=np.zeros((count, 5, 5)),
+        polar=np.zeros(count, dtype=np.bool_),
+        moving=np.zeros(count, dtype=np.bool_),
+        rest_position=np.zeros((count, 2)),
+        rest_cov=np.zeros((count, 2, 2)),
+        rest_probability=np.full(count, REST_PRIOR),
+        resting=np.zeros(count, dtype=np.bool_),
+        heading=np.zeros(count),
+        heading_var=np.full(count, UNKNOWN_HEADING_STD**2),
+        existence=np.zeros(count),
+        confirmed=np.zeros(count, dtype=np.bool_),
+        class_evidence=np.zeros((count, len(CLASSES))),
+        size=np.zeros((count, 3)),
+        sized=np.zeros(count, dtype=np.int64),
+        last_seen=np.full((count, sensors), NEVER),
+    )

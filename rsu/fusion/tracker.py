@@ -1,0 +1,207 @@
+"""One step of multi-object tracking: a table of tracks and one scan give the next table.
+
+Predict → associate → update → miss → merge → bear → delete → confirm. A step is a pure function of
+its arguments; out-of-sequence scans are therefore handled by stepping again from an older table
+(`rsu.fusion.history`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rsu.config.fusion import FusionOptions
+from rsu.fusion.association import Pairs, associate, gate_threshold
+from rsu.fusion.classes import ACCELERATION_PSD, CONFUSION, UNKNOWN
+from rsu.fusion.existence import after_hit, after_miss, decay, responsible
+from rsu.fusion.measurements import Scan
+from rsu.fusion.motion import predict, velocity_of
+from rsu.fusion.regime import measure, predict_rest, settle
+from rsu.fusion.table import NEVER, Rows, Table, newborn
+from rsu.schema.units import NS_PER_S
+
+CLASS_MEMORY = 0.97  # per measurement: class evidence fades over about 33 measurements
+SIZE_GAIN = 0.05  # a size is averaged over at least the last 20 measurements
+SAME_SCAN_NS = NS_PER_S  # ns: one sensor saw two objects apart this recently, so they are two
+OVERLAP = 0.7  # of the mean width: centres closer than this cannot be two objects side by side
+LEAST_OVERLAP = 0.5  # m: shoulder breadth
+FIRST_LOOK_S = 1.0  # s: taken as time since the last look when a sensor looks for the first time
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a step did beside moving tracks: ids that ended with their reason, births refused."""
+
+    ended: list[tuple[int, str]] = field(default_factory=list)
+    unborn: int = 0
+
+
+class Tracker:
+    """The step function with its parameters; sensors get their column at first appearance."""
+
+    def __init__(self, options: FusionOptions) -> None:
+        self._options = options
+        self._gate = gate_threshold(options.gate_probability)
+        self._coast_ns = round(options.coast_s * NS_PER_S)
+        self._columns: dict[str, int] = {}
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Sensor names by column."""
+        return tuple(self._columns)
+
+    def step(self, before: Table, scan: Scan) -> tuple[Table, Outcome]:
+        """The table after `scan`, whose capture time must not precede `before.time_ns`."""
+        column = self._columns.setdefault(scan.sensor, len(self._columns))
+        outcome = Outcome()
+        table = self.expire(before, scan.capture_ns, outcome)
+        table.widen(len(self._columns))
+        dt = 0.0 if table.time_ns == NEVER else (scan.capture_ns - table.time_ns) / NS_PER_S
+        look = table.last_look[column]
+        look_s = FIRST_LOOK_S if look == NEVER else (scan.capture_ns - int(look)) / NS_PER_S
+        table.time_ns = table.last_look[column] = scan.capture_ns
+        rows = table.rows
+        self._predict(rows, dt)
+        pairs = associate(rows, scan, self._gate, column)
+        self._update(rows, scan, pairs, column, look_s)
+        self._miss(rows, pairs, column, look_s)
+        settle(rows)
+        unborn = self._bear(table, scan, pairs, column)
+        outcome.unborn = unborn
+        _merge(table, outcome)
+        self._judge(table, outcome)
+        return table, outcome
+
+    def expire(self, before: Table, time_ns: int, outcome: Outcome) -> Table:
+        """A copy without the tracks that nobody measured for `coast_s` before `time_ns`."""
+        stale = before.rows.updated_ns < time_ns - self._coast_ns
+        outcome.ended += [(int(i), "coast_expired") for i in before.rows.id[stale]]
+        table = before.copy()
+        if stale.any():
+            table.rows = table.rows.take(~stale)
+        return table
+
+    def _predict(self, rows: Rows, dt: float) -> None:
+        psd = ACCELERATION_PSD[rows.class_index]
+        rows.state, rows.cov = predict(rows.state, rows.cov, rows.polar, rows.resting, psd, dt)
+        predict_rest(rows, dt)
+        rows.existence = decay(rows.existence, dt, self._options.survival_s)
+
+    def _update(self, rows: Rows, scan: Scan, pairs: Pairs, column: int, look_s: float) -> None:
+        hit, which = pairs.row, pairs.measurement
+        if len(hit) == 0:
+            return
+        measure(rows, hit, scan, which)
+        rows.existence[hit] = after_hit(
+            rows.existence[hit], pairs.likelihood, scan.score[which], look_s,
+            self._options.detection_probability, self._options.clutter_density,
+        )  # fmt: skip
+        rows.updated_ns[hit] = rows.last_seen[hit, column] = scan.capture_ns
+        rows.hits[hit] += 1
+        classes, score = scan.class_index[which], scan.score[which]
+        known = classes != UNKNOWN
+        rows.class_evidence[hit[known]] *= CLASS_MEMORY
+        rows.class_evidence[hit[known], classes[known]] += score[known]
+        _average_size(rows, hit, scan.size[which])
+
+    def _miss(self, rows: Rows, pairs: Pairs, column: int, look_s: float) -> None:
+        missed = responsible(rows, column)
+        missed[pairs.row] = False
+        lowered = after_miss(
+            rows.existence, rows.confirmed, look_s, self._options.detection_probability
+        )
+        rows.existence = np.where(missed, lowered, rows.existence)
+
+    def _bear(self, table: Table, scan: Scan, pairs: Pairs, column: int) -> int:
+        """Begin tracks from free measurements; returns how many the bound refused."""
+        free = np.ones(len(scan), dtype=np.bool_)
+        free[pairs.measurement] = False
+        free &= ~_on_top(table.rows, scan, pairs)
+        which = np.flatnonzero(free)
+        room = self._options.max_tracks - len(table.rows)
+        unborn = max(len(which) - room, 0)
+        if unborn:
+            best = np.argsort(-scan.score[which], kind="stable")[: max(room, 0)]
+            which = which[np.sort(best)]
+        existence = self._options.birth_probability * scan.score[which]
+        born = newborn(scan, which, existence, table.next_id, column, len(self._columns))
+        table.rows = table.rows.joined(born)
+        table.next_id += len(which)
+        return unborn
+
+    def _judge(self, table: Table, outcome: Outcome) -> None:
+        rows = table.rows
+        gone = (rows.existence < self._options.delete_probability) & (
+            # A faint first detection may start below the limit; it gets one look to prove itself.
+            rows.born_ns < table.time_ns
+        )
+        # No input is known to do this; but one bad number must not poison the rest, nor be said.
+        bad = ~(np.isfinite(rows.state).all(axis=1) & np.isfinite(rows.cov).all(axis=(1, 2)))
+        outcome.ended += [(int(i), "existence_low") for i in rows.id[gone & ~bad]]
+        outcome.ended += [(int(i), "not_finite") for i in rows.id[bad]]
+        if (gone | bad).any():
+            table.rows = rows = rows.take(~(gone | bad))
+        rows.confirmed |= rows.existence >= self._options.confirm_probability
+
+
+def _average_size(rows: Rows, hit: npt.NDArray[np.intp], size: npt.NDArray[np.float64]) -> None:
+    measured = np.isfinite(size).all(axis=1)
+    index = hit[measured]
+    rows.sized[index] += 1
+    gain = np.maximum(1.0 / rows.sized[index], SIZE_GAIN)[:, None]
+    rows.size[index] += gain * (size[measured] - rows.size[index])
+
+
+def _on_top(rows: Rows, scan: Scan, pairs: Pairs) -> npt.NDArray[np.bool_]:
+    """Measurements on an object that this very scan measured already: a second box around it."""
+    if len(pairs.row) == 0:
+        return np.zeros(len(scan), dtype=np.bool_)
+    difference = scan.position[:, None, :] - rows.state[None, pairs.row, :2]
+    near = np.hypot(difference[..., 0], difference[..., 1]) < 0.5 * rows.size[pairs.row, 1]
+    alike = CONFUSION[scan.class_index[:, None], rows.class_index[None, pairs.row]] < 4.0
+    return np.asarray((near & alike).any(axis=1))
+
+
+def _merge(table: Table, outcome: Outcome) -> None:
+    """Two tracks in one place with one velocity, never seen apart by one sensor, are one object.
+
+    The elder survives unless only the younger is confirmed; states are not averaged, since their
+    errors are not independent.
+    """
+    rows = table.rows
+    first, second = _overlapping(rows)
+    if len(first) == 0:
+        return
+    seen_apart = (
+        (rows.last_seen[first] == rows.last_seen[second])
+        & (rows.last_seen[first] > table.time_ns - SAME_SCAN_NS)
+    ).any(axis=1)
+    velocity, jacobian = velocity_of(rows.state, rows.polar)
+    spread = np.einsum("nij,njk,nik->ni", jacobian, rows.cov, jacobian).sum(axis=1)
+    apart2 = ((velocity[first] - velocity[second]) ** 2).sum(axis=1)
+    # 1 m/s of model error and two standard deviations of both.
+    together = ~seen_apart & (apart2 < 1.0 + 4.0 * (spread[first] + spread[second]))
+    keep = np.ones(len(rows), dtype=np.bool_)
+    for i, j in zip(first[together].tolist(), second[together].tolist(), strict=True):
+        if keep[i] and keep[j]:
+            winner, loser = (j, i) if rows.confirmed[j] and not rows.confirmed[i] else (i, j)
+            keep[loser] = False
+            rows.existence[winner] = max(rows.existence[winner], rows.existence[loser])
+            rows.updated_ns[winner] = max(rows.updated_ns[winner], rows.updated_ns[loser])
+            rows.last_seen[winner] = np.maximum(rows.last_seen[winner], rows.last_seen[loser])
+            outcome.ended.append((int(rows.id[loser]), "merged"))
+    if not keep.all():
+        table.rows = rows.take(keep)
+
+
+def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Row pairs (i < j) whose centres are closer than two such objects can be."""
+    difference = rows.state[:, None, :2] - rows.state[None, :, :2]
+    width = rows.size[:, 1]
+    radius = np.maximum(OVERLAP * 0.5 * (width[:, None] + width[None, :]), LEAST_OVERLAP)
+    near = np.hypot(difference[..., 0], difference[..., 1]) < radius
+    near &= CONFUSION[rows.class_index[:, None], rows.class_index[None, :]] < 8.0
+    first, second = np.nonzero(np.triu(near, 1))
+    return first, second

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from importlib.metadata import EntryPoint, entry_points
 from operator import getitem, or_
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field, create_model
 
@@ -82,7 +82,8 @@ def site_model(
 def _union(kind: str, added: dict[str, tuple[type[Options], ...]]) -> Any:
     own = get_args(get_args(KINDS[kind][0])[0])
     members: Iterable[Any] = (*own, *added.get(kind, ()))
-    return _subscript(Annotated, reduce(or_, members), Field(discriminator="driver"))
+    annotated = get_origin(KINDS[kind][0])
+    return _subscript(annotated, reduce(or_, members), Field(discriminator="driver"))
 
 
 def _subscript(generic: Any, *arguments: Any) -> Any:
@@ -108,5 +109,6 @@ def _load(point: EntryPoint, kind: str) -> type[Options]:
 
 
 def _driver(model: type[Options]) -> str:
-    annotation = model.model_fields["driver"].annotation if "driver" in model.model_fields else None
-    return str(get_args(annotation)[0]) if get_origin(annotation) is Literal else ""
+    field = model.model_fields.get("driver")
+    values = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+    return str(values[0]) if values else ""

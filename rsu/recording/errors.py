@@ -15,12 +15,17 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One stretch of a file that could not be used: where it begins, how long, and why."""
+    """One stretch of a file that could not be used: where it begins, how long, and why.
+
+    `unfinished` marks the mildest kind: the file ends with a whole record, but its recorder has
+    not closed it, because it is still writing or was stopped hard.
+    """
 
     path: Path
     offset: int
     length: int
     reason: str
+    unfinished: bool = False
 
     def __str__(self) -> str:
         extent = f", {self.length} bytes" if self.length else ""
@@ -29,6 +34,8 @@ class Damage:
 
 class RecordingError(Exception):
     """A recording could not be opened, read or written; `errno` where the system said why."""
+
+    exit_code = 2  # of a command that ends with this error
 
     def __init__(self, path: Path, problem: str, *, errno: int | None = None) -> None:
         super().__init__(f"{path}: {problem}")

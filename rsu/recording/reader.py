@@ -35,7 +35,7 @@ from rsu.recording.scan import (
     scan,
 )
 from rsu.schema.message import Header, Message
-from rsu.schema.topics import Topic
+from rsu.schema.topics import JOURNAL, Topic
 from rsu.schema.wire import WireError, from_json
 
 Paths = Path | str | Sequence[Path | str]
@@ -54,7 +54,11 @@ class RecordedMessage(NamedTuple):
 
 
 def read_messages(
-    paths: Paths, topics: Iterable[Topic | str] | None = None, *, order: Order = "log"
+    paths: Paths,
+    topics: Iterable[Topic | str] | None = None,
+    *,
+    order: Order = "log",
+    allow_unfinished: bool = False,
 ) -> Iterator[Message]:
     """Every message of one recording, which may be several files or a folder.
 
@@ -63,15 +67,23 @@ def read_messages(
     "written": as the recorder received them.
 
     Raises RecordingError before the first message when there is nothing to read, and
-    DamagedRecordingError behind the last one when something was missing.
+    DamagedRecordingError behind the last one when something was missing. `allow_unfinished`
+    takes a file that its recorder has not closed (yet) for what it is: whole as far as it goes.
     """
     recording = Recording(paths)
     count = 0
     for message in recording.messages(topics, order=order):
         yield message
         count += 1
-    if recording.damages:
-        raise DamagedRecordingError(tuple(recording.damages), count)
+    damages = [d for d in recording.damages if not (d.unfinished and allow_unfinished)]
+    if damages:
+        raise DamagedRecordingError(tuple(damages), count)
+
+
+def has_journal(paths: Paths) -> bool:
+    """Whether a recording holds a journal, so that it can be replayed step by step."""
+    recording = Recording(paths)
+    return next(iter(recording.recorded([JOURNAL], order="written")), None) is not None
 
 
 def files_of(paths: Paths) -> list[Path]:
@@ -134,7 +146,7 @@ class RecordingFile:
         fields = self.metadata_named(METADATA_RECORDING)
         if fields is not None:
             try:
-                return int(fields["started_ns"]), int(fields["part"]), self.path.name
+                return int(fields["boot_ns"]), int(fields["part"]), self.path.name
             except (KeyError, ValueError):
                 pass
         first = min((chunk.start_ns for chunk in self.scan.chunks), default=0)

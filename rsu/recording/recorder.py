@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from rsu.recording.layout import CHUNK_BYTES, CHUNK_NS
 from rsu.recording.retention import enforce_quota, file_name
 from rsu.recording.sequence import Tally
 from rsu.recording.sink import sync_folder
-from rsu.recording.writer import JournalStart, McapFile, Part, Provenance
+from rsu.recording.writer import JournalStart, McapFile, Part
 from rsu.schema.journal import StepKind
 from rsu.schema.message import Message
 from rsu.schema.topics import JOURNAL
@@ -33,6 +33,8 @@ RETRY_NS = 5 * NS_PER_S
 """How long a refused disk is left alone; an alarm within 10 s (operations row 3) sees two tries."""
 MAX_GROUPS = 64
 """Process groups whose START is remembered; a unit has one per camera (≤ 16) and a few more."""
+MAX_OWN_FILES = 10_000
+"""Names of this run's files remembered for the quota: a week of minutes."""
 
 _REASONS = {
     errno.ENOSPC: "disk_full",
@@ -55,8 +57,8 @@ class RecorderState(StrEnum):
 class RecorderStats(msgspec.Struct, frozen=True, kw_only=True):
     """Totals since the recorder's start.
 
-    received = written + sum(dropped). `written` messages are in a file or in the chunk that goes
-    to disk within a second. `lost` counts holes in the numbering of what arrived: messages that
+    received = messages + sum(dropped). `messages` are in a file or in the chunk that goes to disk
+    within a second. `lost` counts holes in the numbering of what arrived: messages that
     never reached the recorder.
     """
 
@@ -64,7 +66,7 @@ class RecorderStats(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     file: str | None
     received: int
-    written: int
+    messages: int
     bytes: int
     dropped: dict[str, int]
     lost: int
@@ -82,21 +84,23 @@ class Recorder:
 
     A new file begins every `split_s` seconds and at `split_bytes`; the oldest of our own files go
     so that all together stay within `keep_bytes`. A file names its forerunner and tells how each
-    process group that is already running had started. At most one second of messages waits in
-    memory; call `poll` a few times a second so that this holds when nothing arrives.
+    process group that is already running had started (`metadata`: see `McapFile`). At most one
+    second of messages waits in memory; call `poll` a few times a second so that this holds when
+    nothing arrives.
     """
 
     def __init__(
         self,
         options: RecordingOptions,
         base: Path,
-        provenance: Provenance,
+        metadata: Mapping[str, str],
         *,
         clock: Callable[[], Instant] = system_clock,
         sync: bool = True,
     ) -> None:
         self._folder = base / options.folder
-        self._provenance = provenance
+        self._metadata = dict(metadata)
+        self._site = self._metadata.setdefault("site", "rsu")
         self._clock = clock
         self._sync = sync
         self._keep_bytes = options.keep_bytes
@@ -185,7 +189,7 @@ class Recorder:
             detail=self._detail,
             file=None if self._file is None else str(self._file.path),
             received=self._received,
-            written=self._received - dropped.total(),
+            messages=self._received - dropped.total(),
             bytes=self._closed_bytes + (0 if self._file is None else self._file.size),
             dropped=dict(dropped),
             lost=self._lost_before + self._tally.lost,
@@ -221,11 +225,11 @@ class Recorder:
         self._make_room(self._keep_bytes - self._split_bytes)
         part = Part(self._number, self._previous, dict(self._journal))
         while self._file is None:
-            path = self._folder / file_name(self._provenance.site, now.utc_ns, self._number)
+            path = self._folder / file_name(self._site, now.utc_ns, self._number)
             try:
                 self._file = McapFile(
                     path,
-                    self._provenance,
+                    self._metadata,
                     part=part,
                     tally=self._tally,
                     chunk_bytes=self._chunk_bytes,
@@ -269,7 +273,7 @@ class Recorder:
         assert self._file is not None
         self._closed_bytes += self._file.size
         self._previous = self._file.path.name
-        self._own_files.append(self._previous)
+        self._own_files = [*self._own_files[-MAX_OWN_FILES:], self._previous]
         self._file = None
         self._lost_before += self._tally.lost
         self._tally = self._tally.continued()
@@ -293,9 +297,7 @@ class Recorder:
             self._follow_journal(message)
 
     def _make_room(self, keep_bytes: int) -> None:
-        clearing = enforce_quota(
-            self._folder, self._provenance.site, keep_bytes, newest=self._own_files
-        )
+        clearing = enforce_quota(self._folder, self._site, keep_bytes, newest=self._own_files)
         self._deleted += len(clearing.deleted)
         gone = {path.name for path in clearing.deleted}
         self._own_files = [name for name in self._own_files if name not in gone]

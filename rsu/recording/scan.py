@@ -126,9 +126,8 @@ class _Walk:
             else:
                 trusted = position if proven else trusted
         if not found.closed:
-            self._damage(
-                self._size, 0, "not closed: its recorder was stopped hard or is still writing"
-            )
+            reason = "not closed: its recorder was stopped hard or is still writing"
+            found.damages.append(Damage(found.path, self._size, 0, reason, unfinished=True))
         return found
 
     def _record(self, position: int) -> tuple[int, bool]:

@@ -45,23 +45,6 @@ UINT64 = 1 << 64  # range of MCAP's time fields
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where a recording comes from: everything needed to replay it years later.
-
-    `site` is the site's id, `site_text` the site file as it was read, `started_ns` the UTC start
-    of the run (it names the session that several files may belong to), `profile` the V2X message
-    set; `extra` is kept as given.
-    """
-
-    site: str
-    started_ns: int
-    site_text: str = ""
-    profile: str = ""
-    rsu_version: str = rsu.__version__
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class JournalStart:
     """The START of a process group and the number of its next step: context for a later file."""
 
@@ -84,6 +67,11 @@ class Part:
 class McapFile:
     """One MCAP file open for writing. Raises RecordingError where the disk refuses.
 
+    `metadata` says where the recording comes from, so that it can be replayed years later: `site`
+    (id), `config` (the site file's text), `profile` (V2X message set), `version` (of this
+    program), `boot_ns` (UTC start of the run, which may span several files); other keys are kept
+    as given. An existing file is refused unless `overwrite`.
+
     A file that is never closed (power cut, kill) holds everything up to the last `flush`, at the
     latest one second of messages or one chunk ago.
     """
@@ -91,7 +79,7 @@ class McapFile:
     def __init__(
         self,
         path: Path,
-        provenance: Provenance,
+        metadata: Mapping[str, str],
         *,
         part: Part | None = None,
         tally: Tally | None = None,
@@ -107,7 +95,7 @@ class McapFile:
         self._unflushed = 0
         self._messages = 0
         try:
-            self._write_provenance(provenance, part or Part())
+            self._write_provenance(metadata, part or Part())
             self._container.flush()
         except RecordingError:
             self._container.abandon()
@@ -141,13 +129,13 @@ class McapFile:
         """
         header = message.header
         self._check(message.topic, header)
+        # Counted first: what cannot be encoded, or what the disk refuses, did arrive here.
+        self.tally.note(header.topic, header.source, header.boot_ns, header.seq)
         data = self._encode(message)
         if self._chunk_is_due(header.publish_ns):
             self.flush()
         if self._chunk_first_ns is None:
             self._chunk_first_ns = header.publish_ns
-        # Counted first: what the disk refuses below did arrive here.
-        self.tally.note(header.topic, header.source, header.boot_ns, header.seq)
         self._messages += 1
         self._unflushed += 1
         self._add(self._channel(message.topic, header), header, data)
@@ -263,18 +251,15 @@ class McapFile:
             self._raw_channels[key] = channel
         return channel
 
-    def _write_provenance(self, provenance: Provenance, part: Part) -> None:
+    def _write_provenance(self, metadata: Mapping[str, str], part: Part) -> None:
         recording = {
-            **provenance.extra,
+            "version": rsu.__version__,
+            **{key: text for key, text in metadata.items() if key != "config"},
             "format": FORMAT,
-            "site": provenance.site,
-            "started_ns": str(provenance.started_ns),
-            "profile": provenance.profile,
-            "rsu_version": provenance.rsu_version,
             "part": str(part.number),
             "previous": part.previous,
         }
-        text = provenance.site_text
+        text = metadata.get("config", "")
         site = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text}
         journal = {
             group: msgspec.json.encode(asdict(start)).decode()

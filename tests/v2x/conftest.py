@@ -1,0 +1,139 @@
+"""What the V2X tests share: tracks to state, messages to hand over, and an independent codec."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rsu.config.place import OriginOptions
+from rsu.config.v2x import RsmOptions, V2xOptions
+from rsu.schema.message import Message
+from rsu.schema.sensing import ObjectClass, SensorKind
+from rsu.schema.topics import TRACKS
+from rsu.schema.tracks import Track, TrackList, TrackStatus
+from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
+from rsu.v2x.codec import schema_text
+from rsu.v2x.stage import V2xStage
+
+ORIGIN = OriginOptions(latitude=31.2304, longitude=121.4737, altitude=12.0)
+SENSORS = {"north": SensorKind.CAMERA, "south": SensorKind.CAMERA, "mast": SensorKind.RADAR}
+START_NS = 1_750_000_000 * NS_PER_S  # 2025-06-15T15:06:40Z
+
+
+@pytest.fixture(scope="session")
+def start_ns() -> int:
+    """A UTC moment, 40 s into its minute, at which scenes begin."""
+    return START_NS
+
+
+@pytest.fixture(scope="session")
+def origin() -> OriginOptions:
+    return ORIGIN
+
+
+@pytest.fixture
+def track() -> Callable[..., Track]:
+    """Makes a confirmed car at (20, 10), 5 m/s to the north, seen by one camera just now."""
+
+    def make(number: int = 1, **changes: Any) -> Track:
+        # Standard deviations of x, y, heading, speed, turn rate.
+        stds = changes.pop("stds", (0.3, 0.3, math.radians(2), 0.2, 0.05))
+        cov = [0.0] * 15
+        for index, std in zip((0, 5, 9, 12, 14), stds, strict=True):
+            cov[index] = std * std
+        values: dict[str, Any] = {
+            "object_class": ObjectClass.CAR,
+            "class_probability": 0.9,
+            "position": Vec2(20.0, 10.0),
+            "heading": math.pi / 2,
+            "speed": 5.0,
+            "turn_rate": 0.0,
+            "covariance": tuple(cov),
+            "size": Size(4.5, 1.8, 1.5),
+            "existence": 0.99,
+            "status": TrackStatus.CONFIRMED,
+            "sources": ("north",),
+            "born_ns": START_NS - NS_PER_S,
+            "updated_ns": START_NS,
+        }
+        return Track(id=number, **{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def tracks_message() -> Callable[..., Message]:
+    """Wraps tracks of one moment as fusion publishes them."""
+
+    def make(*tracks: Track, time_ns: int = START_NS) -> Message:
+        return Message.draft(TRACKS, "fusion", time_ns, TrackList(time_ns=time_ns, tracks=tracks))
+
+    return make
+
+
+@pytest.fixture
+def options() -> Callable[..., V2xOptions]:
+    """V2X options of a unit that trusts its clock unless told otherwise."""
+
+    def make(rsm: dict[str, Any] | None = None, **changes: Any) -> V2xOptions:
+        values = {"rsu_id": "00112233AABBCCDD", "trust_clock": True, **changes}
+        return V2xOptions(rsm=RsmOptions(**(rsm or {})), **values)
+
+    return make
+
+
+@pytest.fixture
+def stage(options: Callable[..., V2xOptions]) -> Callable[..., V2xStage]:
+    """A stage that boots at `start_ns` with monotonic time 0."""
+
+    def make(boot: Instant | None = None, **changes: Any) -> V2xStage:
+        return V2xStage(options(**changes), ORIGIN, SENSORS, boot or Instant(START_NS, 0))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pycrate_decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bytes], Any]]:
+    """Decodes a frame with pycrate, an independent codec, over the same ASN.1 text.
+
+    Asserts that pycrate encodes what it decoded to the same octets, and returns it in JSON form.
+    """
+    asnproc = pytest.importorskip("pycrate_asn1c.asnproc")
+    target = Path(tmp_path_factory.mktemp("pycrate")) / "csae53_2020.py"
+    asnproc.compile_text(schema_text("csae53_2020"))
+    asnproc.generate_modules(asnproc.PycrateGenerator, str(target))
+    asnproc.GLOBAL.clear()
+    spec = importlib.util.spec_from_file_location("pycrate_csae53_2020", target)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    frame = module.MsgFrame.MessageFrame
+
+    def decode(octets: bytes) -> Any:
+        frame.from_uper(octets)
+        assert frame.to_uper() == octets
+        return _json_form(frame.get_val())
+
+    yield decode
+    asnproc.GLOBAL.clear()
+
+
+def _json_form(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json_form(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_json_form(inner) for inner in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple) and isinstance(value[0], str):
+        return {value[0]: _json_form(value[1])}
+    if isinstance(value, tuple):
+        number, bits = value
+        return {"bits": f"{number:0{bits}b}" if bits else ""}
+    return value

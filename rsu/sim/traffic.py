@@ -222,6 +222,8 @@ class Traffic:
                 )
                 if conflict is None or not conflict.diverging or other is vehicle:
                     continue
+                if s - route.connection_start > conflict.mine[1]:
+                    continue  # the ways have parted
                 ahead = other.s - other.route.connection_start - (s - route.connection_start)
                 rear = other.rear - other.route.connection_start
                 if ahead > 0.0 and rear < conflict.other[1]:
@@ -372,15 +374,16 @@ def _follow(vehicle: Vehicle, gap: float, leader_speed: float) -> float:
 
 def _halt(vehicle: Vehicle, stop: float, dt: float) -> float:
     """Acceleration towards a standstill before `stop`; never beyond it."""
-    left = stop - vehicle.s
+    left, speed = stop - vehicle.s, vehicle.speed
     acceleration = _follow(vehicle, left + vehicle.driver.gap - STAND_BEFORE, 0.0)
-    speed = vehicle.speed
-    if speed > 0.0 and speed * speed / (2.0 * max(left - 0.1, 0.01)) > COMFORTABLE:
-        # The IDM trusts in braking later; where that would end past the line, brake now.
-        acceleration = min(acceleration, -speed * speed / (2.0 * max(left - 0.1, 0.01)))
-    elif speed * dt + 0.5 * acceleration * dt * dt > left - 0.1:
-        acceleration = -speed / dt
-    return acceleration
+    needed = speed * speed / (2.0 * max(left - STAND_BEFORE / 2, left / 2, 0.01))
+    if needed > COMFORTABLE:
+        return -needed
+    if speed * dt + 0.5 * acceleration * dt * dt > left - STAND_BEFORE / 10:
+        return -speed / dt
+    # To an obstacle that appears at once (yellow) the IDM overreacts; nobody brakes that hard
+    # where less will do.
+    return max(acceleration, -COMFORTABLE)
 
 
 def _free_to_cross(

@@ -218,9 +218,10 @@ class OnnxDetectorOptions(Options):
     )
     threads: int = Field(1, ge=1, le=64, description="Intra-op threads; 1 per camera by default.")
     score_threshold: Probability | None = Field(None, description="Overrides the card's threshold.")
-    unmapped: Literal["drop", "unknown"] = Field(
-        "drop", description="Classes that the card maps to none of ours: dropped, or kept as "
-        "unknown objects which only their size on the ground may name (docs/perception.md)."
+    classes_from: Literal["label", "size"] = Field(
+        "label", description="label: the model's classes as the card maps them. size: a view the "
+        "model was not made for, its classes mean nothing; every box is an unknown object that "
+        "only its size on the ground may name (docs/perception.md)."
     )  # fmt: skip
 
 

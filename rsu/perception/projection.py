@@ -1,0 +1,303 @@
+"""Boxes in the image → objects on the road, each with its covariance, or a reason why not.
+
+Every number that can be wrong widens the covariance: the box's edges (pixel noise through the
+Jacobian), the calibration (its own noise), the object's unknown size and heading (`footprint`), and
+the bodywork, whose lower edge hovers above the road. What cannot be placed honestly is rejected
+with a reason code; the codes are listed in docs/perception.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rsu.config.cameras import CameraOptions
+from rsu.perception.camera_model import CameraModel, camera_model
+from rsu.perception.errors import CalibrationError
+from rsu.perception.footprint import CLASSES, Observed, footprints
+from rsu.perception.regions import crops
+from rsu.perception.sizes import TYPICAL
+from rsu.schema.sensing import CameraDetection, ImageDetection, ObjectClass
+from rsu.schema.units import Box, Cov2, Size, Vec2
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+# 1 σ of 10 m: the 95 % ellipse reaches ±25 m, farther than the gap to the next car in a stream, so
+# it cannot even be said which vehicle was seen.
+MAX_SIGMA = 10.0
+
+# A box edge this near the border, as a share of the longer side, may be the border's: one cell of
+# the finest stride of the usual detectors (8 of 416 px). Measured on the parking-aisle clip: boxes
+# of cars that reach beyond the border end up to 15 of 768 px short of it.
+BORDER = 8 / 416
+
+# Noise of a box whose lower edge or one side is hidden, relative to that of a whole one: the
+# remaining edge (a roof line, one flank) is found less well. Variance × 4.
+_PARTLY_SEEN = 2.0
+
+# Bumpers hang 0.15–0.25 m above the road and wheels stand behind them: the lower edge of a vehicle
+# is off along the line of sight by about this much, m (1 σ).
+_BODY_EDGE = 0.15
+
+# Width to height of the image may differ from the calibration's by rounding only.
+_ASPECT_TOLERANCE = 0.01
+
+# Load check: grid over the image, and the share of it that must see the road within range. A camera
+# that sees less road than this is not looking at one.
+_GRID = 17
+_LEAST_ROAD = 0.05
+
+
+class Placed(NamedTuple):
+    """What became of one frame's boxes."""
+
+    detections: tuple[CameraDetection, ...]
+    rejected: dict[str, int]
+
+
+class GroundProjector:
+    """One camera's way from boxes to the ground; stateless after loading."""
+
+    def __init__(self, camera: CameraOptions) -> None:
+        """Raises CalibrationError when the calibration cannot place anything on the road."""
+        self.camera = camera_model(camera.calibration)
+        self._max_range = camera.max_range
+        self._regions = camera.regions
+        self._wanted = _wanted_classes(camera)
+        _check_sees_road(camera.id, self.camera, camera)
+
+    def place(self, boxes: Sequence[ImageDetection], width: int, height: int) -> Placed:
+        """Place the detections of one `width` × `height` px frame.
+
+        Detections come out in the order they came in. Rejections count boxes by reason code.
+        """
+        if not boxes:
+            return Placed((), {})
+        scale = np.array([self.camera.width / width, self.camera.height / height])
+        if abs(scale[0] / scale[1] - 1.0) > _ASPECT_TOLERANCE:
+            return Placed((), {"image_size": len(boxes)})
+        edges = np.array([(d.box.left, d.box.top, d.box.right, d.box.bottom) for d in boxes])
+        edges *= np.tile(scale, 2)
+        cut = self._cut_edges(edges)
+        sigma = self.camera.pixel_sigma * float(scale.max())
+        return self._place(boxes, edges, cut, sigma)
+
+    def _place(
+        self, boxes: Sequence[ImageDetection], edges: Floats, cut: Bools, sigma: float
+    ) -> Placed:
+        reasons = _Reasons(len(boxes))
+        both_cut = (cut[:, 0] & cut[:, 2]) | (cut[:, 1] & cut[:, 3])
+        reasons.give(both_cut, "cut_by_border")
+        ideal, covered = self._ideal_edges(edges)
+        reasons.give(~covered, "outside_lens_model")
+        foot = np.column_stack(((ideal[:, 0] + ideal[:, 2]) / 2.0, ideal[:, 3]))
+        start, on_road = self.camera.ground(foot)
+        reasons.give(~on_road, "above_horizon")
+        reasons.give(self._distance(start) > self._max_range, "beyond_range")
+        usable = reasons.open()
+        if not usable.size:
+            return Placed((), reasons.counted())
+
+        labels = [boxes[i].object_class for i in usable.tolist()]
+        seen = Observed(ideal[usable], cut[usable], sigma, start[usable])
+        found = footprints(self.camera, seen, np.array([_label(c) for c in labels]))
+        covariance = self._covariance(seen, edges[usable], found.centre, found.spread)
+        classes = [
+            _final_class(label, index)
+            for label, index in zip(labels, found.class_index.tolist(), strict=True)
+        ]
+        largest = np.linalg.eigvalsh(covariance)[:, 1]
+        unwanted = np.array([c not in self._wanted for c in classes])
+        reasons.give(~found.valid, "behind_camera", usable)
+        reasons.give(self._distance(found.centre) > self._max_range, "beyond_range", usable)
+        reasons.give(largest > MAX_SIGMA**2, "position_uncertain", usable)
+        reasons.give(unwanted, "class_not_wanted", usable)
+        kept = set(reasons.open().tolist())
+        detections = tuple(
+            _detection(
+                boxes[i],
+                classes[k],
+                found.centre[k],
+                covariance[k],
+                self._size(classes[k], seen.edges[k], seen.start[k]),
+            )
+            for k, i in enumerate(usable.tolist())
+            if i in kept
+        )
+        return Placed(detections, reasons.counted())
+
+    def _covariance(
+        self, seen: Observed, measured: Floats, centre: Floats, spread: Floats
+    ) -> Floats:
+        """Covariances (D, 2, 2), m², of footprint centres; hopeless ones beyond MAX_SIGMA."""
+        camera = self.camera
+        points = np.column_stack((centre, np.zeros(len(centre))))
+        bottom_cut = seen.cut[:, 3]
+        anchor = np.column_stack(
+            (
+                (measured[:, 0] + measured[:, 2]) / 2.0,
+                np.where(bottom_cut, measured[:, 1], measured[:, 3]),
+            )
+        )
+        jacobian = camera.ground_jacobian(points)
+        flat = np.abs(np.linalg.det(jacobian)) < 1e-12
+        noise = np.zeros_like(jacobian)
+        noise[:, 0, 0] = np.where(seen.cut[:, [0, 2]].any(axis=1), _PARTLY_SEEN, 1.0) ** 2
+        noise[:, 1, 1] = np.where(bottom_cut, _PARTLY_SEEN, 1.0) ** 2
+        jacobian[flat] = np.eye(2)  # not invertible: replaced below
+        to_ground = np.linalg.inv(jacobian) @ camera.lens_jacobian(anchor)
+        pixel = seen.sigma**2 * to_ground @ noise @ np.swapaxes(to_ground, 1, 2)
+        away = centre - camera.position[:2]
+        away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+        body = _BODY_EDGE**2 * away[:, :, np.newaxis] * away[:, np.newaxis, :]
+        covariance: Floats = pixel + camera.calibration_cov(centre) + spread + body
+        bad = flat | ~np.isfinite(covariance).all(axis=(1, 2))
+        covariance[bad] = np.eye(2) * 4.0 * MAX_SIGMA**2
+        return covariance
+
+    def _cut_edges(self, edges: Floats) -> Bools:
+        """Which edges (D, 4) may be the image's or a crop's border instead of the object's.
+
+        A box belongs to every crop that holds it; an edge is the object's own if any of them shows
+        it free.
+        """
+        width, height = self.camera.width, self.camera.height
+        cut = np.ones(edges.shape, dtype=bool)
+        for left, top, right, bottom in crops(self._regions, (width, height), width, height):
+            margin = BORDER * max(right - left, bottom - top)
+            window = np.array([left, top, right, bottom]) + margin * np.array([1, 1, -1, -1])
+            near: Bools = np.concatenate(
+                (edges[:, :2] <= window[:2], edges[:, 2:] >= window[2:]), axis=1
+            )
+            # Beyond the crop: the box came from another one. One pixel for its rounding.
+            held = (edges[:, 0] >= left - 1) & (edges[:, 1] >= top - 1)
+            held &= (edges[:, 2] <= right + 1) & (edges[:, 3] <= bottom + 1)
+            cut &= near | ~held[:, np.newaxis]
+        return cut
+
+    def _ideal_edges(self, edges: Floats) -> tuple[Floats, Bools]:
+        """Edges (D, 4) in ideal pixels, each taken at the middle of its side."""
+        middle_x = (edges[:, 0] + edges[:, 2]) / 2.0
+        middle_y = (edges[:, 1] + edges[:, 3]) / 2.0
+        sides = (
+            np.column_stack((edges[:, 0], middle_y)),
+            np.column_stack((middle_x, edges[:, 1])),
+            np.column_stack((edges[:, 2], middle_y)),
+            np.column_stack((middle_x, edges[:, 3])),
+        )
+        ideal, covered = self.camera.ideal(np.concatenate(sides))
+        parts = ideal.reshape(4, -1, 2)
+        out = np.column_stack((parts[0, :, 0], parts[1, :, 1], parts[2, :, 0], parts[3, :, 1]))
+        return out, np.asarray(covered.reshape(4, -1).all(axis=0))
+
+    def _distance(self, ground: Floats) -> Floats:
+        distance: Floats = np.linalg.norm(ground - self.camera.position[:2], axis=1)
+        return distance
+
+    def _size(self, object_class: ObjectClass, edges: Floats, ground: Floats) -> Size:
+        """The class's typical size; for others a block as wide as the box is on the road."""
+        typical = TYPICAL.get(object_class)
+        if typical is not None:
+            return typical.size
+        away = ground - self.camera.position[:2]
+        across = np.array([-away[1], away[0]]) / max(float(np.linalg.norm(away)), 1e-9)
+        jacobian = self.camera.ground_jacobian(np.append(ground, 0.0))
+        scale = max(float(np.linalg.norm(jacobian @ across)), 1e-6)
+        width = float(edges[2] - edges[0]) / scale
+        return Size(width, width, width)
+
+
+class _Reasons:
+    """Why boxes are not placed; the first reason counts."""
+
+    def __init__(self, count: int) -> None:
+        self._codes = [""] * count
+
+    def give(self, where: Bools, code: str, rows: npt.NDArray[np.int64] | None = None) -> None:
+        """`where` runs over all boxes, or over `rows` of them."""
+        hit = np.flatnonzero(where) if rows is None else rows[where]
+        for index in hit.tolist():
+            self._codes[index] = self._codes[index] or code
+
+    def open(self) -> npt.NDArray[np.int64]:
+        """Boxes that nothing speaks against so far."""
+        return np.array([i for i, code in enumerate(self._codes) if not code], dtype=np.int64)
+
+    def counted(self) -> dict[str, int]:
+        return dict(sorted(Counter(code for code in self._codes if code).items()))
+
+
+def _detection(
+    box: ImageDetection, object_class: ObjectClass, centre: Floats, covariance: Floats, size: Size
+) -> CameraDetection:
+    return CameraDetection(
+        object_class=object_class,
+        score=box.score,
+        box=Box(box.box.left, box.box.top, box.box.width, box.box.height),
+        position=Vec2(float(centre[0]), float(centre[1])),
+        position_cov=Cov2(
+            float(covariance[0, 0]),
+            float(covariance[0, 1] + covariance[1, 0]) / 2.0,
+            float(covariance[1, 1]),
+        ),
+        size=size,
+    )
+
+
+def _label(object_class: ObjectClass) -> int:
+    return CLASSES.index(object_class) if object_class in TYPICAL else -1
+
+
+def _final_class(label: ObjectClass, found: int) -> ObjectClass:
+    """An obstacle stays one: it has no typical size that could speak against it."""
+    if label is ObjectClass.OBSTACLE or found < 0:
+        return label
+    return CLASSES[found]
+
+
+def _wanted_classes(camera: CameraOptions) -> frozenset[ObjectClass]:
+    known = {c.value for c in ObjectClass}
+    foreign = [name for name in camera.classes if name not in known]
+    if foreign:
+        raise CalibrationError(
+            f"camera {camera.id!r}: classes: {', '.join(foreign)} unknown; "
+            f"choose from {', '.join(sorted(known))}"
+        )
+    return frozenset(ObjectClass(name) for name in camera.classes) or frozenset(ObjectClass)
+
+
+def _check_sees_road(name: str, model: CameraModel, camera: CameraOptions) -> None:
+    """The image's lower edge and a fair part of every region must show road within range."""
+    width, height = model.width, model.height
+
+    def share(left: float, top: float, right: float, bottom: float) -> float:
+        x, y = np.meshgrid(np.linspace(left, right, _GRID), np.linspace(top, bottom, _GRID))
+        ideal, covered = model.ideal(np.column_stack((x.ravel(), y.ravel())))
+        ground, seen = model.ground(ideal)
+        near = np.linalg.norm(ground - model.position[:2], axis=1) <= camera.max_range
+        return float((covered & seen & near).mean())
+
+    if share(0, height - 1, width - 1, height - 1) == 0.0:
+        raise CalibrationError(
+            f"camera {name!r}: the calibration maps the road to the sky: nowhere along the image's "
+            f"lower edge is there road within max_range {camera.max_range:g} m; check the sign of "
+            "tilt (positive looks down) and the order of image and ground coordinates"
+        )
+    if share(0, 0, width - 1, height - 1) < _LEAST_ROAD:
+        raise CalibrationError(
+            f"camera {name!r}: less than {_LEAST_ROAD:.0%} of the image shows road within "
+            f"max_range {camera.max_range:g} m; check the calibration or raise max_range"
+        )
+    for index, (left, top, right, bottom) in enumerate(
+        crops(camera.regions, (width, height), width, height)
+    ):
+        if share(left, top, right - 1, bottom - 1) == 0.0:
+            raise CalibrationError(
+                f"camera {name!r}: regions[{index}] shows no road within max_range "
+                f"{camera.max_range:g} m; move the region or check the calibration"
+            )

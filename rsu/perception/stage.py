@@ -1,0 +1,87 @@
+"""The perception stage of one camera: frames in, detections on the ground out.
+
+One CAMERA_DETECTIONS message per frame, also when nothing was seen: "looked and saw nothing" is
+evidence too. What was found but not placed is counted in the message and, merged over a second, in
+the decision trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rsu.config.cameras import CameraOptions
+from rsu.perception.detector import Detector
+from rsu.perception.projection import GroundProjector
+from rsu.schema.frame import CameraFrame
+from rsu.schema.health import Decision, Verdict
+from rsu.schema.message import Message
+from rsu.schema.sensing import CameraDetections
+from rsu.schema.topics import CAMERA_DETECTIONS, CAMERA_FRAME, DECISION, Topic
+from rsu.schema.units import NS_PER_S, Instant
+
+
+@dataclass(slots=True)
+class _Drops:
+    """Rejections of one reason since the last tick."""
+
+    count: int
+    oldest_ns: int
+
+
+class PerceptionStage:
+    """Detects (unless read-ahead already has) and projects. Its only state are merged drops."""
+
+    inputs: tuple[Topic, ...] = (CAMERA_FRAME,)
+    outputs: tuple[Topic, ...] = (CAMERA_DETECTIONS, DECISION)
+    period_ns: int | None = NS_PER_S  # merged decisions: at most one a second per reason
+
+    def __init__(self, camera: CameraOptions, detector: Detector) -> None:
+        """Raises CalibrationError when the camera cannot place anything on the road."""
+        self.name = f"perception:{camera.id}"
+        self._sensor = camera.id
+        self._regions = camera.regions
+        self._detector = detector
+        self._projector = GroundProjector(camera)
+        self._drops: dict[str, _Drops] = {}
+
+    def handle(self, message: Message, now: Instant) -> Iterable[Message]:  # noqa: ARG002
+        frame = message.payload
+        assert isinstance(frame, CameraFrame)
+        if frame.sensor != self._sensor:
+            return
+        found = frame.detected
+        if found is None:
+            found = self._detector.detect(frame.image, self._regions)
+        height, width = frame.image.shape[:2]
+        placed = self._projector.place(found, width, height)
+        for reason, count in placed.rejected.items():
+            drops = self._drops.setdefault(reason, _Drops(0, frame.capture_ns))
+            drops.count += count
+        yield Message.draft(
+            CAMERA_DETECTIONS,
+            self._sensor,
+            frame.capture_ns,
+            CameraDetections(
+                sensor=self._sensor,
+                frame=frame.frame,
+                capture_ns=frame.capture_ns,
+                image_width=width,
+                image_height=height,
+                detections=placed.detections,
+                rejected=placed.rejected,
+            ),
+        )
+
+    def tick(self, now: Instant) -> Iterable[Message]:
+        drops, self._drops = self._drops, {}
+        for reason, merged in sorted(drops.items()):
+            decision = Decision(
+                stage=self.name,
+                subject=f"sensor:{self._sensor}",
+                verdict=Verdict.DROPPED,
+                reason=reason,
+                time_ns=now.utc_ns,
+                count=merged.count,
+            )
+            yield Message.draft(DECISION, self.name, merged.oldest_ns, decision)

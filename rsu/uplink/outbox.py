@@ -307,19 +307,19 @@ class Outbox:
         return max(due - self._clock().mono_ns, 1) / NS_PER_S
 
     def work(self) -> None:
-        """One round of the writer: commit the changes, move to disk if due, read ahead.
+        """One round of the writer: move to disk if due, commit the changes, read ahead.
 
         Called by the writer thread; tests that never call `start` call it themselves.
         """
         now = self._clock()
         self._sweep_at_ns = now.mono_ns + SWEEP_NS
+        if not self._on_disk and now.mono_ns >= self._retry_at_ns:
+            self._move_to_disk(now)
         try:
             self._commit(now)
         except StoreError as error:
             self._leave_disk(error, now)
             self._commit(now)  # in memory now
-        if not self._on_disk and now.mono_ns >= self._retry_at_ns:
-            self._move_to_disk(now)
         self._refill()
 
     def _commit(self, now: Instant) -> None:
@@ -399,8 +399,8 @@ class Outbox:
             self._set_degraded(str(error))
 
     def _adopt(self, now: Instant) -> None:
-        """Make the file the store. Called right after a commit: `_saved` describes the rows."""
-        assert self._saved is not None
+        """Make the file the store, with its rows and books and those of the memory."""
+        assert self._saved is not None  # a commit in memory follows every `_leave_disk`
         time_ns = now.mono_ns + self._offset_ns
         memory, disk = self._store, Store.open(self._path)
         try:

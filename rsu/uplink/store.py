@@ -164,7 +164,8 @@ class Store:
     @classmethod
     def in_memory(cls) -> Store:
         """A store that lives in this process only."""
-        connection = sqlite3.connect(":memory:", isolation_level=None)
+        # May be made by one thread and used by another, never by two at once.
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.executescript(_SCHEMA)
         return cls(connection)
 
@@ -413,6 +414,8 @@ def _crc(name: bytes, subject: bytes, body: bytes) -> int:
 def _errors(path: Path | None) -> Iterator[None]:
     try:
         yield
+    except sqlite3.ProgrammingError:
+        raise  # our own mistake, not the disk's
     except sqlite3.Error as error:
         raise _translated(error, path) from error
 

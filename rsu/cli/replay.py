@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+import rsu
 from rsu.schema.message import Message
-from rsu.schema.topics import CAMERA_DETECTIONS, TRACKS, V2X_TX
+from rsu.schema.topics import CAMERA_DETECTIONS, JOURNAL, TRACKS, V2X_TX
 from rsu.schema.units import NS_PER_S
 
 if TYPE_CHECKING:
     from rsu.config.model import SiteConfig
 
 EXIT_DIFFERS = 1
+SOURCE_PATH = re.compile(r"cameras\[\d+\]\.source\.path$")
 
 
 class Tally:
@@ -82,7 +85,6 @@ def replay(
 
     With --golden the exit code is 1 when any V2X frame differs.
     """
-    from rsu.config.check import check_site
     from rsu.recording.golden import compare_recordings
     from rsu.recording.writer import McapFile
 
@@ -90,17 +92,16 @@ def replay(
     if not source.exists():
         raise click.UsageError(f"{source} does not exist")
     recorded = _is_recording(source)
-    checked = check_site(site_path, check_sources=False)
-    for warning in checked.warnings:
-        click.echo(str(warning), err=True)
-    config = checked.config if recorded else _with_source(checked.config, source, camera)
+    config = _site(site_path)
+    if not recorded:
+        config = _with_source(config, source, camera)
     tally = Tally()
     scratch = out or (golden and golden.with_suffix(".replayed.mcap"))
     began = time.monotonic()
     if scratch is None:
         exact = _run(config, site_path.parent, source, recorded, rate, tally.take)
     else:
-        with McapFile(scratch, _metadata(config)) as file:
+        with McapFile(scratch, _metadata(config, site_path), overwrite=True) as file:
 
             def keep(message: Message) -> None:
                 tally.take(message)
@@ -133,14 +134,15 @@ def _run(
                 config, base, sink, rate=rate, on_frame=lambda frame: advance(frame.capture_ns)
             )
             return "every frame"
-        from rsu.recording.reader import has_journal, read_messages
+        from rsu.recording.reader import read_messages
 
         def messages() -> Iterator[Message]:
-            for message in read_messages(source):
+            # As the recorder received them: a journal entry follows the inputs it names.
+            for message in read_messages(source, order="written"):
                 advance(message.header.publish_ns)
                 yield message
 
-        if not has_journal(source):
+        if next(read_messages(source, [JOURNAL]), None) is None:
             runtime.replay_inputs(config, base, messages(), sink, rate=rate)
             return "no journal: inputs in publishing order"
         result = runtime.replay_recording(config, base, messages(), sink)
@@ -178,6 +180,20 @@ def _progress() -> Iterator[Callable[[int], None]]:
                 first.append(time_ns)
 
         yield advance
+
+
+def _site(path: Path) -> SiteConfig:
+    """The site, whose own camera sources need not be at hand: SOURCE stands in for them."""
+    from rsu.config.check import check_site
+    from rsu.config.problems import ConfigError
+
+    report = check_site(path)
+    errors = [p for p in report.errors if not SOURCE_PATH.match(p.path)]
+    if errors or report.config is None:
+        raise ConfigError(errors or report.errors)
+    for warning in report.warnings:
+        click.echo(str(warning), err=True)
+    return report.config
 
 
 def _is_recording(source: Path) -> bool:
@@ -221,11 +237,13 @@ def _refuse_overwriting(source: Path, out: Path | None, golden: Path | None) -> 
                 raise click.UsageError(f"{name} {target} would overwrite an input")
 
 
-def _metadata(config: SiteConfig) -> dict[str, str]:
-    from rsu.runtime.workers import site_metadata
-    from rsu.schema.units import Instant
-
-    return site_metadata(config, Instant(0, 0))
+def _metadata(config: SiteConfig, site_path: Path) -> dict[str, str]:
+    return {
+        "site": config.site.id,
+        "config": site_path.read_text(encoding="utf-8"),
+        "profile": config.v2x.profile if config.v2x else "",
+        "version": rsu.__version__,
+    }
 
 
 def _summarise(tally: Tally, wall_s: float, exact: str, out: Path | None, *, as_json: bool) -> None:

@@ -41,6 +41,8 @@ class Problem:
 class ConfigError(Exception):
     """A site file that cannot be used; `problems` says everything that is wrong with it."""
 
+    exit_code = 2  # of a command that ends with this error
+
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems, key=lambda p: (p.line, p.column, p.path, p.message))
         super().__init__("\n".join(str(problem) for problem in self.problems))

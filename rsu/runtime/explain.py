@@ -1,7 +1,7 @@
 """Why something was (not) said, from a recording: decisions, and the frames that did mention it.
 
 In: a recording and a subject such as `track:17`, `message:RSM` or `sensor:north`. Out: decisions in
-time order, where a V2X frame that carried the subject counts as a SENT decision of its own.
+time order; a V2X frame that carried the track counts as a SENT decision of its own.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ def _decisions_in(message: Message, subject: str) -> Iterator[Decision]:
     if message.topic != V2X_TX:
         return
     frame = message.payload
-    named = f"message:{frame.message}"
-    subjects = {named, *(f"track:{track}" for track in frame.subjects)}
-    if subject in subjects:
+    if subject in {f"track:{track}" for track in frame.subjects}:
         yield Decision(
             stage=message.header.source,
             subject=subject,

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from rsu.config.cameras import CameraOptions
 from rsu.config.model import SiteConfig
 from rsu.runtime import graph
 from rsu.runtime.journal_replay import JournalReplay, ReplayResult
@@ -73,6 +72,7 @@ def replay_cameras(
     Every frame is used. Detectors without memory look ahead on as many threads as there are
     cores, which changes the speed and nothing else.
     """
+    from rsu.hal.camera.recorded import recorded_frames
     from rsu.perception.detector import load_detector
 
     cameras = [camera for camera in config.cameras if camera.source.driver in RECORDED_DRIVERS]
@@ -84,9 +84,10 @@ def replay_cameras(
     workers = max(1, len(os.sched_getaffinity(0)) // len(cameras))
     detectors = [load_detector(camera, base) for camera in cameras]
     with ExitStack() as stack:
-        streams: list[Generator[CameraFrame]] = []
+        streams: list[Iterator[CameraFrame]] = []
         for camera, detector in zip(cameras, detectors, strict=True):
-            stream = stack.enter_context(closing(_frames(camera, base)))
+            frames = recorded_frames(camera.id, camera.source, base)
+            stream: Iterator[CameraFrame] = stack.enter_context(frames)
             if detector.stateless:
                 from rsu.perception.ahead import detect_ahead
 
@@ -115,12 +116,6 @@ def replay_cameras(
             groups, _without_frames(sink), boot, journaled=(graph.CORE, graph.REPORTS)
         )
         return host.run(source(), rate=rate, stop=stop)
-
-
-def _frames(camera: CameraOptions, base: Path) -> Generator[CameraFrame]:
-    from rsu.hal.camera.recorded import recorded_frames
-
-    return recorded_frames(camera.id, camera.source, base)
 
 
 def _without_frames(sink: Sink) -> Sink:

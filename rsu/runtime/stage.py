@@ -27,10 +27,17 @@ class Stage(Protocol):
     file, a socket, the environment or an unseeded random source.
     """
 
-    name: str
-    inputs: tuple[Topic, ...]
-    outputs: tuple[Topic, ...]
-    period_ns: int | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[Topic, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[Topic, ...]: ...
+
+    @property
+    def period_ns(self) -> int | None: ...
 
     def handle(self, message: Message, now: Instant) -> Iterable[Message]: ...
 

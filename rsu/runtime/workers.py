@@ -16,10 +16,12 @@ from rsu.config.model import SiteConfig
 from rsu.runtime import graph
 from rsu.runtime.bus import BusClient
 from rsu.runtime.metrics import Meter
+from rsu.runtime.stage import StageGroup
 from rsu.schema.health import SensorState
 from rsu.schema.message import Message
 from rsu.schema.topics import (
     CAMERA_FRAME,
+    JOURNAL,
     RADIO_REPORT,
     SENSOR_HEALTH,
     TOPICS,
@@ -76,27 +78,25 @@ class CoreWorker:
 
     def turn(self, timeout_s: float) -> Iterable[Message]:
         clock, group = self._around.clock, self._group
-        published: list[Message] = []
-        for message in self._around.bus.receive(_until_tick(group.next_tick(), clock(), timeout_s)):
+        for message in self._around.bus.receive(_until_tick(group, clock(), timeout_s)):
             began = clock()
             outputs = group.handle(message, began)
             self._around.meter.observe(
                 "stage_seconds", (clock().mono_ns - began.mono_ns) / NS_PER_S, group="core"
             )
-            published += [group.take_journal(began), *outputs]
-        while (tick := group.next_tick()) is not None and tick[0] <= clock().mono_ns:
-            now = clock()
-            outputs = group.tick(tick[1], now)
-            published += [group.take_journal(now), *outputs]
+            yield from self._counted([group.take_journal(began), *outputs])
+        yield from self._counted(due_ticks(group, clock))
+
+    def stop(self) -> None:
+        """Nothing is open."""
+
+    def _counted(self, published: Iterable[Message]) -> Iterable[Message]:
         for message in published:
             if message.topic == TRACKS:
                 self._around.meter.gauge("tracks", len(message.payload.tracks))
             elif message.topic == V2X_TX:
                 self._around.meter.count("v2x_frames_total", message=message.payload.message)
-        return published
-
-    def stop(self) -> None:
-        """Nothing is open."""
+            yield message
 
 
 class CameraWorker:
@@ -124,13 +124,15 @@ class CameraWorker:
             draft = Message.draft(CAMERA_FRAME, frame.sensor, frame.capture_ns, frame)
             message = draft.stamped(self._around.boot.utc_ns, frame.frame, taken.utc_ns)
             outputs = self._group.handle(message, taken)
-            self._group.take_journal(taken)  # frames are not recorded, so nothing can replay this
+            self._group.take_journal(taken)
             done = self._around.clock()
             self._around.meter.count("frames_total", camera=frame.sensor)
             self._around.meter.observe(
                 "detect_seconds", (done.mono_ns - taken.mono_ns) / NS_PER_S, camera=frame.sensor
             )
             yield from (_published_at(message, done) for message in outputs)
+        # Frames are not recorded, so nothing can replay this group: its journal is not published.
+        yield from (m for m in due_ticks(self._group, self._around.clock) if m.topic != JOURNAL)
         yield from self._health(self._around.clock())
 
     def stop(self) -> None:
@@ -153,11 +155,11 @@ class RadioWorker:
     topics: tuple[Topic, ...] = (V2X_TX,)
 
     def __init__(self, around: Surroundings, radio_id: str) -> None:
-        from rsu.hal.radio.drivers import open_radio
+        from rsu.hal.radio.drivers import make_radio
 
         self._around = around
         self._options: RadioBase = next(r for r in around.config.radios if r.id == radio_id)
-        self._radio: Radio = open_radio(self._options, around.base)
+        self._radio: Radio = make_radio(self._options, around.base)
         self._opened = False
         self._sent = 0
         self._heard = 0
@@ -272,14 +274,11 @@ class UplinkWorker:
     def turn(self, timeout_s: float) -> Iterable[Message]:
         clock, group = self._around.clock, self._group
         published: list[Message] = []
-        for message in self._around.bus.receive(_until_tick(group.next_tick(), clock(), timeout_s)):
+        for message in self._around.bus.receive(_until_tick(group, clock(), timeout_s)):
             now = clock()
             outputs = group.handle(message, now)
             published += [group.take_journal(now), *outputs]
-        while (tick := group.next_tick()) is not None and tick[0] <= clock().mono_ns:
-            now = clock()
-            outputs = group.tick(tick[1], now)
-            published += [group.take_journal(now), *outputs]
+        published += due_ticks(group, clock)
         for message in published:
             if message.topic == UPLINK_REPORT:
                 self._client.offer(message.payload)
@@ -302,7 +301,7 @@ class RecorderWorker:
     """Keeps every recorded topic."""
 
     def __init__(self, around: Surroundings) -> None:
-        from rsu.recording.writer import Recorder
+        from rsu.recording.recorder import Recorder
 
         if around.config.recording is None:
             raise ValueError("the site file has no recording section")
@@ -317,8 +316,9 @@ class RecorderWorker:
     def turn(self, timeout_s: float) -> Iterable[Message]:
         for message in self._around.bus.receive(timeout_s):
             self._recorder.write(message)
+        self._recorder.poll()
         stats, meter = self._recorder.stats(), self._around.meter
-        meter.total("recorded_messages_total", stats.messages)
+        meter.total("recorded_messages_total", stats.written)
         for reason, count in stats.dropped.items():
             meter.total("recording_dropped_total", count, reason=reason)
         return ()
@@ -373,7 +373,18 @@ def _published_at(message: Message, now: Instant) -> Message:
     return message.stamped(message.header.boot_ns, message.header.seq, now.utc_ns)
 
 
-def _until_tick(tick: tuple[int, int] | None, now: Instant, longest_s: float) -> float:
+def due_ticks(group: StageGroup, clock: Callable[[], Instant]) -> list[Message]:
+    """Run the ticks that are due; their journal entries and what they led to."""
+    published: list[Message] = []
+    while (tick := group.next_tick()) is not None and tick[0] <= clock().mono_ns:
+        now = clock()
+        outputs = group.tick(tick[1], now)
+        published += [group.take_journal(now), *outputs]
+    return published
+
+
+def _until_tick(group: StageGroup, now: Instant, longest_s: float) -> float:
+    tick = group.next_tick()
     if tick is None:
         return longest_s
     return min(longest_s, max(0.0, (tick[0] - now.mono_ns) / NS_PER_S))

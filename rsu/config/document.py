@@ -42,6 +42,15 @@ class Node:
     height: int = 0  # levels of collections below this one
     text: str = ""
 
+    def copy(self) -> Node:
+        """The same tree once more, so that changing one place of an alias leaves the others."""
+        value = self.value
+        if isinstance(value, dict):
+            value = {key: Entry(entry.mark, entry.node.copy()) for key, entry in value.items()}
+        elif isinstance(value, list):
+            value = [node.copy() for node in value]
+        return Node(self.mark, value, self.size, self.height, self.text)
+
     def plain(self) -> Any:
         """The value as JSON-like data."""
         if isinstance(self.value, dict):
@@ -140,7 +149,7 @@ def parse(text: str, file: Path) -> Document:
     except _RefusedError as refused:
         problem = builder.at(refused.mark, refused.location, str(refused))
         raise ConfigError([*builder.problems, problem]) from None
-    if builder.root is None:
+    if builder.root is None or builder.root.value is None:
         raise ConfigError([Problem(file, 1, 1, "", "the file is empty")])
     return Document(file, builder.root, builder.problems)
 
@@ -318,7 +327,8 @@ class _Builder:
             raise _RefusedError(mark, location, f"nothing before here is anchored as &{name}")
         if len(self._open) + node.height >= MAX_DEPTH:  # chained aliases nest without brackets
             raise _RefusedError(mark, location, f"nested deeper than {MAX_DEPTH} levels")
-        self._put(node, mark)
+        self._count(node.size, mark)  # before a copy is made of it
+        self._put(node.copy(), mark, counted=True)
 
     def _anchor(self, event: Any, node: Node) -> None:
         if event.anchor is not None:

@@ -75,9 +75,6 @@ def _validate(
     """The config, if the file is valid but for unknown keys; adds what is wrong to `problems`."""
     # Where the document already complains (NaN, say), the model need not complain again.
     settled = {(problem.line, problem.column) for problem in problems}
-    if document.root.value is None:
-        problems.append(document.problem((), "the file is empty"))
-        return None
     for _ in range(_ROUNDS):
         try:
             return model.model_validate_json(json.dumps(document.root.plain()), strict=True)
@@ -101,12 +98,12 @@ def _mend(document: Document, model: type[SiteConfig], unknown: list[ErrorDetail
     The file stays refused; this only lets the rest of it be looked at.
     """
     locations: list[Location] = [
-        messages.true_location(error["loc"], document) for error in unknown
+        messages.true_location(error["loc"], document, model) for error in unknown
     ]
     for location in locations:
         parent, key = document.find(location[:-1]), location[-1]
         if parent is None or key not in parent.value:
-            continue  # an alias: mended at its anchor
+            continue  # its section has already been renamed
         known = list(messages.known_keys(model, location[:-1], document))
         meant = messages.nearest(str(key), known)
         entry = parent.value.pop(key)

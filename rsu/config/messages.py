@@ -39,7 +39,7 @@ _PATTERNS = {
 
 def problem(error: ErrorDetails, document: Document, model: type[BaseModel]) -> Problem:
     """One complaint, placed in the document and said in our words."""
-    location = true_location(error["loc"], document)
+    location = true_location(error["loc"], document, model)
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
     suggestion = None
     if kind == "extra_forbidden":
@@ -68,21 +68,15 @@ def problem(error: ErrorDetails, document: Document, model: type[BaseModel]) -> 
     return document.problem(location, message, suggestion, of_key=kind == "extra_forbidden")
 
 
-def true_location(loc: tuple[int | str, ...], document: Document) -> Location:
+def true_location(
+    loc: tuple[int | str, ...], document: Document, model: type[BaseModel]
+) -> Location:
     """The location without the union tags that pydantic puts into it."""
     location: Location = ()
     arrived = True  # a tag can only follow directly on reaching its mapping
     for step in loc:
-        node = document.find(location)
-        tagged = (
-            node is not None
-            and isinstance(node.value, dict)
-            and any(
-                name in node.value and node.value[name].node.value == step
-                for name in DISCRIMINATORS
-            )
-        )
-        if arrived and tagged:
+        members = list(_members(_annotation_at(model, location, document)))
+        if arrived and len(members) > 1 and step in [tag for _, tag in members]:
             arrived = False
             continue
         location, arrived = (*location, step), True

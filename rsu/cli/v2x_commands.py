@@ -71,7 +71,7 @@ def decode(source: str, profile: str | None, as_hex: bool) -> int:
             value = codec_for(used).decode(found.octets)
             record |= {"message": message_name(value), "hex": found.text, "value": value}
         except CodecError as error:
-            record |= {"hex": found.text, "error": str(error)}
+            record |= {"hex": _short(found.text), "error": str(error)}
             failed = True
         click.echo(json.dumps(record, ensure_ascii=False))
     return EXIT_SOME_FAILED if failed else 0
@@ -182,9 +182,15 @@ def _parse_line(line: str, about: dict[str, Any] | None = None) -> Found:
             about = {"time": record["time"], **about}
     octets = _octets(text)
     if octets is None:
-        shown = text if len(text) <= 80 else text[:80] + "…"
-        return Found(None, shown, profile, "not octets in hex", about)
+        return Found(None, text, profile, "not octets in hex", about)
     return Found(octets, octets.hex(), profile, about=about)
+
+
+def _short(text: str) -> str:
+    """Text of a failed frame, cut where it is longer than any frame can be."""
+    from rsu.v2x.codec import MAX_FRAME_OCTETS
+
+    return text if len(text) <= 2 * MAX_FRAME_OCTETS else text[:80] + "…"
 
 
 def _octets(text: str) -> bytes | None:

@@ -46,20 +46,18 @@ class FileSink:
 
     def commit(self, *, sync: bool = False) -> None:
         """Move what waits to the file, all or nothing; `sync` waits until the disk has it."""
-        rest = memoryview(self._waiting)
+        data = bytes(self._waiting)
+        self._waiting.clear()
         try:
-            with rest:
-                written = 0
-                while written < len(rest):
-                    written += os.write(self._fd, rest[written:])
+            written = 0
+            while written < len(data):
+                written += os.write(self._fd, memoryview(data)[written:])
         except OSError:
-            self._waiting.clear()
             with contextlib.suppress(OSError):  # a torn tail is what `recover` is for
                 os.ftruncate(self._fd, self._committed)
                 os.lseek(self._fd, self._committed, os.SEEK_SET)
             raise
-        self._committed += len(self._waiting)
-        self._waiting.clear()
+        self._committed += len(data)
         if sync:
             os.fdatasync(self._fd)
 

@@ -7,6 +7,7 @@ messages give the same file, byte for byte. Rotation and trouble with the disk a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -99,6 +100,8 @@ class McapFile:
             self._container.flush()
         except RecordingError:
             self._container.abandon()
+            with contextlib.suppress(OSError):
+                path.unlink()  # an empty file would only look like a recording
             raise
 
     @property

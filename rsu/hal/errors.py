@@ -17,6 +17,8 @@ from __future__ import annotations
 class HalError(Exception):
     """Base of everything the hardware layer raises on purpose."""
 
+    exit_code = 3  # of a command that ends with this error
+
 
 class ActionableError(HalError):
     """A problem together with what to do about it."""

@@ -31,6 +31,8 @@ MAX_MESSAGE_BYTES = 4_000_000
 class BusError(Exception):
     """The bus cannot be opened or reached."""
 
+    exit_code = 3
+
 
 def _endpoints(folder: Path) -> tuple[str, str]:
     return f"ipc://{folder}/bus-in", f"ipc://{folder}/bus-out"

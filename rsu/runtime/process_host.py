@@ -7,10 +7,12 @@ systemd's watchdog only while every process is well.
 
 from __future__ import annotations
 
+import fcntl
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import sdnotify
 import structlog
@@ -34,6 +36,8 @@ TURN_MS = 50
 
 class HostError(Exception):
     """The unit cannot start; the message says what to do."""
+
+    exit_code = 3
 
 
 class ProcessHost:
@@ -62,7 +66,7 @@ class ProcessHost:
         `on_second` is told how things are, once a second. Raises HostError or BusError when the
         unit cannot start at all.
         """
-        self._open_folder()
+        lock = self._open_folder()
         previous = {
             number: signal.signal(number, self._stop_on_signal)
             for number in (signal.SIGTERM, signal.SIGINT)
@@ -73,6 +77,7 @@ class ProcessHost:
             return self._run_with_bus(until, on_second)
         finally:
             hub.stop()
+            lock.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -139,11 +144,22 @@ class ProcessHost:
         if supervisor.healthy:
             self._notifier.notify("WATCHDOG=1")
 
-    def _open_folder(self) -> None:
+    def _open_folder(self) -> IO[bytes]:
+        """Make the run folder ours; the returned lock holds it until closed or until we die."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)
+            lock = (self.folder / "lock").open("wb")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.close()
+                raise HostError(
+                    f"a unit of site {self._config.site.id!r} is already running with its sockets "
+                    f"in {self.folder}; stop it, or set another runtime.socket_folder"
+                ) from error
             write_run_folder(self.folder, self._config, self._base)
+            return lock
         except OSError as error:
             raise HostError(
                 f"cannot use {self.folder} for sockets: {error.strerror}; set runtime.socket_folder"

@@ -1,0 +1,1 @@
+"""Messages of the Chinese sets (T/CSAE, YD/T): units, participants, content."""

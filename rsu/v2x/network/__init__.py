@@ -1,0 +1,1 @@
+"""Network headers before a message frame."""

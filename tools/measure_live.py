@@ -1,8 +1,8 @@
-"""Measure a live unit: age from capture to wire, queues, CPU, and how fast killed children return.
+"""Measure a live unit: age from capture to wire, drops, CPU, and how fast killed children return.
 
-Runs `rsu run SITE` for a while, asks its status socket, kills each child once with SIGKILL and times
-how long it is until the supervisor says "running" again. Prints one table. The site should use file
-cameras with `loop: true`, or clips longer than the measurement.
+Runs `rsu run SITE` for a while, asks its status socket, kills each child once with SIGKILL and
+times how long it is until the supervisor says "running" again. Prints one table. The site's clips
+should be longer than the measurement, or loop.
 
     .venv/bin/python tools/measure_live.py configs/lab-two-cameras.yaml --seconds 25 --kill
 """
@@ -85,9 +85,7 @@ def recovery_s(folder: Path, name: str) -> float:
     old = processes(wait_until(folder, all_running))[name]["pid"]
     killed = time.monotonic()
     os.kill(old, signal.SIGKILL)
-    wait_until(
-        folder, lambda status: all_running(status) and processes(status)[name]["pid"] != old
-    )
+    wait_until(folder, lambda status: all_running(status) and processes(status)[name]["pid"] != old)
     return time.monotonic() - killed
 
 
@@ -100,8 +98,8 @@ def report(status: dict[str, Any]) -> None:
         elif sample["name"].endswith("_total") and sample["value"]:
             print(f"{sample['name']:<18} {labels:<34} {sample['value']:8.0f}")
     for name, sensor in status["sensors"].items():
-        dropped = sensor.get("dropped", {})
-        print(f"sensor {name:<11} {sensor['state']:<10} received {sensor.get('received')}  {dropped}")
+        received, dropped = sensor.get("received"), sensor.get("dropped", {})
+        print(f"sensor {name:<11} {sensor['state']:<10} received {received}, dropped {dropped}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ class RsmOptions(Options):
     rate_hz: float = Field(
         10.0, gt=0, le=10.0, description="Highest rate, Hz (T/CSAE 159-2020 cl. 5.4: 100 ms)."
     )
-    aid: int = Field(3623, ge=0, le=0x7FFF, description="Application id (facts: csae.md 5.1).")
+    aid: int = Field(
+        3623, ge=0, le=0x407F, description="Application id (YD/T 3707 carries 0..0x407F)."
+    )
     priority: int = Field(208, ge=0, le=255, description="T/CSAE 159-2020 cl. 5.5.")
     max_evidence_age_s: Positive = Field(
         0.5, description="A participant whose last measurement is older is withheld, s."

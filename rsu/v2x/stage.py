@@ -34,6 +34,9 @@ from rsu.v2x.rate_bound import RateBound
 TICK_NS = 100 * NS_PER_MS
 """How finely `silence_s` is kept."""
 
+CLOCK_WORD_NS = 5 * NS_PER_S
+"""How long a word about the clock holds: five of the health reports that come every second."""
+
 MESSAGE_COUNTS = 128
 """msgCnt runs 0..127."""
 
@@ -80,6 +83,7 @@ class V2xStage:
         self._log = DecisionLog(self.name)
         self._count = zlib.crc32(boot.utc_ns.to_bytes(8, "big", signed=True)) % MESSAGE_COUNTS
         self._clock: ClockQuality | None = None
+        self._clock_heard_ns = boot.mono_ns
         self._looked_ns: int | None = None  # time of the newest track list, UTC
         self._spoke_ns = boot.mono_ns  # last time something was, or should have been, said
         # What can be wrong with the identity is found here and not with the first road user; this
@@ -91,6 +95,7 @@ class V2xStage:
         if message.topic == UNIT_HEALTH:
             health: UnitHealth = message.payload
             self._clock = health.clock
+            self._clock_heard_ns = now.mono_ns
             return []
         if message.topic != TRACKS or not self._options.rsm.enabled:
             return []
@@ -147,6 +152,9 @@ class V2xStage:
             return True
         if self._clock is None:
             self._withhold(now, "clock_unsynchronised", "no health report yet")
+            return False
+        if now.mono_ns - self._clock_heard_ns > CLOCK_WORD_NS:
+            self._withhold(now, "clock_unsynchronised", "the last health report is too old")
             return False
         if self._clock is ClockQuality.UNSYNCHRONISED:
             self._withhold(now, "clock_unsynchronised")

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from rsu.schema.health import Capability, ClockQuality, Decision, UnitHealth, Verdict
 from rsu.schema.message import Message
@@ -17,7 +18,7 @@ from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant, Vec2
 from rsu.schema.v2x import V2xFrame
 from rsu.v2x.codec import codec_for
 from rsu.v2x.csae.units import OutOfRangeError
-from rsu.v2x.errors import EncodeError, NetworkError
+from rsu.v2x.errors import EncodeError
 from rsu.v2x.network import dsmp
 from rsu.v2x.stage import V2xStage
 
@@ -371,8 +372,8 @@ def test_configured_identifier_and_priority_are_used(air, track, tracks_message)
 
 
 def test_identity_that_cannot_be_carried_is_refused_at_the_start(stage) -> None:
-    with pytest.raises(NetworkError):
-        stage(rsm={"aid": 0x7FFF})
+    with pytest.raises(ValidationError, match="aid"):
+        stage(rsm={"aid": dsmp.AID_MAX + 1})
     with pytest.raises(OutOfRangeError):
         stage(antenna_height=500.0)
 

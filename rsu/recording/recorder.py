@@ -57,16 +57,16 @@ class RecorderState(StrEnum):
 class RecorderStats(msgspec.Struct, frozen=True, kw_only=True):
     """Totals since the recorder's start.
 
-    received = messages + sum(dropped). `messages` are in a file or in the chunk that goes to disk
-    within a second. `lost` counts holes in the numbering of what arrived: messages that
-    never reached the recorder.
+    received = written + sum(dropped). What is `written` is in a file or in the chunk that
+    goes to disk within a second. `lost` counts holes in the numbering of what arrived: messages
+    that never reached the recorder.
     """
 
     state: RecorderState
     detail: str
     file: str | None
     received: int
-    messages: int
+    written: int
     bytes: int
     dropped: dict[str, int]
     lost: int
@@ -189,7 +189,7 @@ class Recorder:
             detail=self._detail,
             file=None if self._file is None else str(self._file.path),
             received=self._received,
-            messages=self._received - dropped.total(),
+            written=self._received - dropped.total(),
             bytes=self._closed_bytes + (0 if self._file is None else self._file.size),
             dropped=dict(dropped),
             lost=self._lost_before + self._tally.lost,

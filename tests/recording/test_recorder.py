@@ -137,7 +137,7 @@ def test_lost_messages_are_counted_also_across_files(
         clock.advance(0.21)
     recorder.close()
     stats = recorder.stats()
-    assert (stats.files, stats.lost, stats.messages) == (2, 7, 8)
+    assert (stats.files, stats.lost, stats.written) == (2, 7, 8)
     found = info(tmp_path / "rec")
     assert found.lost == 7
     assert found.streams[0].repeated == 1
@@ -223,7 +223,7 @@ def test_unkeepable_messages_are_counted_by_reason(make, frame) -> None:
     stats = recorder.stats()
     assert stats.dropped == {"not_recorded": 1, "not_stamped": 1, "closed": 1}
     assert stats.received == 4
-    assert stats.messages == 1
+    assert stats.written == 1
     assert stats.state is RecorderState.CLOSED
 
 
@@ -267,12 +267,12 @@ def test_a_full_disk_costs_only_what_did_not_fit_and_recording_goes_on_afterward
     recorder.close()
     stats = recorder.stats()
     assert set(stats.dropped) == {"disk_full"}
-    assert stats.received == 300 == stats.messages + stats.dropped["disk_full"]
+    assert stats.received == 300 == stats.written + stats.dropped["disk_full"]
     assert stats.lost == 0  # everything reached the recorder
     found: list[int] = []
     for file in Recording(tmp_path / "rec").files:
         found += [m.header.seq for m in read_messages(file.path, allow_unfinished=True)]
-    assert len(found) == stats.messages
+    assert len(found) == stats.written
     assert found[0] == 0
     assert found[-1] == 299
     dropped = sorted(set(range(300)) - set(found))

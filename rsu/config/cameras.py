@@ -263,7 +263,9 @@ class CameraOptions(Options):
     max_range: Positive = Field(
         120.0, description="Objects farther from the camera than this, m, are rejected."
     )
-    classes: tuple[str, ...] = Field((), description="Only these classes; none: all of the card.")
+    classes: tuple[str, ...] = Field(
+        (), description="Only these of our classes occur here and are published; none: all."
+    )
 
     @model_validator(mode="after")
     def _regions_inside(self) -> CameraOptions:

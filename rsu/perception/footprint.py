@@ -85,17 +85,24 @@ class Observed:
 @dataclass(frozen=True)
 class Footprints:
     """`class_index` (D,) into CLASSES or −1: unknown; `centre` (D, 2); `spread` (D, 2, 2) variance
-    from unknown heading, class and size; `valid` (D,) false where no candidate is in front of the
-    camera."""
+    from unknown heading, class and size; `breadth` (D,) how wide the box is on the road, m; `valid`
+    (D,) false where no candidate is in front of the camera."""
 
     class_index: npt.NDArray[np.int64]
     centre: Floats
     spread: Floats
+    breadth: Floats
     valid: Bools
 
 
-def footprints(camera: CameraModel, seen: Observed, labels: npt.NDArray[np.int64]) -> Footprints:
-    """Classes and footprint centres; `labels` (D,) index CLASSES, −1 where the label is unknown."""
+def footprints(
+    camera: CameraModel, seen: Observed, labels: npt.NDArray[np.int64], expected: Bools
+) -> Footprints:
+    """Classes and footprint centres.
+
+    `labels` (D,) index CLASSES, −1 where the label is unknown. `expected` (C,) says which classes
+    occur here at all: only these can name an unknown object.
+    """
     count = len(labels)
     headings = len(_HEADINGS)
     dimensions = np.tile(np.repeat(_DIMENSIONS, headings, axis=0), (count, 1, 1))
@@ -105,7 +112,7 @@ def footprints(camera: CameraModel, seen: Observed, labels: npt.NDArray[np.int64
     sigma = np.repeat(_SIGMA, headings)
     likelihood, deviation = _likelihood(seen, misfit, sigma)
     likelihood = np.where(fits, likelihood, 0.0).reshape(count, len(CLASSES), headings)
-    weight = likelihood * _prior(labels)[:, :, np.newaxis]
+    weight = likelihood * _prior(labels, expected)[:, :, np.newaxis]
     total = weight.sum(axis=(1, 2))
     valid = total > 0
     weight /= np.where(valid, total, 1.0)[:, np.newaxis, np.newaxis]
@@ -124,8 +131,15 @@ def footprints(camera: CameraModel, seen: Observed, labels: npt.NDArray[np.int64
     # Something must have been measured: in a corner of the image neither side is whole.
     measured = ~(_cut_across(seen) & _cut_along(seen))
     named = measured & (by_class[rows, best] >= _NAME_FROM) & (closest <= _NAME_WITHIN)
-    class_index = np.where((labels >= 0) | named, best, -1)
-    return Footprints(class_index, mean, spread, valid)
+    named |= labels >= 0
+    breadth, block_centre, block_spread = _block(camera, seen)
+    return Footprints(
+        class_index=np.where(named, best, -1),
+        centre=np.where(named[:, np.newaxis], mean, block_centre),
+        spread=np.where(named[:, np.newaxis, np.newaxis], spread, block_spread),
+        breadth=breadth,
+        valid=valid,
+    )
 
 
 @dataclass(frozen=True)
@@ -236,12 +250,12 @@ def _cut_along(seen: Observed) -> Bools:
     return seen.cut[:, 1] | seen.cut[:, 3]
 
 
-def _prior(labels: npt.NDArray[np.int64]) -> Floats:
+def _prior(labels: npt.NDArray[np.int64], expected: Bools) -> Floats:
     """Probability (D, C) of each class before its size is looked at."""
-    share = _SHARE / _SHARE.sum()
-    prior = np.tile(share, (len(labels), 1))
+    share = _SHARE * (expected if expected.any() else True)
+    prior = np.tile(share / share.sum(), (len(labels), 1))
     known = labels >= 0
-    prior[known] *= 1.0 - _LABEL_TRUST
+    prior[known] = (1.0 - _LABEL_TRUST) * _SHARE / _SHARE.sum()
     prior[known, labels[known]] += _LABEL_TRUST
     return prior
 
@@ -256,3 +270,19 @@ def _size_spread(
     slope = (moved - mean) / _NUDGE * _SIGMA[best][:, np.newaxis]
     spread: Floats = slope[:, :, np.newaxis] * slope[:, np.newaxis, :]
     return spread
+
+
+def _block(camera: CameraModel, seen: Observed) -> tuple[Floats, Floats, Floats]:
+    """An object of no known size: a block as deep as its box is broad on the road.
+
+    Returns breadth (D,), centre (D, 2) and its variance (D, 2, 2): the depth is a guess, so the
+    centre may lie anywhere in the block.
+    """
+    away = seen.start - camera.position[:2]
+    away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+    across = np.stack((-away[:, 1], away[:, 0]), axis=-1)
+    on_road = np.column_stack((seen.start, np.zeros(len(away))))
+    scale = np.linalg.norm(np.einsum("dij,dj->di", camera.ground_jacobian(on_road), across), axis=1)
+    breadth = (seen.edges[:, 2] - seen.edges[:, 0]) / np.maximum(scale, 1e-6)
+    half = breadth[:, np.newaxis] / 2.0
+    return breadth, seen.start + away * half, half[:, :, np.newaxis] ** 2 * np.eye(2)

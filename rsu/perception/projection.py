@@ -69,6 +69,7 @@ class GroundProjector:
         self._max_range = camera.max_range
         self._regions = camera.regions
         self._wanted = _wanted_classes(camera)
+        self._expected = np.array([c in self._wanted for c in CLASSES])
         _check_sees_road(camera.id, self.camera, camera)
 
     def place(self, boxes: Sequence[ImageDetection], width: int, height: int) -> Placed:
@@ -105,7 +106,8 @@ class GroundProjector:
 
         labels = [boxes[i].object_class for i in usable.tolist()]
         seen = Observed(ideal[usable], cut[usable], sigma, start[usable])
-        found = footprints(self.camera, seen, np.array([_label(c) for c in labels]))
+        indices = np.array([_label(c) for c in labels], dtype=np.int64)
+        found = footprints(self.camera, seen, indices, self._expected)
         covariance = self._covariance(seen, edges[usable], found.centre, found.spread)
         classes = [
             _final_class(label, index)
@@ -124,7 +126,7 @@ class GroundProjector:
                 classes[k],
                 found.centre[k],
                 covariance[k],
-                self._size(classes[k], seen.edges[k], seen.start[k]),
+                _size(classes[k], float(found.breadth[k])),
             )
             for k, i in enumerate(usable.tolist())
             if i in kept
@@ -199,18 +201,6 @@ class GroundProjector:
         distance: Floats = np.linalg.norm(ground - self.camera.position[:2], axis=1)
         return distance
 
-    def _size(self, object_class: ObjectClass, edges: Floats, ground: Floats) -> Size:
-        """The class's typical size; for others a block as wide as the box is on the road."""
-        typical = TYPICAL.get(object_class)
-        if typical is not None:
-            return typical.size
-        away = ground - self.camera.position[:2]
-        across = np.array([-away[1], away[0]]) / max(float(np.linalg.norm(away)), 1e-9)
-        jacobian = self.camera.ground_jacobian(np.append(ground, 0.0))
-        scale = max(float(np.linalg.norm(jacobian @ across)), 1e-6)
-        width = float(edges[2] - edges[0]) / scale
-        return Size(width, width, width)
-
 
 class _Reasons:
     """Why boxes are not placed; the first reason counts."""
@@ -247,6 +237,11 @@ def _detection(
         ),
         size=size,
     )
+
+
+def _size(object_class: ObjectClass, breadth: float) -> Size:
+    typical = TYPICAL.get(object_class)
+    return typical.size if typical is not None else Size(breadth, breadth, breadth)
 
 
 def _label(object_class: ObjectClass) -> int:

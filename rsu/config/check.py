@@ -339,8 +339,9 @@ def _secret(path: Path | None, base: Path, at: Location) -> Iterator[Note]:
         return
     mode = (base / path).stat().st_mode
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        message = f"{quote(str(path))} can be read by others (mode {stat.S_IMODE(mode):04o})"
-        yield Note(at, message, "chmod 600", warning=True)
+        octal = f"{stat.S_IMODE(mode):04o}"
+        message = f"{quote(str(path))} can be read by others (mode {octal}; 0600 is right)"
+        yield Note(at, message, warning=True)
 
 
 def _is_time(text: str) -> bool:

@@ -28,9 +28,10 @@ GRID = 12
 LITTLE_GROUND = 0.1
 """Share of the image that should show road in range; below it a camera looks past its site."""
 WARN_RATIO = 2.0
-REFUSE_RATIO = 4.0
-"""Residual against declared noise: 1 is expected; 2 happens by chance in fewer than 1 of 1000
-surveys with 8 points (χ² with 8 degrees of freedom above 32 has probability 1e-4), 4 never."""
+REFUSE_RATIO = 3.0
+"""Residual against declared noise, √(χ² / degrees of freedom): 1 is expected. With 8 points (8
+degrees of freedom) chance exceeds 2 once in 10 000 surveys and 3 never; with 5 points, 2 once in 50
+and 3 once in 8000."""
 
 Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]

@@ -24,7 +24,6 @@ __all__ = ["ConfigError", "Examined", "Problem", "examine", "load_site"]
 # Which driver kinds stand where; None stands for any list index.
 _DRIVERS: tuple[tuple[tuple[str | None, ...], str], ...] = (
     (("cameras", None, "source"), "camera"),
-    (("cameras", None, "detector"), "detector"),
     (("radios", None), "radio"),
 )
 _ROUNDS = 8

@@ -21,13 +21,12 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import Field, create_model
 
 from rsu.config.base import Options
-from rsu.config.cameras import CameraOptions, CameraSource, Detector, SourceOptions
+from rsu.config.cameras import CameraOptions, CameraSource, SourceOptions
 from rsu.config.model import SiteConfig
 from rsu.config.radios import Radio, RadioBase
 
 KINDS: dict[str, tuple[Any, type[Options]]] = {
     "camera": (CameraSource, SourceOptions),
-    "detector": (Detector, Options),
     "radio": (Radio, RadioBase),
 }
 """Kind → (union of our own option models, what a foreign one must extend)."""
@@ -65,7 +64,6 @@ def site_model(
         "CameraOptions",
         __base__=CameraOptions,
         source=(_union("camera", added), ...),
-        detector=(_union("detector", added), ...),
     )
     cameras = SiteConfig.model_fields["cameras"]
     radios = SiteConfig.model_fields["radios"]

@@ -16,7 +16,7 @@ import click
 
 import rsu
 from rsu.schema.message import Message
-from rsu.schema.topics import CAMERA_DETECTIONS, JOURNAL, TRACKS, V2X_TX
+from rsu.schema.topics import CAMERA_DETECTIONS, TRACKS, V2X_TX
 from rsu.schema.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -134,15 +134,15 @@ def _run(
                 config, base, sink, rate=rate, on_frame=lambda frame: advance(frame.capture_ns)
             )
             return "every frame"
-        from rsu.recording.reader import read_messages
+        from rsu.recording.reader import has_journal, read_messages
 
         def messages() -> Iterator[Message]:
             # As the recorder received them: a journal entry follows the inputs it names.
-            for message in read_messages(source, order="written"):
+            for message in read_messages(source, order="written", allow_unfinished=True):
                 advance(message.header.publish_ns)
                 yield message
 
-        if next(read_messages(source, [JOURNAL]), None) is None:
+        if not has_journal(source):
             runtime.replay_inputs(config, base, messages(), sink, rate=rate)
             return "no journal: inputs in publishing order"
         result = runtime.replay_recording(config, base, messages(), sink)

@@ -155,7 +155,7 @@ def _recorded(path: Path) -> Iterator[Found]:
     from rsu.schema.topics import V2X_RX, V2X_TX
 
     try:
-        for message in read_messages(path, (V2X_TX, V2X_RX)):
+        for message in read_messages(path, (V2X_TX, V2X_RX), allow_unfinished=True):
             payload: bytes = message.payload.payload
             sent = message.topic == V2X_TX
             time = message.header.publish_ns if sent else message.payload.capture_ns

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rsu.schema.health import Decision, Verdict
 from rsu.schema.message import Message
-from rsu.schema.topics import DECISION, TRACKS, V2X_TX
+from rsu.schema.topics import DECISION, V2X_TX
 
 REASONS: dict[str, str] = {}
 """Meaning of every reason code, one sentence each; filled below, listed in docs/decisions.md."""
@@ -22,7 +22,7 @@ def decisions_about(recording: Path, subject: str) -> Iterator[Decision]:
     from rsu.recording.reader import read_messages
 
     pending: Decision | None = None
-    for message in read_messages(recording, topics=(DECISION.name, V2X_TX.name, TRACKS.name)):
+    for message in read_messages(recording, (DECISION, V2X_TX), allow_unfinished=True):
         for decision in _decisions_in(message, subject):
             if pending is not None and _same(pending, decision):
                 pending = _merged(pending, decision)

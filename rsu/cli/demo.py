@@ -26,7 +26,6 @@ from rsu.schema.units import NS_PER_S
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from rsu.config.model import SiteConfig
     from rsu.runtime.lockstep import TimedMessage
     from rsu.schema.tracks import TrackList
     from rsu.schema.v2x import V2xFrame
@@ -113,6 +112,7 @@ def demo(
     """Watch a simulated junction go through fusion into V2X messages. Ctrl-C stops it."""
     from rsu.config.check import checked_site
     from rsu.runtime import graph
+    from rsu.runtime.clock import system_now
     from rsu.runtime.lockstep import LockStepHost, virtual_boot
     from rsu.sim.source import simulated_messages
 
@@ -131,13 +131,19 @@ def demo(
     view: View = LivePage(config.site.title) if live else Lines(as_json=as_json)
     build = graph.core_builder(config, path.parent)
     try:
-        warm_up(config)
-        boot = virtual_boot(time.time_ns())  # virtual time is the present: ages are real ages
+        build(virtual_boot(0))  # imports and compiles everything before time starts to count
+        began = system_now()  # virtual time is the present: ages are real ages
+        boot = virtual_boot(began.utc_ns)
         host = LockStepHost([build(boot)], tally.take, boot)
         span_ns = None if duration is None else int(duration * NS_PER_S)
         source = simulated_messages(config, path.parent, seed, boot.utc_ns, span_ns)
         with view:
-            host.run(view.watch(source, tally), rate=1.0, stop=lambda: bool(stopping))
+            host.run(
+                view.watch(source, tally),
+                rate=1.0,
+                began_mono_ns=began.mono_ns,
+                stop=lambda: bool(stopping),
+            )
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -152,14 +158,6 @@ def example_site(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise click.ClickException(f"the example site {name} is missing; reinstall rsu-runtime")
-
-
-def warm_up(config: SiteConfig) -> None:
-    """Compile the message schema before time starts to count."""
-    if config.v2x is not None:
-        from rsu.v2x.codec import codec_for
-
-        codec_for(config.v2x.profile)
 
 
 class View(Protocol):

@@ -50,14 +50,16 @@ class LockStepHost:
         source: Iterable[TimedMessage],
         *,
         rate: float = 0.0,
+        began_mono_ns: int | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> int:
         """Feed the source to the end; return the virtual time reached (UTC ns).
 
-        `rate` 0: as fast as possible; 1: as the recording went. `stop` is asked before each
-        message.
+        `rate` 0: as fast as possible; 1: as the recording went. `began_mono_ns` is the real
+        monotonic time that stands for the boot instant (default: now). `stop` is asked before
+        each message.
         """
-        pace = _Pace(self._boot.utc_ns, rate)
+        pace = _Pace(self._boot.utc_ns, rate, began_mono_ns or time.monotonic_ns())
         reached = self._boot.utc_ns
         for arrival, message in _with_unit_health(source, self._boot.utc_ns):
             if stop():
@@ -142,15 +144,15 @@ def _virtual_health(time_ns: int) -> Message:
 class _Pace:
     """Holds virtual time back to `rate` times the wall clock."""
 
-    def __init__(self, start_ns: int, rate: float) -> None:
+    def __init__(self, start_ns: int, rate: float, began_mono_ns: int) -> None:
         self._start_ns = start_ns
         self._rate = rate
-        self._wall_start = time.monotonic()
+        self._began_s = began_mono_ns / NS_PER_S
 
     def wait_until(self, virtual_ns: int, stop: Callable[[], bool]) -> None:
         if self._rate <= 0:
             return
-        due = self._wall_start + (virtual_ns - self._start_ns) / NS_PER_S / self._rate
+        due = self._began_s + (virtual_ns - self._start_ns) / NS_PER_S / self._rate
         while (left := due - time.monotonic()) > 0 and not stop():
             time.sleep(min(left, 0.1))
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from rsu.schema.tracks import TrackList
     from rsu.schema.v2x import V2xFrame
 
+SETTING_UP_NS = 500_000_000
+"""Building the core and running the world until its road is full took 0.2 s; the rest is room."""
 WINDOW_S = 5.0
 """Rates and ages on the page are over this long: steady to read, quick to follow."""
 
@@ -132,8 +134,10 @@ def demo(
     build = graph.core_builder(config, path.parent)
     try:
         build(virtual_boot(0))  # imports and compiles everything before time starts to count
-        began = system_now()  # virtual time is the present: ages are real ages
-        boot = virtual_boot(began.utc_ns)
+        # Virtual time is the present, so ages are real ages. It begins when the world will have
+        # warmed up.
+        now = system_now()
+        boot = virtual_boot(now.utc_ns + SETTING_UP_NS)
         host = LockStepHost([build(boot)], tally.take, boot)
         span_ns = None if duration is None else int(duration * NS_PER_S)
         source = simulated_messages(config, path.parent, seed, boot.utc_ns, span_ns)
@@ -141,7 +145,7 @@ def demo(
             host.run(
                 view.watch(source, tally),
                 rate=1.0,
-                began_mono_ns=began.mono_ns,
+                began_mono_ns=now.mono_ns + SETTING_UP_NS,
                 stop=lambda: bool(stopping),
             )
     finally:

@@ -1,6 +1,6 @@
 """Modelled camera detections: what a detector would have reported, without any pixels.
 
-A `Scene` goes in, `CameraDetections` come out. Every road user is projected as a cuboid through
+A `Scene` goes in, `CameraDetections` come out. Every road user is projected as a body through
 the camera as it *really* hangs (its calibration plus one draw of the calibration's own noise),
 may be hidden by nearer ones, small, missed or misnamed, and its box is jittered. The boxes then
 take the way of real ones: `rsu.perception` places them with the calibration it believes in, so
@@ -10,6 +10,7 @@ that stated covariances can be held against the truth.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,17 @@ NEIGHBOURS = {
 }
 """What a detector takes a class for when it errs: the next in shape."""
 
-_CORNERS = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (0.0, 1.0)])
+_SIDES = [(x, y) for x in (-0.5, 0.5) for y in (-0.5, 0.5)]
+_OUTLINE = np.array(
+    [(x, y, 0.0) for x, y in _SIDES]
+    + [(x, y, 1.0) for x, y in _SIDES]
+    + [(x / 2, y * 0.85, 1.0) for x, y in _SIDES]
+)
+"""Foot, ends and roof over length, width and height: a cabin is about half as long as the car and
+a little narrower than it."""
+_IS_END = np.array([False] * 4 + [True] * 4 + [False] * 4)
+ENDS = {ObjectClass.CAR: 0.6}
+"""Height of bonnet and boot over the roof's (0.9 m of 1.5 m); other classes are blocks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +134,7 @@ class ModelledCamera:
 
     def view(self, scene: Scene) -> Boxes:
         """Every object's box and how much of it is visible, before the detector errs."""
-        full, front = self._project(scene.position, scene.heading, scene.size)
+        full, front = self._project(scene.position, scene.heading, scene.size, scene.classes)
         edge = np.array([self.width, self.height, self.width, self.height], dtype=np.float64)
         clipped = np.clip(full, 0.0, edge)
         distance = np.hypot(*(scene.position - self._true.position[:2]).T)
@@ -188,7 +199,10 @@ class ModelledCamera:
                     continue
                 kind = VEHICLES[int(pick * len(VEHICLES))]
                 edges, front = self._project(
-                    ground, np.array([heading * math.tau]), np.array([kind.size])
+                    ground,
+                    np.array([heading * math.tau]),
+                    np.array([kind.size]),
+                    (kind.object_class,),
                 )
                 box = self._box(edges[0]) if front[0] else None
                 if box is not None:
@@ -203,28 +217,29 @@ class ModelledCamera:
                     break
         return detections
 
-    def _project(self, position: Floats, heading: Floats, size: Floats) -> tuple[Floats, Bools]:
-        """Boxes (N, 4) px of cuboids in this camera's image, and which can be seen at all."""
-        corners = size[:, None, :] * _CORNERS
-        cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
+    def _project(
+        self, position: Floats, heading: Floats, size: Floats, classes: Sequence[ObjectClass]
+    ) -> tuple[Floats, Bools]:
+        """Boxes (N, 4) px of bodies in this camera's image, and which can be seen at all."""
+        ends = np.array([ENDS.get(kind, 1.0) for kind in classes])
+        # The outline's points come first: reductions over the first axis are ten times faster.
+        x, y, z = (_OUTLINE[:, axis, None] * size[:, axis] for axis in range(3))
+        z = np.where(_IS_END[:, None], z * ends, z)
+        cos, sin = np.cos(heading), np.sin(heading)
         points = np.stack(
-            (
-                corners[..., 0] * cos - corners[..., 1] * sin + position[:, :1],
-                corners[..., 0] * sin + corners[..., 1] * cos + position[:, 1:],
-                corners[..., 2],
-            ),
-            axis=-1,
+            (x * cos - y * sin + position[:, 0], x * sin + y * cos + position[:, 1], z), axis=-1
         )
         pixels, weight = self._true.project(points)
-        front = np.asarray((weight > 0.0).all(axis=1))
+        front = np.asarray((weight > 0.0).all(axis=0))
         lens = self._true.lens
         if lens is not None and lens.distortion.size:
             edge = np.array([self._true.width, self._true.height], dtype=np.float64)
             near = (pixels > -EDGE_MARGIN * edge) & (pixels < (1.0 + EDGE_MARGIN) * edge)
-            front &= near.all(axis=(1, 2))
-            pixels[front] = lens.measured(pixels[front].reshape(-1, 2)).reshape(-1, 8, 2)
+            front &= near.all(axis=(0, 2))
+            bent = pixels[:, front]
+            pixels[:, front] = lens.measured(bent.reshape(-1, 2)).reshape(bent.shape)
         pixels = pixels * self._scale
-        return np.concatenate((pixels.min(axis=1), pixels.max(axis=1)), axis=1), front
+        return np.concatenate((pixels.min(axis=0), pixels.max(axis=0)), axis=1), front
 
 
 def _findable(boxes: Boxes) -> Floats:
@@ -321,9 +336,7 @@ def _rotation(turn: Floats) -> Floats:
         return np.eye(3)
     x, y, z = turn / angle
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    rotation: Floats = (
-        np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * cross @ cross
-    )
+    rotation: Floats = np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * cross @ cross
     return rotation
 
 

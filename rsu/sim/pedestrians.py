@@ -238,7 +238,7 @@ def _trips(footways: Sequence[Lane]) -> list[tuple[_Edge, ...]]:
     touching = [lane_end for all_ in edges.values() for e in all_ for lane_end in (e.start, e.end)]
     once = 2  # a two-way lane names both its ends twice
     ends = [node for node in edges if touching.count(node) <= once] or list(edges)
-    trips = []
+    trips: list[tuple[_Edge, ...]] = []
     for origin in ends:
         ways = _shortest(origin, edges)
         trips.extend(ways[goal] for goal in ends if goal in ways and goal != origin)

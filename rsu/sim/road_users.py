@@ -62,6 +62,7 @@ SPEED_FACTOR, SPEED_FACTOR_SPREAD, SPEED_FACTOR_RANGE = 0.97, 0.06, (0.8, 1.1)
 
 # Weidmann, Transporttechnik der Fussgänger (1993): free walking speed 1.34 m/s, σ 0.26 m/s.
 WALK_SPEED, WALK_SPREAD, WALK_RANGE = 1.34, 0.26, (0.7, 2.0)
+WALKER_FOOTPRINT = (0.60, 0.60)  # m, stride and arms included
 RIDER_SHARE = 0.10  # of those on footways: cyclists where a map has no bike lanes; assumed
 RIDER_SPEED, RIDER_SPREAD, RIDER_RANGE = 3.5, 0.5, (2.5, 4.5)  # among walkers, m/s; assumed
 BIKE_SPEED = 5.0  # on a bike lane, m/s: 18 km/h; assumed
@@ -86,7 +87,7 @@ def draw_walker(rng: np.random.Generator, rider_share: float) -> tuple[ObjectCla
         return ObjectClass.BICYCLE, _size(BICYCLE, rng), speed
     speed = _clipped(rng, WALK_SPEED, WALK_SPREAD, WALK_RANGE)
     height = _clipped(rng, 1.68, 0.09, (1.2, 2.0))  # adults; assumed
-    return ObjectClass.PEDESTRIAN, Size(0.45, 0.55, height), speed
+    return ObjectClass.PEDESTRIAN, Size(*WALKER_FOOTPRINT, height), speed
 
 
 def _driver(kind: VehicleKind, rng: np.random.Generator) -> Driver:

@@ -108,9 +108,7 @@ def build_roads(site_map: SiteMap) -> Roads:
     """Raises SimulationError, naming the lane, for a map in which nobody can drive."""
     lanes = {lane.id: lane for lane in site_map.lanes}
     drivable = {
-        name: lane
-        for name, lane in lanes.items()
-        if lane.kind in (LaneKind.VEHICLE, LaneKind.BIKE)
+        name: lane for name, lane in lanes.items() if lane.kind in (LaneKind.VEHICLE, LaneKind.BIKE)
     }
     if not drivable:
         raise SimulationError("the map has no lane of kind vehicle or bike to drive on")

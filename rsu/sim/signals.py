@@ -140,9 +140,7 @@ def _stages(roads: Roads, drive: Sequence[int], walk: Sequence[int]) -> list[lis
 def _incompatible(roads: Roads) -> set[tuple[int, int]]:
     """Pairs of groups, both ways round, that may never be green together."""
     lanes = roads.connections
-    straight = {
-        lane.signal_group for lane in lanes.values() if lane.maneuver is Maneuver.STRAIGHT
-    }
+    straight = {lane.signal_group for lane in lanes.values() if lane.maneuver is Maneuver.STRAIGHT}
 
     def yielding(name: str) -> bool:
         lane = lanes[name]
@@ -176,9 +174,7 @@ def _opposed(roads: Roads, mine: str, other: str) -> bool:
     return bool(a @ b < -0.7 * ((a @ a) * (b @ b)) ** 0.5)
 
 
-def _greens(
-    stages: list[list[int]], clearing: Mapping[int, float], cycle_s: float
-) -> list[float]:
+def _greens(stages: list[list[int]], clearing: Mapping[int, float], cycle_s: float) -> list[float]:
     between = YELLOW_S + ALL_RED_S
     least = [
         max(

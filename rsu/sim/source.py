@@ -143,7 +143,7 @@ def simulated_messages(
     """
     site_map = simulated_map(config, base)
     options = config.simulation or SimulationOptions()
-    if not 0 <= seed:
+    if seed < 0:
         raise SimulationError(f"seed {seed} is negative")
     cameras = tuple(
         CameraDevice(camera, options, seed)

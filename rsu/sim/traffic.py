@@ -193,9 +193,7 @@ class Traffic:
             queue.sort(key=lambda v: v.route.starts[v.lane] - v.s)
         return found
 
-    def _leader(
-        self, vehicle: Vehicle, inside: Sequence[Vehicle]
-    ) -> tuple[float, Vehicle | None]:
+    def _leader(self, vehicle: Vehicle, inside: Sequence[Vehicle]) -> tuple[float, Vehicle | None]:
         """The next vehicle ahead and the room to its rear, m."""
         route, s = vehicle.route, vehicle.s
         queue = self._on[route.lanes[vehicle.lane]]
@@ -369,7 +367,8 @@ def _follow(vehicle: Vehicle, gap: float, leader_speed: float) -> float:
         + speed * approach / (2.0 * math.sqrt(driver.acceleration * driver.braking)),
     )
     ratio = desired / max(gap, 0.1)
-    return driver.acceleration * (1.0 - (speed / _wished(vehicle)) ** EXPONENT - ratio * ratio)
+    free = float((speed / _wished(vehicle)) ** EXPONENT)
+    return driver.acceleration * (1.0 - free - ratio * ratio)
 
 
 def _halt(vehicle: Vehicle, stop: float, dt: float) -> float:

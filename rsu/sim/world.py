@@ -160,7 +160,9 @@ class World:
             ),
         )
 
-    def signal_state(self, time_ns: int, controller: str = "sim", intersection: int = 0) -> SignalState:
+    def signal_state(
+        self, time_ns: int, controller: str = "sim", intersection: int = 0
+    ) -> SignalState:
         """What the signal controller reports at any time."""
         return self.plan.state(controller, intersection, time_ns)
 

@@ -29,9 +29,9 @@ from rsu.site.lanes import SiteMap, SiteMapError, load_site_map
 
 Arrival = tuple[int, Message]
 
-WARM_UP_NS = 90 * NS_PER_S
-"""How long the world runs before anyone looks: the road is then as full as it stays (a way of
-270 m takes half a minute, a cycle's red another)."""
+WARM_UP_NS = 180 * NS_PER_S
+"""How long the world runs before anyone looks: about as full as it stays (vehicles need a minute,
+walkers about three for their 250 m)."""
 DEFAULT_CAMERA_HZ = 10.0
 """For modelled cameras whose source names no rate: the topic's usual one for fixed cameras."""
 SIGNAL_PERIOD_NS = 100 * NS_PER_MS

@@ -11,7 +11,7 @@ class FusionOptions(Options):
     """Filter, gate and existence parameters."""
 
     gate_probability: Probability = Field(
-        0.99, description="Share of true measurements the Mahalanobis gate lets in (χ², 2 dof)."
+        0.997, description="Share of true measurements the Mahalanobis gate lets in (χ², 2 dof)."
     )
     buffer_s: NonNegative = Field(
         0.2, le=2.0, description="Out-of-sequence window, s: measurements are applied in capture "
@@ -25,7 +25,7 @@ class FusionOptions(Options):
         0.2, description="Existence of a track born from one detection of score 1."
     )
     detection_probability: float = Field(
-        0.6, gt=0.0, lt=1.0, description="Chance that one look of a sensor finds an object it "
+        0.5, gt=0.0, lt=1.0, description="Chance that one look of a sensor finds an object it "
         "was seeing; far objects flicker, so this is a low guess."
     )  # fmt: skip
     clutter_density: Positive = Field(

@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from rsu.fusion.classes import CONFUSION
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import determinant2, distance2, velocity_of
-from rsu.fusion.table import NEVER, Rows
+from rsu.fusion.table import NEVER, Rows, believed_position
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,14 +47,17 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     nobody = np.zeros(0, dtype=np.intp)
     if len(rows) == 0 or len(scan) == 0:
         return Pairs(nobody, nobody, np.zeros(0))
-    difference = scan.position[None, :, :] - rows.state[:, None, :2]
-    spread = rows.cov[:, None, :2, :2] + scan.position_cov[None, :, :, :]
+    # Component by component: N×M×2×2 arrays cost three times as much.
     strange = np.where(rows.last_seen[:, column] == NEVER, REGISTRATION_STD**2, 0.0)
-    spread[:, :, 0, 0] += strange[:, None]
-    spread[:, :, 1, 1] += strange[:, None]
-    distance = distance2(difference, spread)
-    area = determinant2(spread)
-    price = CONFUSION[rows.class_index[:, None], scan.class_index[None, :]]
+    place, spread = believed_position(rows)
+    xx = (spread[:, 0, 0] + strange)[:, None] + scan.position_cov[None, :, 0, 0]
+    yy = (spread[:, 1, 1] + strange)[:, None] + scan.position_cov[None, :, 1, 1]
+    xy = spread[:, None, 0, 1] + scan.position_cov[None, :, 0, 1]
+    dx = scan.position[None, :, 0] - place[:, None, 0]
+    dy = scan.position[None, :, 1] - place[:, None, 1]
+    area = xx * yy - xy * xy
+    distance = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area
+    price = CONFUSION[rows.class_index][:, scan.class_index]
     possible = distance + price <= gate
     cost = distance + price + np.log(area) - 2.0 * np.log(rows.existence)[:, None]
     if scan.velocity is not None and scan.velocity_cov is not None:

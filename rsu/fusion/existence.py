@@ -17,7 +17,7 @@ from rsu.fusion.table import NEVER, Rows
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-LARGEST_GAIN = 1.4  # one look multiplies the odds by at most 4: confirmation takes four looks
+LARGEST_GAIN = 1.6  # one look multiplies the odds by at most 5: confirmation takes four looks
 LOOK_S = 0.08  # s: looks of one sensor closer than this see partly the same noise (12.5 Hz)
 OCCLUSION_S = 0.25  # s: a confirmed object missed once is probably still hidden so much later
 CERTAIN = 0.999  # existence is never surer than this, so that it can come down again

@@ -147,10 +147,18 @@ def _fault(
     score: float,
 ) -> str | None:
     """Reason code to refuse a measurement, None when it is usable."""
-    numbers = [position.x, position.y, position_cov.xx, position_cov.xy, position_cov.yy, score]
+    numbers: tuple[float, ...] = (
+        position.x,
+        position.y,
+        position_cov.xx,
+        position_cov.xy,
+        position_cov.yy,
+        score,
+    )
     if velocity is not None and velocity_cov is not None:
-        numbers += [velocity.x, velocity.y, velocity_cov.xx, velocity_cov.xy, velocity_cov.yy]
-    if not all(math.isfinite(number) for number in numbers):
+        numbers += (velocity.x, velocity.y, velocity_cov.xx, velocity_cov.xy, velocity_cov.yy)
+    # A finite sum has finite terms; only an odd one is worth looking at term by term.
+    if not math.isfinite(sum(numbers)) and not all(map(math.isfinite, numbers)):
         return "not_finite"
     if max(abs(position.x), abs(position.y)) > FARTHEST:
         return "position_out_of_range"
@@ -184,9 +192,10 @@ def _dimensions(size: Size | None) -> tuple[float, float, float]:
     if size is None:
         return (math.nan, math.nan, math.nan)
     values = (size.length, size.width, size.height)
-    if not all(math.isfinite(value) and 0.0 < value <= LONGEST for value in values):
-        return (math.nan, math.nan, math.nan)
-    return values
+    # Written so that NaN fails the comparison.
+    if min(values) > 0.0 and max(values) <= LONGEST and sum(values) > 0.0:
+        return values
+    return (math.nan, math.nan, math.nan)
 
 
 def _array(rows: Sequence[object], shape: tuple[int, ...]) -> Floats:

@@ -9,12 +9,11 @@ settled (so that its id can never pass to another object). Both state forms beco
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from rsu.fusion.classes import CLASSES
 from rsu.fusion.motion import BIRTH_TURN_STD, Floats, polar_jacobian, symmetric
 from rsu.fusion.regime import REST_SPEED_STD, REST_TURN_STD
-from rsu.fusion.table import UNKNOWN_HEADING_STD, Rows, Table
+from rsu.fusion.table import UNKNOWN_HEADING_STD, Rows, Table, believed_position
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
 
@@ -37,7 +36,7 @@ def track_list(table: Table, settled_ns: int, sensors: tuple[str, ...]) -> Track
     columns = zip(
         chosen.id.tolist(), class_index.tolist(), probability.tolist(), state.tolist(),
         cov[:, _UPPER[0], _UPPER[1]].tolist(), chosen.size.tolist(), chosen.existence.tolist(),
-        chosen.born_ns.tolist(), chosen.updated_ns.tolist(), chosen.last_seen, strict=True,
+        chosen.born_ns.tolist(), chosen.updated_ns.tolist(), _sources(chosen, sensors), strict=True,
     )  # fmt: skip
     tracks = tuple(
         Track(
@@ -56,12 +55,12 @@ def track_list(table: Table, settled_ns: int, sensors: tuple[str, ...]) -> Track
                 if table.time_ns - updated > COASTING_NS
                 else TrackStatus.CONFIRMED
             ),
-            sources=_sources(seen, updated, sensors),
+            sources=sources,
             born_ns=born,
             updated_ns=updated,
         )
         for number, best, sureness, (x, y, heading, speed, turn_rate), upper, size, existence,
-        born, updated, seen in columns
+        born, updated, sources in columns
     )  # fmt: skip
     return TrackList(time_ns=table.time_ns, tracks=tracks)
 
@@ -86,7 +85,7 @@ def published_state(rows: Rows) -> tuple[Floats, Floats]:
     resting, polar = rows.resting, rows.polar
     cov = np.where(polar[:, None, None], rows.cov, free)
     cov = np.where(resting[:, None, None], rest, cov)
-    position = np.where(resting[:, None], rows.rest_position, rows.state[:, :2])
+    position, _ = believed_position(rows)
     # A vehicle rolling back more slowly than its own noise is said to stand, not to turn round.
     forward = np.where(polar, np.maximum(rows.state[:, 3], 0.0), speed)
     forward = np.where(resting, 0.0, forward)
@@ -105,8 +104,8 @@ def _capped_heading(cov: Floats) -> Floats:
     return symmetric(capped)
 
 
-def _sources(
-    seen: npt.NDArray[np.int64], updated_ns: int, sensors: tuple[str, ...]
-) -> tuple[str, ...]:
-    recent = np.flatnonzero(seen > updated_ns - SOURCE_NS)
-    return tuple(sorted(sensors[column] for column in recent.tolist()))
+def _sources(rows: Rows, sensors: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Names of the sensors that measured each track lately, sorted."""
+    recent = (rows.last_seen > rows.updated_ns[:, None] - SOURCE_NS).tolist()
+    by_name = sorted((name, column) for column, name in enumerate(sensors))
+    return [tuple(name for name, column in by_name if flags[column]) for flags in recent]

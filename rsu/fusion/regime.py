@@ -32,6 +32,7 @@ from rsu.fusion.motion import (
     wrap,
 )
 from rsu.fusion.table import UNKNOWN_HEADING_STD, Rows
+from rsu.schema.units import NS_PER_S
 
 Index = npt.NDArray[np.intp]
 
@@ -42,9 +43,13 @@ REST_BEGINS, REST_ENDS = 0.9, 0.5  # probabilities; apart, so that the regime do
 REST_FLOOR = 0.05  # below it the static filter follows the moving one, ready for the next stop
 REST_CEILING = 0.999
 ESTABLISHED, DOUBTFUL = 3.0, 1.5  # σ of speed: 3 is passed by noise alone in 1 % of cases
+DRIVING = (
+    4.0  # σ of speed (heading known to 1/4 rad) from which the polar form's linearisation holds
+)
 TURN_ON_SPOT = 0.5  # rad²/s: people turn where they stand, vehicles do not
 REST_TURN_STD = 0.05  # rad/s
-LONGEST_EVIDENCE = 8.0  # nats one measurement may move rest against motion
+FOR_REST, AGAINST_REST = 2.0, 4.0  # nats one measurement may speak for and against rest
+SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of walking is 1.3 m
 
 
 def predict_rest(rows: Rows, dt: float) -> None:
@@ -84,18 +89,20 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index) -> None:
     shrunk = np.einsum("nij,njk,nlk->nil", keep, rows.rest_cov[index], keep)
     rows.rest_cov[index] = symmetric(shrunk + np.einsum("nij,njk,nlk->nil", gain, noise, gain))
     rest = rows.rest_probability[index]
-    weight = np.exp(np.clip(evidence, -LONGEST_EVIDENCE, LONGEST_EVIDENCE))
+    weight = np.exp(np.clip(evidence, -AGAINST_REST, FOR_REST))
     rows.rest_probability[index] = rest * weight / (rest * weight + 1.0 - rest)
 
 
-def settle(rows: Rows) -> None:
-    """Decide each row's regime, the form of its state and its heading, in place."""
+def settle(rows: Rows, time_ns: int) -> None:
+    """Decide each row's regime at `time_ns`, the form of its state and its heading, in place."""
     rows.rest_probability = np.clip(rows.rest_probability, REST_FLOOR, REST_CEILING)
     lost = rows.rest_probability <= REST_FLOOR
     rows.rest_position = np.where(lost[:, None], rows.state[:, :2], rows.rest_position)
     rows.rest_cov = np.where(lost[:, None, None], rows.cov[:, :2, :2], rows.rest_cov)
+    rows.anchored_ns = np.where(lost, time_ns, rows.anchored_ns)
     limit = np.where(rows.resting, REST_ENDS, REST_BEGINS)
-    resting = rows.rest_probability > limit
+    stayed = rows.resting | (time_ns - rows.anchored_ns >= SHORTEST_REST_NS)
+    resting = stayed & (rows.rest_probability > limit)
     _stop_turning(rows, resting & ~rows.resting & rows.polar)
     _free_turning(rows, ~resting & rows.resting & rows.polar)
     rows.resting = resting
@@ -130,7 +137,7 @@ def _choose_form(rows: Rows) -> None:
     needed = np.where(rows.moving, DOUBTFUL, ESTABLISHED) * noise
     established = ~rows.resting & (speed > np.maximum(LEAST_SPEED[classes], needed))
     rows.moving = np.where(rows.polar, ~rows.resting, established)
-    enter = np.flatnonzero(~rows.polar & vehicle & established)
+    enter = np.flatnonzero(~rows.polar & vehicle & established & (speed > DRIVING * noise))
     if len(enter):
         rows.state[enter], rows.cov[enter] = to_polar(rows.state[enter], rows.cov[enter])
         rows.polar[enter] = True

@@ -41,6 +41,7 @@ class Rows:
     rest_position: Floats  # [N×2] where the object stands if it stands still
     rest_cov: Floats  # [N×2×2]
     rest_probability: Floats
+    anchored_ns: Integers  # since when the static filter stayed in one place
     resting: Bools
     heading: Floats  # last heading that motion showed
     heading_var: Floats
@@ -114,6 +115,17 @@ class Table:
             self.rows.last_seen = np.concatenate((self.rows.last_seen, pad), axis=1)
 
 
+def believed_position(rows: Rows) -> tuple[Floats, Floats]:
+    """N×2 position and N×2×2 covariance under the regime that holds.
+
+    A resting track is where it stands: its static filter is much surer than its moving one, which
+    keeps parked neighbours apart.
+    """
+    resting = rows.resting
+    position = np.where(resting[:, None], rows.rest_position, rows.state[:, :2])
+    return position, np.where(resting[:, None, None], rows.rest_cov, rows.cov[:, :2, :2])
+
+
 def empty_table(first_id: int, sensors: int = 0) -> Table:
     """A table without tracks whose first birth gets `first_id`."""
     return Table(NEVER, first_id, _blank(0, sensors), np.full(sensors, NEVER))
@@ -133,6 +145,7 @@ def newborn(
     classes = scan.class_index[which]
     rows.id[:] = first_id + np.arange(count)
     rows.born_ns[:] = rows.updated_ns[:] = scan.capture_ns
+    rows.anchored_ns[:] = scan.capture_ns
     rows.hits[:] = 1
     rows.state[:, :2] = rows.rest_position[:] = scan.position[which]
     rows.cov[:, :2, :2] = rows.rest_cov[:] = scan.position_cov[which]
@@ -164,6 +177,7 @@ def _blank(count: int, sensors: int) -> Rows:
         rest_position=np.zeros((count, 2)),
         rest_cov=np.zeros((count, 2, 2)),
         rest_probability=np.full(count, REST_PRIOR),
+        anchored_ns=np.zeros(count, dtype=np.int64),
         resting=np.zeros(count, dtype=np.bool_),
         heading=np.zeros(count),
         heading_var=np.full(count, UNKNOWN_HEADING_STD**2),

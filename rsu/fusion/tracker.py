@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from rsu.config.fusion import FusionOptions
 from rsu.fusion.association import Pairs, associate, gate_threshold
-from rsu.fusion.classes import ACCELERATION_PSD, CONFUSION, UNKNOWN
+from rsu.fusion.classes import ACCELERATION_PSD, CONFUSION, DEFAULT_SIZE, UNKNOWN
 from rsu.fusion.existence import after_hit, after_miss, decay, responsible
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import predict, velocity_of
 from rsu.fusion.regime import measure, predict_rest, settle
-from rsu.fusion.table import NEVER, Rows, Table, newborn
+from rsu.fusion.table import NEVER, Rows, Table, believed_position, newborn
 from rsu.schema.units import NS_PER_S
 
 CLASS_MEMORY = 0.97  # per measurement: class evidence fades over about 33 measurements
@@ -67,7 +67,7 @@ class Tracker:
         pairs = associate(rows, scan, self._gate, column)
         self._update(rows, scan, pairs, column, look_s)
         self._miss(rows, pairs, column, look_s)
-        settle(rows)
+        settle(rows, scan.capture_ns)
         unborn = self._bear(table, scan, pairs, column)
         outcome.unborn = unborn
         _merge(table, outcome)
@@ -118,8 +118,7 @@ class Tracker:
         """Begin tracks from free measurements; returns how many the bound refused."""
         free = np.ones(len(scan), dtype=np.bool_)
         free[pairs.measurement] = False
-        free &= ~_on_top(table.rows, scan, pairs)
-        which = np.flatnonzero(free)
+        which = _single(scan, _not_on_top(table.rows, scan, np.flatnonzero(free), pairs))
         room = self._options.max_tracks - len(table.rows)
         unborn = max(len(which) - room, 0)
         if unborn:
@@ -154,14 +153,31 @@ def _average_size(rows: Rows, hit: npt.NDArray[np.intp], size: npt.NDArray[np.fl
     rows.size[index] += gain * (size[measured] - rows.size[index])
 
 
-def _on_top(rows: Rows, scan: Scan, pairs: Pairs) -> npt.NDArray[np.bool_]:
-    """Measurements on an object that this very scan measured already: a second box around it."""
-    if len(pairs.row) == 0:
-        return np.zeros(len(scan), dtype=np.bool_)
-    difference = scan.position[:, None, :] - rows.state[None, pairs.row, :2]
-    near = np.hypot(difference[..., 0], difference[..., 1]) < 0.5 * rows.size[pairs.row, 1]
-    alike = CONFUSION[scan.class_index[:, None], rows.class_index[None, pairs.row]] < 4.0
-    return np.asarray((near & alike).any(axis=1))
+def _not_on_top(
+    rows: Rows, scan: Scan, free: npt.NDArray[np.intp], pairs: Pairs
+) -> npt.NDArray[np.intp]:
+    """The free measurements that are no second box around an object this very scan measured."""
+    hit = pairs.row
+    difference = scan.position[free, None, :] - believed_position(rows)[0][None, hit]
+    near = (difference**2).sum(axis=2) < (0.5 * rows.size[hit, 1]) ** 2
+    alike = CONFUSION[scan.class_index[free, None], rows.class_index[None, hit]] < 4.0
+    doubled: npt.NDArray[np.bool_] = (near & alike).any(axis=1)
+    return free[~doubled]
+
+
+def _single(scan: Scan, free: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Of free measurements on top of each other, only the one with the best score."""
+    kind, place = scan.class_index[free], scan.position[free]
+    width = np.where(np.isnan(scan.size[free, 1]), DEFAULT_SIZE[kind, 1], scan.size[free, 1])
+    gap = ((place[:, None, :] - place[None, :, :]) ** 2).sum(axis=2)
+    near = gap < (0.25 * (width[:, None] + width[None, :])) ** 2
+    near &= CONFUSION[kind][:, kind] < 4.0
+    keep = np.ones(len(free), dtype=np.bool_)
+    for i in np.argsort(-scan.score[free], kind="stable").tolist():
+        if keep[i]:
+            keep &= ~near[i]
+            keep[i] = True
+    return free[keep]
 
 
 def _merge(table: Table, outcome: Outcome) -> None:
@@ -198,10 +214,9 @@ def _merge(table: Table, outcome: Outcome) -> None:
 
 def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Row pairs (i < j) whose centres are closer than two such objects can be."""
-    difference = rows.state[:, None, :2] - rows.state[None, :, :2]
-    width = rows.size[:, 1]
+    (x, y), width = believed_position(rows)[0].T, rows.size[:, 1]
     radius = np.maximum(OVERLAP * 0.5 * (width[:, None] + width[None, :]), LEAST_OVERLAP)
-    near = np.hypot(difference[..., 0], difference[..., 1]) < radius
-    near &= CONFUSION[rows.class_index[:, None], rows.class_index[None, :]] < 8.0
+    near = (x[:, None] - x[None, :]) ** 2 + (y[:, None] - y[None, :]) ** 2 < radius**2
     first, second = np.nonzero(np.triu(near, 1))
-    return first, second
+    alike = CONFUSION[rows.class_index[first], rows.class_index[second]] < 8.0
+    return first[alike], second[alike]

@@ -1,0 +1,131 @@
+"""What the filter is given: every sensor message checked and turned into arrays."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rsu.fusion import measurements
+from rsu.fusion.classes import CLASSES
+from rsu.fusion.measurements import scan_from_camera, scan_from_radar
+from rsu.schema.sensing import (
+    CameraDetection,
+    CameraDetections,
+    ObjectClass,
+    RadarObject,
+    RadarObjects,
+)
+from rsu.schema.units import Box, Cov2, Size, Vec2
+
+GOOD = Cov2(1.0, 0.2, 0.5)
+CAR_SIZE = Size(4.5, 1.8, 1.5)
+
+
+def camera(*items: tuple[Vec2, Cov2, float, Size]) -> CameraDetections:
+    return CameraDetections(
+        sensor="north", frame=7, capture_ns=123, image_width=100, image_height=100,
+        detections=tuple(
+            CameraDetection(
+                object_class=ObjectClass.CAR, score=score, box=Box(0, 0, 1, 1),
+                position=position, position_cov=cov, size=size,
+            )
+            for position, cov, score, size in items
+        ),
+    )  # fmt: skip
+
+
+def radar(*items: RadarObject) -> RadarObjects:
+    return RadarObjects(sensor="mast", cycle=3, capture_ns=456, objects=items)
+
+
+def test_a_camera_frame_becomes_arrays() -> None:
+    scan, refused = scan_from_camera(camera((Vec2(3.0, 4.0), GOOD, 0.7, CAR_SIZE)))
+    assert refused == {}
+    assert scan.key == (123, "north", 7)
+    assert scan.position.tolist() == [[3.0, 4.0]]
+    floor = measurements.LEAST_STD**2
+    assert scan.position_cov[0] == pytest.approx(np.array([[1 + floor, 0.2], [0.2, 0.5 + floor]]))
+    assert CLASSES[scan.class_index[0]] is ObjectClass.CAR
+    assert scan.score.tolist() == [0.7]
+    assert scan.size.tolist() == [[4.5, 1.8, 1.5]]
+    assert scan.velocity is None
+
+
+def test_a_radar_cycle_brings_velocities_and_its_own_existence() -> None:
+    item = RadarObject(
+        object_id=1, position=Vec2(1, 2), position_cov=GOOD, velocity=Vec2(5, -6),
+        velocity_cov=GOOD, existence=0.9,
+    )  # fmt: skip
+    mute = RadarObject(
+        object_id=2, position=Vec2(1, 2), position_cov=GOOD, velocity=Vec2(0, 0), velocity_cov=GOOD
+    )
+    scan, refused = scan_from_radar(radar(item, mute))
+    assert refused == {}
+    assert scan.velocity is not None
+    assert scan.velocity.tolist() == [[5.0, -6.0], [0.0, 0.0]]
+    assert scan.score.tolist() == [0.9, 0.5]
+    assert np.isnan(scan.size).all()
+
+
+def test_an_empty_frame_is_an_empty_scan() -> None:
+    scan, refused = scan_from_camera(camera())
+    assert (len(scan), scan.position.shape, scan.position_cov.shape) == (0, (0, 2), (0, 2, 2))
+    assert refused == {}
+
+
+@pytest.mark.parametrize(
+    ("position", "cov", "reason"),
+    [
+        (Vec2(math.nan, 0), GOOD, "not_finite"),
+        (Vec2(0, math.inf), GOOD, "not_finite"),
+        (Vec2(0, 0), Cov2(math.nan, 0, 1), "not_finite"),
+        (Vec2(1e300, 0), GOOD, "position_out_of_range"),
+        (Vec2(0, 0), Cov2(-1.0, 0, 1), "covariance_not_positive"),
+        (Vec2(0, 0), Cov2(1.0, 1.1, 1), "covariance_not_positive"),
+        (Vec2(0, 0), Cov2(1e200, 1e200, 1e200), "covariance_too_large"),
+        (Vec2(0, 0), Cov2(51.0**2, 0, 1), "covariance_too_large"),
+    ],
+)
+def test_unusable_measurements_are_refused_with_the_reason(
+    position: Vec2, cov: Cov2, reason: str
+) -> None:
+    scan, refused = scan_from_camera(
+        camera((position, cov, 0.5, CAR_SIZE), (Vec2(0, 0), GOOD, 0.5, CAR_SIZE))
+    )
+    assert refused == {reason: 1}
+    assert len(scan) == 1
+
+
+def test_an_impossible_radar_velocity_is_refused() -> None:
+    item = RadarObject(
+        object_id=1, position=Vec2(0, 0), position_cov=GOOD, velocity=Vec2(151, 0),
+        velocity_cov=GOOD,
+    )  # fmt: skip
+    assert scan_from_radar(radar(item))[1] == {"velocity_out_of_range": 1}
+
+
+def test_a_rank_one_covariance_is_made_regular() -> None:
+    scan, _ = scan_from_camera(camera((Vec2(0, 0), Cov2(4.0, 2.0, 1.0), 0.5, CAR_SIZE)))
+    assert np.linalg.eigvalsh(scan.position_cov[0])[0] >= 0.9 * measurements.LEAST_STD**2
+
+
+@pytest.mark.parametrize(
+    "size", [Size(0, 1, 1), Size(math.nan, 1, 1), Size(1, math.nan, 1), Size(1, 1, 1e9)]
+)
+def test_an_absurd_size_counts_as_not_measured(size: Size) -> None:
+    scan, refused = scan_from_camera(camera((Vec2(0, 0), GOOD, 0.5, size)))
+    assert np.isnan(scan.size).all()
+    assert refused == {}
+
+
+@pytest.mark.parametrize(("score", "kept"), [(0.0, 0.01), (1.0, 0.99), (-3.0, 0.01), (0.4, 0.4)])
+def test_scores_never_are_certainties(score: float, kept: float) -> None:
+    scan, _ = scan_from_camera(camera((Vec2(0, 0), GOOD, score, CAR_SIZE)))
+    assert scan.score.tolist() == [kept]
+
+
+def test_a_flood_is_cut() -> None:
+    item = (Vec2(0, 0), GOOD, 0.5, CAR_SIZE)
+    scan, refused = scan_from_camera(camera(*[item] * (measurements.MAX_MEASUREMENTS + 5)))
+    assert len(scan) == measurements.MAX_MEASUREMENTS
+    assert refused == {"too_many_measurements": 5}

@@ -1,0 +1,217 @@
+"""The JSON documents of the uplink: runtime structs in, plain dictionaries out (docs/uplink.md).
+
+Units are in the key names. Positions are WGS-84, headings degrees clockwise from north, times
+RFC 3339 UTC. Numbers are rounded to what their own uncertainty supports: the last digit written is
+not finer than a tenth of one standard deviation, so nothing looks better known than it is.
+No document carries plates, images or anything else that names a person or a vehicle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from rsu.schema.health import SensorHealth, UnitHealth
+from rsu.schema.situation import RoadEvent, TrafficState
+from rsu.schema.tracks import Track
+from rsu.schema.units import NS_PER_S, Cov2
+from rsu.site.geodesy import LocalFrame, compass_degrees
+
+Document = dict[str, Any]
+
+_METRES_PER_DEGREE = 111_320.0  # of latitude, and at most this of longitude (WGS-84, equator)
+_FINEST_DEGREE = 7  # decimals; 1.1 cm, the resolution of V2X positions (T/CSAE 53-2020 DF_Position)
+_COARSEST_DEGREE = 3  # decimals; 111 m: whatever the covariance says, the site is known
+_DETAIL_CHARACTERS = 200
+
+
+def utc_text(time_ns: int) -> str:
+    """RFC 3339 in UTC with milliseconds (cut, not rounded: never later than it was)."""
+    seconds, rest = divmod(time_ns, NS_PER_S)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03}Z"
+
+
+def rounded(value: float, sigma: float, finest: int = 3, coarsest: int = 0) -> float:
+    """`value` with the decimals its 1 σ supports: the last place is at most σ, at least σ / 10."""
+    if sigma <= 0.0:
+        return round(value, finest)
+    return round(value, min(max(math.ceil(-math.log10(sigma)), coarsest), finest))
+
+
+def largest_sigma(covariance: Cov2) -> float:
+    """Standard deviation along the longer axis of the error ellipse, m."""
+    mean = (covariance.xx + covariance.yy) / 2.0
+    spread = math.hypot((covariance.xx - covariance.yy) / 2.0, covariance.xy)
+    return math.sqrt(max(mean + spread, 0.0))
+
+
+def position(frame: LocalFrame, x: float, y: float, sigma_m: float) -> Document:
+    """Latitude and longitude of a point of the site frame known to `sigma_m`."""
+    latitude, longitude, _ = frame.to_geodetic(x, y, 0.0)
+    sigma = sigma_m / _METRES_PER_DEGREE
+    return {
+        "latitude_deg": rounded(latitude, sigma, _FINEST_DEGREE, _COARSEST_DEGREE),
+        "longitude_deg": rounded(longitude, sigma, _FINEST_DEGREE, _COARSEST_DEGREE),
+    }
+
+
+def track_item(track: Track, frame: LocalFrame, now_ns: int) -> Document:
+    """One road user of the tracks summary."""
+    sigma = largest_sigma(track.position_cov)
+    heading_sigma = math.degrees(track.heading_std)
+    # Beyond 90° even forward and backward are a guess: no heading is better than a wrong one.
+    heading = None
+    if heading_sigma < 90.0:
+        heading = rounded(compass_degrees(track.heading), heading_sigma, 1) % 360.0
+    return {
+        "track": track.id,
+        "class": track.object_class.value,
+        "class_probability": round(track.class_probability, 2),
+        "existence_probability": round(track.existence, 2),
+        "status": track.status.value,
+        **position(frame, track.position.x, track.position.y, sigma),
+        "position_sigma_m": round(sigma, 2),
+        "speed_mps": rounded(track.speed, track.speed_std, 2),
+        "speed_sigma_mps": round(track.speed_std, 2),
+        "heading_deg": heading,
+        "heading_sigma_deg": round(min(heading_sigma, 180.0), 1),
+        "length_m": round(track.size.length, 1),
+        "width_m": round(track.size.width, 1),
+        "age_s": _age(track.updated_ns, now_ns),
+        "sensors": list(track.sources),
+    }
+
+
+def event_document(event: RoadEvent, frame: LocalFrame) -> Document:
+    """A road event; the same `event` number from onset to end."""
+    return {
+        "event": event.id,
+        "kind": event.kind,
+        "phase": event.phase.value,
+        "gbt29100_code": event.code,
+        "time_utc": utc_text(event.time_ns),
+        "start_utc": utc_text(event.start_ns),
+        # Where within the radius it is cannot be told: that is its uncertainty.
+        **position(frame, event.position.x, event.position.y, event.radius),
+        "radius_m": round(event.radius, 1),
+        "confidence": round(event.confidence, 2),
+        "lanes": list(event.lanes),
+        "tracks": list(event.tracks),
+    }
+
+
+def health_document(
+    unit: UnitHealth | None, sensors: Iterable[SensorHealth], now_ns: int
+) -> Document:
+    """How the unit and its sensors are."""
+    return {
+        "time_utc": utc_text(now_ns),
+        "clock": None if unit is None else unit.clock.value,
+        "capability": None if unit is None else unit.capability.value,
+        "unit_age_s": None if unit is None else _age(unit.time_ns, now_ns),
+        "processes": [
+            {"name": p.name, "state": p.state, "restarts": p.restarts}
+            for p in (() if unit is None else unit.processes)
+        ],
+        "sensors": [
+            {
+                "sensor": s.sensor,
+                "kind": s.kind.value,
+                "state": s.state.value,
+                "since_utc": utc_text(s.since_ns),
+                "age_s": _age(s.time_ns, now_ns),
+                "detail": s.detail[:_DETAIL_CHARACTERS],
+                "received": s.received,
+                "dropped": dict(s.dropped),
+                "reconnects": s.reconnects,
+            }
+            for s in sensors
+        ],
+    }
+
+
+class TrafficSum:
+    """Traffic states of consecutive periods, added up to one report.
+
+    Counts add; mean speeds weigh by count; presence and density by time; coverage is the covered
+    share of the whole span, so that a gap between periods lowers it. A period that overlaps what
+    is already in is left out: its vehicles would count twice.
+    """
+
+    def __init__(self) -> None:
+        self._start_ns: int | None = None
+        self._last: tuple[int, int] | None = None  # the newest period, also after `take`
+        self._covered_ns = 0.0
+        self._lanes: dict[str, _LaneSum] = {}
+
+    def precedes(self, state: TrafficState) -> bool:
+        """Whether a period lies before the newest one: the clock went back, begin a new report."""
+        return self._last is not None and state.end_ns <= self._last[0]
+
+    def add(self, state: TrafficState) -> bool:
+        """Add one period; False when it overlaps the newest one or is empty."""
+        length = state.end_ns - state.start_ns
+        overlaps = self._last is not None and state.start_ns < self._last[1]
+        if length <= 0 or (overlaps and not self.precedes(state)):
+            return False
+        if self._start_ns is None:
+            self._start_ns = state.start_ns
+        self._last = (state.start_ns, state.end_ns)
+        self._covered_ns += state.coverage * length
+        for lane in state.lanes:
+            total = self._lanes.setdefault(lane.lane, _LaneSum())
+            total.count += lane.count
+            for name, count in lane.counts_by_class.items():
+                total.by_class[name] = total.by_class.get(name, 0) + count
+            if lane.mean_speed is not None:
+                total.speed_sum += lane.mean_speed * lane.count
+            total.present += lane.present * length
+            total.density += lane.density * length
+            total.length_ns += length
+        return True
+
+    def take(self) -> tuple[int, Document] | None:
+        """(start ns, document) of what was added since the last call, None when nothing was."""
+        if self._start_ns is None or self._last is None:
+            return None
+        start_ns, end_ns = self._start_ns, self._last[1]
+        span = end_ns - start_ns
+        document = {
+            "start_utc": utc_text(start_ns),
+            "end_utc": utc_text(end_ns),
+            "period_s": round(span / NS_PER_S, 3),
+            # Cut, so that a period with any gap never reads as fully covered.
+            "coverage": math.floor(1000.0 * min(self._covered_ns / span, 1.0)) / 1000.0,
+            "lanes": [
+                {
+                    "lane": name,
+                    "count": lane.count,
+                    "counts_by_class": dict(sorted(lane.by_class.items())),
+                    "mean_speed_mps": round(lane.speed_sum / lane.count, 2) if lane.count else None,
+                    "mean_present": round(lane.present / lane.length_ns, 2),
+                    "density_per_km": round(1000.0 * lane.density / lane.length_ns, 1),
+                }
+                for name, lane in sorted(self._lanes.items())
+            ],
+        }
+        self._start_ns = None
+        self._covered_ns = 0.0
+        self._lanes = {}
+        return start_ns, document
+
+
+class _LaneSum:
+    def __init__(self) -> None:
+        self.count = 0
+        self.by_class: dict[str, int] = {}
+        self.speed_sum = 0.0
+        self.present = 0.0
+        self.density = 0.0
+        self.length_ns = 0
+
+
+def _age(then_ns: int, now_ns: int) -> float:
+    """Seconds, never negative (a clock may have stepped)."""
+    return round(max(now_ns - then_ns, 0) / NS_PER_S, 2)

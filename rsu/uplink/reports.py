@@ -1,0 +1,200 @@
+"""The stage that decides what is reported upstream, and when.
+
+Tracks, traffic, road events and health in; `UplinkReport`s out. Periodic summaries go out on the
+tick (tracks every `tracks_s`, traffic every `traffic_s`, health every `health_s` and at every
+change of state); road events at once. Tracks that fusion has not renewed are not repeated: no news
+is no report. Ids are `<site>-<boot ns>-<n>`: unique for ever, and the same again in a replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from rsu.config.place import OriginOptions
+from rsu.config.uplink import UplinkOptions
+from rsu.schema.health import SensorHealth, UnitHealth
+from rsu.schema.message import Message
+from rsu.schema.reports import Priority, UplinkReport
+from rsu.schema.situation import EventPhase, RoadEvent, TrafficState
+from rsu.schema.topics import (
+    ROAD_EVENT,
+    SENSOR_HEALTH,
+    TRACKS,
+    TRAFFIC,
+    UNIT_HEALTH,
+    UPLINK_REPORT,
+    Topic,
+)
+from rsu.schema.tracks import TrackList
+from rsu.schema.units import NS_PER_S, Instant
+from rsu.site.geodesy import LocalFrame
+from rsu.uplink.documents import (
+    Document,
+    TrafficSum,
+    event_document,
+    health_document,
+    track_item,
+    utc_text,
+)
+
+TRACKS_TTL_S = 600.0
+"""A summary older than ten minutes helps nobody any more; shorter outages lose none."""
+STATE_TTL_S = 86_400.0  # counts and health are still worth a day later
+EVENT_TTL_S = 604_800.0  # a week: events are the record of what happened
+TRACKS_STALE_NS = 2 * NS_PER_S
+"""A track list older than this is history, not a summary of the present, and is withheld."""
+TRACKS_PER_DOCUMENT = 256
+"""With about 400 bytes a track, below the outbox's limit of 131 072 bytes a document."""
+EVENT_UPDATE_NS = NS_PER_S  # updates of one event at most this often; onset and end always
+MAX_EVENTS = 256  # events remembered for that; forgetting one only lets an update through
+MAX_SENSORS = 128  # a bound on memory: a site file allows far fewer
+
+
+class ReportStage:
+    """Deterministic maker of upstream reports."""
+
+    name = "reports"
+    inputs: tuple[Topic, ...] = (TRACKS, TRAFFIC, ROAD_EVENT, UNIT_HEALTH, SENSOR_HEALTH)
+    outputs: tuple[Topic, ...] = (UPLINK_REPORT,)
+
+    def __init__(
+        self, options: UplinkOptions, site_id: str, origin: OriginOptions, boot: Instant
+    ) -> None:
+        periods = (options.tracks_s, options.traffic_s, options.health_s)
+        # Ticks of 1 s, finer where a period asks for it, 0.1 s at the finest.
+        self.period_ns: int | None = int(max(min(1.0, *periods), 0.1) * NS_PER_S)
+        self._site = site_id
+        self._frame = LocalFrame(origin.latitude, origin.longitude, origin.altitude)
+        self._boot = boot
+        self._count = 0
+        self._tracks_due = _Due(options.tracks_s, boot)
+        self._traffic_due = _Due(options.traffic_s, boot)
+        self._health_due = _Due(options.health_s, boot)
+        self._tracks: TrackList | None = None
+        self._traffic = TrafficSum()
+        self._unit: UnitHealth | None = None
+        self._sensors: dict[str, SensorHealth] = {}
+        self._health_changed = False
+        self._updated: dict[int, int] = {}  # event id -> mono ns of its last report
+
+    def handle(self, message: Message, now: Instant) -> Iterable[Message]:
+        """Remember the newest of everything; report road events at once."""
+        payload = message.payload
+        if isinstance(payload, TrackList):
+            self._tracks = payload
+        elif isinstance(payload, TrafficState):
+            early = self._traffic_report() if self._traffic.precedes(payload) else ()
+            self._traffic.add(payload)
+            return early
+        elif isinstance(payload, UnitHealth):
+            old = self._unit
+            self._unit = payload
+            self._health_changed |= old is None or _unit_state(old) != _unit_state(payload)
+        elif isinstance(payload, SensorHealth):
+            before = self._sensors.get(payload.sensor)
+            if before is not None or len(self._sensors) < MAX_SENSORS:
+                self._sensors[payload.sensor] = payload
+                self._health_changed |= before is None or before.state is not payload.state
+        elif isinstance(payload, RoadEvent):
+            return self._event(payload, now)
+        return ()
+
+    def tick(self, now: Instant) -> Iterable[Message]:
+        """Emit the summaries that are due."""
+        made: list[Message] = []
+        if self._tracks_due.passed(now):
+            made.extend(self._track_summaries(now))
+        if self._traffic_due.passed(now):
+            made.extend(self._traffic_report())
+        if self._health_due.passed(now) or self._health_changed:
+            made.extend(self._health(now))
+        return made
+
+    def _track_summaries(self, now: Instant) -> Iterable[Message]:
+        tracks, self._tracks = self._tracks, None
+        if tracks is None or now.utc_ns - tracks.time_ns > TRACKS_STALE_NS:
+            return
+        everyone = tracks.tracks
+        parts = max(1, -(-len(everyone) // TRACKS_PER_DOCUMENT))
+        for part in range(parts):
+            some = everyone[part * TRACKS_PER_DOCUMENT : (part + 1) * TRACKS_PER_DOCUMENT]
+            document = {
+                "time_utc": utc_text(tracks.time_ns),
+                "age_s": round(max(now.utc_ns - tracks.time_ns, 0) / NS_PER_S, 2),
+                "part": part + 1,
+                "parts": parts,
+                "total": len(everyone),
+                "tracks": [track_item(track, self._frame, now.utc_ns) for track in some],
+            }
+            oldest = min((track.updated_ns for track in some), default=tracks.time_ns)
+            yield self._report("tracks", Priority.TELEMETRY, TRACKS_TTL_S, oldest, document)
+
+    def _traffic_report(self) -> tuple[Message, ...]:
+        taken = self._traffic.take()
+        if taken is None:
+            return ()
+        start_ns, document = taken
+        return (self._report("traffic", Priority.STATE, STATE_TTL_S, start_ns, document),)
+
+    def _health(self, now: Instant) -> Iterable[Message]:
+        self._health_changed = False
+        if self._unit is None and not self._sensors:
+            return
+        sensors = [self._sensors[name] for name in sorted(self._sensors)]
+        times = [sensor.time_ns for sensor in sensors]
+        if self._unit is not None:
+            times.append(self._unit.time_ns)
+        document = health_document(self._unit, sensors, now.utc_ns)
+        yield self._report("health", Priority.STATE, STATE_TTL_S, min(times), document)
+
+    def _event(self, event: RoadEvent, now: Instant) -> Iterable[Message]:
+        last = self._updated.get(event.id)
+        if (
+            event.phase is EventPhase.UPDATE
+            and last is not None
+            and now.mono_ns - last < EVENT_UPDATE_NS
+        ):
+            return
+        self._updated.pop(event.id, None)
+        if event.phase is not EventPhase.END:
+            self._updated[event.id] = now.mono_ns
+            if len(self._updated) > MAX_EVENTS:
+                del self._updated[next(iter(self._updated))]
+        document = event_document(event, self._frame)
+        yield self._report("event", Priority.EVENT, EVENT_TTL_S, event.time_ns, document)
+
+    def _report(
+        self, subject: str, priority: Priority, ttl_s: float, capture_ns: int, document: Document
+    ) -> Message:
+        name = f"{self._site}-{self._boot.utc_ns}-{self._count}"
+        self._count += 1
+        head = {"schema": f"rsu.{subject}/1", "id": name, "site": self._site}
+        report = UplinkReport(
+            id=name, subject=subject, priority=priority, ttl_s=ttl_s,
+            body=msgspec.json.encode(head | document),
+        )  # fmt: skip
+        return Message.draft(UPLINK_REPORT, self.name, capture_ns, report)
+
+
+class _Due:
+    """A period on the monotonic clock, counted from the boot; missed ones are skipped."""
+
+    def __init__(self, period_s: float, boot: Instant) -> None:
+        self._period_ns = max(int(period_s * NS_PER_S), 1)
+        self._boot_ns = boot.mono_ns
+        self._done = 0
+
+    def passed(self, now: Instant) -> bool:
+        """Whether a period has ended since the last call that said so."""
+        periods = (now.mono_ns - self._boot_ns) // self._period_ns
+        if periods <= self._done:
+            return False
+        self._done = periods
+        return True
+
+
+def _unit_state(unit: UnitHealth) -> tuple[object, ...]:
+    """What of the unit's health is worth a report of its own when it changes."""
+    return unit.clock, unit.capability, tuple((p.name, p.state) for p in unit.processes)

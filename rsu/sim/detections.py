@@ -25,7 +25,7 @@ from rsu.config.cameras import (
     SimSourceOptions,
 )
 from rsu.config.simulation import SimulationOptions
-from rsu.perception.camera_model import CameraModel, camera_model
+from rsu.perception.camera_model import camera_model
 from rsu.perception.errors import CalibrationError
 from rsu.perception.projection import GroundProjector
 from rsu.schema.sensing import CameraDetections, ImageDetection, ObjectClass
@@ -345,8 +345,3 @@ def _moved(
 ) -> tuple[float, float]:
     dx, dy = (sigma * rng.standard_normal(2)).tolist()
     return point[0] + dx, point[1] + dy
-
-
-def true_camera(camera: ModelledCamera) -> CameraModel:
-    """How the camera really hangs (for tests and renderers)."""
-    return camera._true

@@ -20,7 +20,7 @@ from rsu.sim.road_users import BRAKING, WIDEST
 from rsu.site.lanes import Lane, LaneKind, LaneRole, Maneuver, SiteMap
 
 DEFAULT_LIMIT = 13.889
-"""m/s where a lane states none: 50 km/h, the urban limit of GB 5768's road classes."""
+"""m/s where a lane states none: 50 km/h, usual in towns."""
 LATERAL_ACCELERATION = 2.5
 """m/s², what drivers accept in a turn (2 to 3 in urban curves, Treiber & Kesting 2013, ch. 12)."""
 CLEARANCE = WIDEST + 0.4

@@ -27,8 +27,8 @@ LEAST_GREEN_S = 5.0
 LEAST_WALK_S = 4.0
 """FHWA MUTCD 2009, 4E.06: at least 4 s in which walkers may start."""
 CLEARING_SPEED = 1.2
-"""m/s of a walker who has just started when the walk ends (MUTCD: 3.5 ft/s = 1.07; GB/T 50647
-designs with 1.2)."""
+"""m/s of a walker who has just started when the walk ends: between MUTCD's 1.07 (3.5 ft/s, 4E.06)
+and the mean of free walkers; who is slower hurries."""
 
 GREENS = frozenset({LightState.PROTECTED_GREEN, LightState.PERMISSIVE_GREEN})
 

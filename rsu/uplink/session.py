@@ -242,7 +242,10 @@ class Session:
         self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _more: Any
     ) -> None:
         if self._link is not None and self._link.accepted and not self._stopping.is_set():
-            self._fail(_snake(code.getName()), "the connection ended")
+            name = _snake(code.getName())  # paho says "unspecified" when the socket just ended
+            self._fail(
+                "connection_lost" if name == "unspecified_error" else name, "the connection ended"
+            )
 
     def _on_publish(
         self, _client: mqtt.Client, _data: Any, mid: int, code: ReasonCode, _more: Any

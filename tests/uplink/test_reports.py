@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,3 +280,30 @@ def test_the_largest_axis_of_a_turned_ellipse() -> None:
 )
 def test_utc_text(time_ns: int, text: str) -> None:
     assert utc_text(time_ns) == text
+
+
+def keys(value: Any) -> Any:
+    """The shape of a document: its keys, nested; lists by their first item."""
+    if isinstance(value, dict):
+        return {k: keys(v) for k, v in value.items()}
+    return [keys(value[0])] if isinstance(value, list) and value else None
+
+
+def test_the_documents_look_as_they_are_described(root: Path) -> None:
+    reports = stage()
+    list(reports.handle(message(TRAFFIC, traffic(0, 4, lane(3, 10.0))), at(9.0)))
+    reports.handle(message(UNIT_HEALTH, unit(Capability.FULL, 9.5)), at(9.5))
+    reports.handle(message(TRACKS, TrackList(time_ns=at(9.9).utc_ns, tracks=(track(),))), at(9.9))
+    sensor = SensorHealth(
+        sensor="north", kind=SensorKind.CAMERA, state=SensorState.LIVE, since_ns=0, time_ns=0
+    )
+    reports.handle(message(SENSOR_HEALTH, sensor), at(9.9))
+    made = documents(reports.tick(at(10.0)))
+    made += documents(reports.handle(message(ROAD_EVENT, event(EventPhase.ONSET)), at(10.0)))
+    page = (root / "docs" / "uplink.md").read_text("utf-8")
+    shown = {d["schema"]: d for d in map(json.loads, re.findall(r"```json\n(.*?)```", page, re.S))}
+    assert shown.pop("rsu.status/1")
+    for document in made:
+        example = shown.pop(document["schema"])
+        assert keys(document) == keys(example)
+    assert not shown

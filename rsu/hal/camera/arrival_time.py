@@ -8,9 +8,7 @@ true distances and their true age. What remains unknown is the delay of the fast
 
 from __future__ import annotations
 
-import math
-
-from rsu.hal.camera.stream_time import MAX_GAP_NS
+from rsu.hal.camera.stream_time import MAX_GAP_NS, position_ns
 from rsu.schema.units import NS_PER_MS, Instant
 
 DRIFT = 200e-6
@@ -39,7 +37,7 @@ class ArrivalTime:
         before it was open; they come faster than their timestamps advance, and none is believed
         until they do not. Where timestamps are missing, repeat or jump, the arrival counts.
         """
-        stamp_ns = round(position_ms * NS_PER_MS) if math.isfinite(position_ms) else -1
+        stamp_ns = position_ns(position_ms) or 0  # 0 does not advance: the arrival counts
         last, self._last = self._last, (arrival.mono_ns, stamp_ns)
         newest_ns = arrival.mono_ns - stamp_ns
         if last is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,7 +107,7 @@ def _timed(row: list[str], unit: str, folder: Path, start_ns: int, line: int) ->
             if abs(seconds) > _LAST_NS // NS_PER_S:  # before a huge exponent becomes an integer
                 raise ValueError("out of range")
             time_ns = int(seconds * NS_PER_S) + (0 if seconds >= _UNIX_SECONDS else start_ns)
-    except (ValueError, InvalidOperation, OverflowError) as error:
+    except (ValueError, ArithmeticError) as error:
         raise DeviceError(f"{where}: {text!r} is no time", f"write {unit} as a number") from error
     if not 0 <= time_ns <= _LAST_NS:
         raise DeviceError(f"{where}: {text!r} is out of range", "use years 1970 to 2262")

@@ -116,7 +116,7 @@ class LiveCamera:
                 self._note_loss(f"driver failed: {type(error).__name__}: {error}")
             finally:
                 self._source.close()
-            if self._wait(pauses.next_s()):
+            if self._stopping.is_set() or self._wait(pauses.next_s()):
                 return
 
     def _read_until_broken(self, pauses: Backoff) -> None:

@@ -239,8 +239,7 @@ def camera_model(
 def rotation_of(pose: PoseOptions) -> Floats:
     """Site frame → camera frame (x right, y down, z forward), 3×3, from heading, tilt and roll.
 
-    Roll is clockwise as seen from behind the camera: a rolled camera sees the horizon rise to
-    the left.
+    Roll is clockwise as seen from behind the camera: the horizon then rises to the right.
     """
     heading, tilt, roll = (math.radians(a) for a in (pose.heading, pose.tilt, pose.roll))
     level_forward = np.array([math.sin(heading), math.cos(heading), 0.0])
@@ -284,8 +283,13 @@ def _from_matrix(calibration: RotationCalibration) -> tuple[Floats, Floats]:
 
 
 def _pose_noise(rotation: Floats, noise: CalibrationNoise) -> PoseNoise:
-    # Heading turns about the vertical, tilt about the image's horizontal, roll about the axis.
-    axes = np.stack((np.array([0.0, 0.0, 1.0]), rotation[0], rotation[2]))
+    # Heading turns about the vertical, tilt about the level line across the view, roll about the
+    # optical axis. Straight down there is no such level line; the image's own is as good as any.
+    up, forward = np.array([0.0, 0.0, 1.0]), rotation[2]
+    level = np.cross(forward, up)
+    length = float(np.linalg.norm(level))
+    level = level / length if length > 1e-6 else rotation[0]
+    axes = np.stack((up, level, forward))
     return PoseNoise(axes, math.radians(noise.angle), noise.position, noise.ground)
 
 

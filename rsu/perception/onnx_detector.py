@@ -159,12 +159,6 @@ class OnnxDetector:
                 f"{self._where}: the model does not run: {_first_line(error)}",
                 "export it again for onnxruntime",
             ) from error
-        problem = self._head.misfit(outputs)
-        if problem is not None:
-            raise ModelError(
-                f"{self._where}: {problem}",
-                "correct head, input size or classes in the card, or take the model's own card",
-            )
         for name, value in outputs.items():
             if not np.isfinite(value).all():
                 raise ModelError(
@@ -196,6 +190,12 @@ def _open(where: str, options: OnnxDetectorOptions) -> ort.InferenceSession:
             f"{where}: onnxruntime cannot load it: {_first_line(error)}",
             "the file is damaged, no ONNX model, or needs a newer onnxruntime",
         ) from error
+        problem = self._head.misfit(outputs)
+        if problem is not None:
+            raise ModelError(
+                f"{self._where}: {problem}",
+                "correct head, input size or classes in the card, or take the model's own card",
+            )
 
 
 def image_input(onnx: Path) -> tuple[str, int, int, Literal["nchw", "nhwc"]]:

@@ -50,7 +50,7 @@ _ASPECT_TOLERANCE = 0.01
 # Load check: grid over the image, and the share of it that must see the road within range. A camera
 # that sees less road than this is not looking at one.
 _GRID = 17
-_LEAST_ROAD = 0.05
+_LEAST_ROAD = 0.1
 
 
 class Placed(NamedTuple):
@@ -82,7 +82,9 @@ class GroundProjector:
         scale = np.array([self.camera.width / width, self.camera.height / height])
         if abs(scale[0] / scale[1] - 1.0) > _ASPECT_TOLERANCE:
             return Placed((), {"image_size": len(boxes)})
-        edges = np.array([(d.box.left, d.box.top, d.box.right, d.box.bottom) for d in boxes])
+        edges = np.array(
+            [(d.box.left, d.box.top, d.box.right, d.box.bottom) for d in boxes], dtype=np.float64
+        )
         edges *= np.tile(scale, 2)
         cut = self._cut_edges(edges)
         sigma = self.camera.pixel_sigma * float(scale.max())

@@ -16,6 +16,9 @@ from rsu.perception.heads import Candidates, Floats, corners
 
 STRIDES = (8, 16, 32)
 
+# Raw offsets reach a few cells at most. A tensor with centres beyond is decoded already.
+_LARGEST_OFFSET = 16.0
+
 # exp() of more than this many cells' logarithm is larger than any input: such a row is noise.
 _LARGEST_LOG = 10.0
 
@@ -38,12 +41,19 @@ class YoloxHead:
     def misfit(self, outputs: Mapping[str, Floats]) -> str | None:
         if len(outputs) != 1:
             return f"yolox has one output, this model {len(outputs)}"
-        shape = next(iter(outputs.values())).shape
+        tensor = next(iter(outputs.values()))
+        shape = tensor.shape
         wanted = (1, len(self._cells), 5 + self._classes)
         if shape != wanted:
             return (
                 f"output {list(shape)}, but a yolox head with input "
                 f"{self._size[0]}×{self._size[1]} and {self._classes} classes gives {list(wanted)}"
+            )
+        offset = float(np.abs(tensor[0, :, :2]).max())
+        if offset > _LARGEST_OFFSET:
+            return (
+                f"centres reach {offset:.0f}, so the boxes are decoded already, not raw cells: "
+                "the head is yolov8 (its v5 layout)"
             )
         return None
 

@@ -165,6 +165,12 @@ class OnnxDetector:
                     f"{self._where}: output {name} is not finite on a grey image",
                     "check scale, mean and std in the card, or export the model again",
                 )
+        problem = self._head.misfit(outputs)
+        if problem is not None:
+            raise ModelError(
+                f"{self._where}: {problem}",
+                "correct head, input size or classes in the card, or take the model's own card",
+            )
 
 
 def _open(where: str, options: OnnxDetectorOptions) -> ort.InferenceSession:
@@ -190,12 +196,6 @@ def _open(where: str, options: OnnxDetectorOptions) -> ort.InferenceSession:
             f"{where}: onnxruntime cannot load it: {_first_line(error)}",
             "the file is damaged, no ONNX model, or needs a newer onnxruntime",
         ) from error
-        problem = self._head.misfit(outputs)
-        if problem is not None:
-            raise ModelError(
-                f"{self._where}: {problem}",
-                "correct head, input size or classes in the card, or take the model's own card",
-            )
 
 
 def image_input(onnx: Path) -> tuple[str, int, int, Literal["nchw", "nhwc"]]:

@@ -19,7 +19,7 @@ from rsu.fusion.tracker import Outcome, Tracker
 from rsu.schema.health import Decision, Verdict
 from rsu.schema.message import Message
 from rsu.schema.sensing import CameraDetections, RadarObjects
-from rsu.schema.topics import CAMERA_DETECTIONS, DECISION, RADAR_OBJECTS, TRACKS
+from rsu.schema.topics import CAMERA_DETECTIONS, DECISION, RADAR_OBJECTS, TRACKS, Topic
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 
 # A capture time further ahead of now is a broken clock. Tighter than "too old", because one
@@ -40,8 +40,8 @@ class FusionStage:
     """
 
     name = "fusion"
-    inputs = (CAMERA_DETECTIONS, RADAR_OBJECTS)
-    outputs = (TRACKS, DECISION)
+    inputs: tuple[Topic, ...] = (CAMERA_DETECTIONS, RADAR_OBJECTS)
+    outputs: tuple[Topic, ...] = (TRACKS, DECISION)
     period_ns: int | None = 100 * NS_PER_MS
 
     def __init__(self, options: FusionOptions, boot: Instant) -> None:

@@ -172,7 +172,7 @@ class RadioWorker:
         self._try_open()
         for message in self._around.bus.receive(timeout_s):
             yield self._send(message)
-        if self._opened:
+        if self._opened and self._radio.receives:
             yield from self._receive()
 
     def stop(self) -> None:

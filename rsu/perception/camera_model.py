@@ -95,7 +95,9 @@ class CameraModel:
 
         A weight ≤ 0 means behind the camera; the pixel is then meaningless (but finite).
         """
-        image = points @ self.projection[:, :3].T + self.projection[:, 3]
+        # One flat product: numpy would otherwise multiply matrix by matrix.
+        flat = points.reshape(-1, 3) @ self.projection[:, :3].T + self.projection[:, 3]
+        image = flat.reshape(points.shape)
         weight = image[..., 2]
         safe = np.where(np.abs(weight) < 1e-9, 1e-9, weight)
         return image[..., :2] / safe[..., np.newaxis], weight

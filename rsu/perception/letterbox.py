@@ -1,7 +1,7 @@
 """Image in, model input out: resize, pad, order the channels, scale; and the way back for boxes.
 
-The resized image is written into the padded canvas in place and converted to float once: this runs
-for every frame, so it makes two passes over the pixels and no more.
+This runs for every frame: it resizes in 8 bits, converts once, straight into the padded tensor,
+and skips scale, mean and std where the card has none.
 """
 
 from __future__ import annotations
@@ -58,16 +58,18 @@ def prepare(image: Image, card: InputCard) -> tuple[Floats, Placement]:
     # At least one pixel: a sliver of an image must not become an empty one.
     inner_width = max(1, int(width * placement.scale_x + 1e-6))
     inner_height = max(1, int(height * placement.scale_y + 1e-6))
-    canvas = np.full((card.height, card.width, 3), card.fill, dtype=np.uint8)
-    window = canvas[
-        placement.top : placement.top + inner_height, placement.left : placement.left + inner_width
-    ]
-    window[...] = cv2.resize(image, (window.shape[1], window.shape[0]))
+    small = np.asarray(cv2.resize(image, (inner_width, inner_height)), dtype=np.uint8)
+    planes = list(cv2.split(small))
     if card.channels == "rgb":
-        canvas = canvas[:, :, ::-1]
-    if card.layout == "nchw":
-        canvas = canvas.transpose(2, 0, 1)
-    tensor = np.ascontiguousarray(canvas, dtype=np.float32)[np.newaxis]
+        planes.reverse()
+    rows = slice(placement.top, placement.top + inner_height)
+    columns = slice(placement.left, placement.left + inner_width)
+    # Plane by plane: contiguous conversion is several times faster than a strided transpose.
+    tensor: Floats = np.full((1, 3, card.height, card.width), card.fill, dtype=np.float32)
+    for channel, plane in enumerate(planes):
+        tensor[0, channel, rows, columns] = plane
+    if card.layout == "nhwc":
+        tensor = np.ascontiguousarray(tensor.transpose(0, 2, 3, 1))
     if card.scale != 1.0:
         tensor *= np.float32(card.scale)
     if any(card.mean) or card.std != (1.0, 1.0, 1.0):

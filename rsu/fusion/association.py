@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from rsu.fusion.classes import CONFUSION
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import determinant2, distance2, velocity_of
-from rsu.fusion.table import NEVER, Rows, believed_position
+from rsu.fusion.table import NEVER, Rows, believed_position, seen_by_one
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,8 +41,9 @@ def gate_threshold(probability: float) -> float:
 def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     """Global nearest neighbour of N predicted tracks and M measurements.
 
-    `column` is the scan's sensor: a track it has never seen gets `REGISTRATION_STD` more room,
-    since the sensors that made the track may be surveyed a little differently.
+    `column` is the scan's sensor. Its standing error does not count against tracks that are its
+    own alone; tracks of other sensors get theirs added, and `REGISTRATION_STD` more room where this
+    sensor has never seen them, since sensors may be surveyed a little differently.
     """
     nobody = np.zeros(0, dtype=np.intp)
     if len(rows) == 0 or len(scan) == 0:
@@ -50,9 +51,21 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     # Component by component: N×M×2×2 arrays cost three times as much.
     strange = np.where(rows.last_seen[:, column] == NEVER, REGISTRATION_STD**2, 0.0)
     place, spread = believed_position(rows)
-    xx = (spread[:, 0, 0] + strange)[:, None] + scan.position_cov[None, :, 0, 0]
-    yy = (spread[:, 1, 1] + strange)[:, None] + scan.position_cov[None, :, 1, 1]
-    xy = spread[:, None, 0, 1] + scan.position_cov[None, :, 0, 1]
+    shared = ~seen_by_one(rows, column)
+    spread = spread + np.where(shared[:, None, None], rows.constant_cov, 0.0)
+    fresh = scan.position_cov - scan.constant_cov
+    constant = np.where(shared[:, None], 1.0, 0.0)
+    xx = (
+        (spread[:, 0, 0] + strange)[:, None]
+        + fresh[:, 0, 0]
+        + constant * scan.constant_cov[:, 0, 0]
+    )
+    yy = (
+        (spread[:, 1, 1] + strange)[:, None]
+        + fresh[:, 1, 1]
+        + constant * scan.constant_cov[:, 1, 1]
+    )
+    xy = spread[:, None, 0, 1] + fresh[:, 0, 1] + constant * scan.constant_cov[:, 0, 1]
     dx = scan.position[None, :, 0] - place[:, None, 0]
     dy = scan.position[None, :, 1] - place[:, None, 1]
     area = xx * yy - xy * xy

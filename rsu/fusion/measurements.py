@@ -32,7 +32,8 @@ LONGEST = 60.0  # m: longer than any road train
 class Scan:
     """One look of one sensor: M measurements taken together.
 
-    `position` M×2 (m), `position_cov` M×2×2; `velocity` M×2 (m/s) and `velocity_cov` M×2×2 are
+    `position` M×2 (m), `position_cov` M×2×2, of which `constant_cov` M×2×2 is the sensor's standing
+    error (calibration), the same in every look; `velocity` M×2 (m/s) and `velocity_cov` M×2×2 are
     None for sensors that measure none. `class_index` M into `CLASSES`; `score` M in 0.01..0.99;
     `size` M×3 (m), NaN where none was measured. `number` counts the sensor's looks.
     """
@@ -42,6 +43,7 @@ class Scan:
     number: int
     position: Floats
     position_cov: Floats
+    constant_cov: Floats
     velocity: Floats | None
     velocity_cov: Floats | None
     class_index: npt.NDArray[np.intp]
@@ -64,6 +66,7 @@ def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
         rows.add(
             detection.position, detection.position_cov, None, None,
             CLASS_INDEX[detection.object_class], detection.score, detection.size,
+            detection.constant_cov,
         )  # fmt: skip
     return rows.scan(message.sensor, message.capture_ns, message.frame, moving=False)
 
@@ -89,6 +92,7 @@ class _Rows:
     def __init__(self) -> None:
         self.position: list[tuple[float, float]] = []
         self.position_cov: list[list[list[float]]] = []
+        self.constant_cov: list[list[list[float]]] = []
         self.velocity: list[tuple[float, float]] = []
         self.velocity_cov: list[list[list[float]]] = []
         self.class_index: list[int] = []
@@ -105,6 +109,7 @@ class _Rows:
         class_index: int,
         score: float,
         size: Size | None,
+        constant_cov: Cov2 | None = None,
     ) -> None:
         reason = _fault(position, position_cov, velocity, velocity_cov, score)
         if reason is None and len(self.score) >= MAX_MEASUREMENTS:
@@ -113,10 +118,11 @@ class _Rows:
             self.refused[reason] = self.refused.get(reason, 0) + 1
             return
         self.position.append((position.x, position.y))
-        self.position_cov.append(_matrix(position_cov))
+        self.position_cov.append(_matrix(position_cov, LEAST_STD**2))
+        self.constant_cov.append(_constant_part(constant_cov, position_cov))
         if velocity is not None and velocity_cov is not None:
             self.velocity.append((velocity.x, velocity.y))
-            self.velocity_cov.append(_matrix(velocity_cov))
+            self.velocity_cov.append(_matrix(velocity_cov, LEAST_STD**2))
         self.class_index.append(class_index)
         self.score.append(min(max(score, 0.01), 0.99))
         self.size.append(_dimensions(size))
@@ -130,6 +136,7 @@ class _Rows:
             number=number,
             position=_array(self.position, (2,)),
             position_cov=_array(self.position_cov, (2, 2)),
+            constant_cov=_array(self.constant_cov, (2, 2)),
             velocity=_array(self.velocity, (2,)) if moving else None,
             velocity_cov=_array(self.velocity_cov, (2, 2)) if moving else None,
             class_index=np.array(self.class_index, dtype=np.intp),
@@ -182,10 +189,18 @@ def _is_covariance(cov: Cov2) -> bool:
     )
 
 
-def _matrix(cov: Cov2) -> list[list[float]]:
+def _matrix(cov: Cov2, floor: float) -> list[list[float]]:
     # Adding the floor, rather than taking a maximum, keeps any semi-definite matrix definite.
-    floor = LEAST_STD**2
     return [[cov.xx + floor, cov.xy], [cov.xy, cov.yy + floor]]
+
+
+def _constant_part(part: Cov2 | None, whole: Cov2) -> list[list[float]]:
+    """The constant part of a covariance; none where it is not a part of the whole."""
+    if part is not None and all(map(math.isfinite, (part.xx, part.xy, part.yy))):
+        rest = Cov2(whole.xx - part.xx, whole.xy - part.xy, whole.yy - part.yy)
+        if _is_covariance(part) and _is_covariance(rest):
+            return _matrix(part, 0.0)
+    return [[0.0, 0.0], [0.0, 0.0]]
 
 
 def _dimensions(size: Size | None) -> tuple[float, float, float]:

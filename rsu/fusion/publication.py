@@ -85,6 +85,8 @@ def published_state(rows: Rows) -> tuple[Floats, Floats]:
     resting, polar = rows.resting, rows.polar
     cov = np.where(polar[:, None, None], rows.cov, free)
     cov = np.where(resting[:, None, None], rest, cov)
+    # Looking longer does not cure a calibration: the sensor's standing error comes on top.
+    cov[:, :2, :2] += rows.constant_cov
     position, _ = believed_position(rows)
     # A vehicle rolling back more slowly than its own noise is said to stand, not to turn round.
     forward = np.where(polar, np.maximum(rows.state[:, 3], 0.0), speed)

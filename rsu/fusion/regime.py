@@ -31,7 +31,7 @@ from rsu.fusion.motion import (
     velocity_of,
     wrap,
 )
-from rsu.fusion.table import UNKNOWN_HEADING_STD, Rows
+from rsu.fusion.table import UNKNOWN_HEADING_STD, Rows, seen_by_one
 from rsu.schema.units import NS_PER_S
 
 Index = npt.NDArray[np.intp]
@@ -63,11 +63,18 @@ def predict_rest(rows: Rows, dt: float) -> None:
     rows.heading_var = np.where(free, turned, rows.heading_var)
 
 
-def measure(rows: Rows, index: Index, scan: Scan, which: Index) -> None:
-    """Update rows `index` by measurements `which` of the scan, both hypotheses, in place."""
+def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> None:
+    """Update rows `index` by measurements `which` of the scan, both hypotheses, in place.
+
+    The standing error of the scan's sensor (`column`) is noise only where several sensors work on
+    one track; alone it shifts the track as a whole and is added when the track is published.
+    """
     state, cov = rows.state[index], rows.cov[index]
     polar, held = rows.polar[index], rows.resting[index]
-    position, noise = scan.position[which], scan.position_cov[which]
+    position, constant = scan.position[which], scan.constant_cov[which]
+    alone = seen_by_one(rows, column)[index]
+    noise = scan.position_cov[which] - np.where(alone[:, None, None], constant, 0.0)
+    rows.constant_cov[index] = constant
     rest_spread = rows.rest_cov[index] + noise
     off_rest = position - rows.rest_position[index]
     evidence = _log_density(off_rest, rest_spread) - _log_density(

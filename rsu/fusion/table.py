@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rsu.fusion.classes import BIRTH_SPEED_STD, CLASSES, DEFAULT_SIZE, UNKNOWN
 from rsu.fusion.measurements import Scan
+from rsu.schema.units import NS_PER_S
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -23,6 +24,7 @@ Integers = npt.NDArray[np.int64]
 NEVER = -(2**62)  # a time before every other, ns
 UNKNOWN_HEADING_STD = float(np.pi / np.sqrt(3.0))  # rad: σ of an angle of which nothing is known
 CLASS_PRIOR = 0.1  # Dirichlet pseudo-count per class: one detection of score 1 gives it 0.55
+COMPANY_NS = NS_PER_S  # ns: sensors that measured a track this recently work on it together
 REST_PRIOR = 0.5  # a new object stands or moves; nothing favours either
 
 
@@ -38,6 +40,7 @@ class Rows:
     cov: Floats  # [N×5×5]
     polar: Bools  # form of the state
     moving: Bools  # motion is established: its direction is more than noise
+    constant_cov: Floats  # [N×2×2] standing error of the newest measurement's sensor
     rest_position: Floats  # [N×2] where the object stands if it stands still
     rest_cov: Floats  # [N×2×2]
     rest_probability: Floats
@@ -126,6 +129,16 @@ def believed_position(rows: Rows) -> tuple[Floats, Floats]:
     return position, np.where(resting[:, None, None], rows.rest_cov, rows.cov[:, :2, :2])
 
 
+def seen_by_one(rows: Rows, column: int) -> Bools:
+    """Tracks that sensor `column` and no other measured within `COMPANY_NS` of their newest.
+
+    One sensor's standing error moves the whole track and shows in no innovation; between sensors
+    it does.
+    """
+    recent = rows.last_seen > rows.updated_ns[:, None] - COMPANY_NS
+    return np.asarray(recent[:, column] & (recent.sum(axis=1) == 1))
+
+
 def empty_table(first_id: int, sensors: int = 0) -> Table:
     """A table without tracks whose first birth gets `first_id`."""
     return Table(NEVER, first_id, _blank(0, sensors), np.full(sensors, NEVER))
@@ -148,7 +161,8 @@ def newborn(
     rows.anchored_ns[:] = scan.capture_ns
     rows.hits[:] = 1
     rows.state[:, :2] = rows.rest_position[:] = scan.position[which]
-    rows.cov[:, :2, :2] = rows.rest_cov[:] = scan.position_cov[which]
+    rows.constant_cov[:] = scan.constant_cov[which]
+    rows.cov[:, :2, :2] = rows.rest_cov[:] = scan.position_cov[which] - scan.constant_cov[which]
     if scan.velocity is not None and scan.velocity_cov is not None:
         rows.state[:, 2:4] = scan.velocity[which]
         rows.cov[:, 2:4, 2:4] = scan.velocity_cov[which]
@@ -174,6 +188,7 @@ def _blank(count: int, sensors: int) -> Rows:
         cov=np.zeros((count, 5, 5)),
         polar=np.zeros(count, dtype=np.bool_),
         moving=np.zeros(count, dtype=np.bool_),
+        constant_cov=np.zeros((count, 2, 2)),
         rest_position=np.zeros((count, 2)),
         rest_cov=np.zeros((count, 2, 2)),
         rest_probability=np.full(count, REST_PRIOR),

@@ -93,7 +93,7 @@ class Tracker:
         hit, which = pairs.row, pairs.measurement
         if len(hit) == 0:
             return
-        measure(rows, hit, scan, which)
+        measure(rows, hit, scan, which, column)
         rows.existence[hit] = after_hit(
             rows.existence[hit], pairs.likelihood, scan.score[which], look_s,
             self._options.detection_probability, self._options.clutter_density,

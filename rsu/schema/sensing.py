@@ -70,6 +70,8 @@ class CameraDetection(msgspec.Struct, frozen=True, kw_only=True):
 
     `position` is the centre of the object's footprint (m, site frame), `position_cov` its
     covariance from pixel and calibration noise; `size` is the class's or the measured size.
+    `constant_cov` is the part of it that repeats from frame to frame (calibration, size
+    assumptions) and so never averages out; None: unknown, all of it counts as fresh noise.
     """
 
     object_class: ObjectClass
@@ -78,6 +80,7 @@ class CameraDetection(msgspec.Struct, frozen=True, kw_only=True):
     position: Vec2
     position_cov: Cov2
     size: Size
+    constant_cov: Cov2 | None = None
 
 
 class CameraDetections(msgspec.Struct, frozen=True, kw_only=True):

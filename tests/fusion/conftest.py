@@ -56,6 +56,7 @@ class Sensor:
     clutter: float = 0.0
     area: tuple[float, float, float, float] = (-40.0, -40.0, 40.0, 40.0)
     bias: tuple[float, float] = (0.0, 0.0)
+    bias_std: float | None = None  # what the camera says of its standing error; None: nothing
     radar: bool = False
     velocity_std: float = 0.3
     score: tuple[float, float] = (0.5, 0.95)
@@ -106,7 +107,12 @@ class Scene:
             seen.append((ObjectClass.CAR, x, y, 3.0 * rng.standard_normal(2), score))
         rng.shuffle(seen)
         capture_ns = START_NS + round(seconds * NS_PER_S)
-        cov = Cov2(sensor.std**2, 0.0, sensor.std**2)
+        constant = None
+        total = sensor.std**2
+        if sensor.bias_std is not None:
+            constant = Cov2(sensor.bias_std**2, 0.0, sensor.bias_std**2)
+            total += sensor.bias_std**2
+        cov = Cov2(total, 0.0, total)
         if sensor.radar:
             spread = Cov2(sensor.velocity_std**2, 0.0, sensor.velocity_std**2)
             objects = tuple(
@@ -124,19 +130,19 @@ class Scene:
             return Message.draft(RADAR_OBJECTS, sensor.name, capture_ns, radar)
         return camera_message(
             sensor.name, look, capture_ns,
-            [(c, float(x), float(y), cov, float(s)) for c, x, y, _, s in seen],
+            [(c, float(x), float(y), cov, float(s)) for c, x, y, _, s in seen], constant,
         )  # fmt: skip
 
 
 def camera_message(
     sensor: str, frame: int, capture_ns: int,
-    seen: list[tuple[ObjectClass, float, float, Cov2, float]],
+    seen: list[tuple[ObjectClass, float, float, Cov2, float]], constant: Cov2 | None = None,
 ) -> Message:  # fmt: skip
     """One camera frame's detections."""
     detections = tuple(
         CameraDetection(
             object_class=c, score=score, box=Box(10.0, 10.0, 50.0, 40.0), position=Vec2(x, y),
-            position_cov=cov, size=SIZES.get(c, Size(1.0, 1.0, 1.0)),
+            position_cov=cov, size=SIZES.get(c, Size(1.0, 1.0, 1.0)), constant_cov=constant,
         )
         for c, x, y, cov, score in seen
     )  # fmt: skip

@@ -23,6 +23,7 @@ def scan_of(points: list[tuple[float, float]], kind: int = CAR, std: float = 1.0
         sensor="north", capture_ns=0, number=0,
         position=np.array(points, dtype=float).reshape(count, 2),
         position_cov=np.broadcast_to(std**2 * np.eye(2), (count, 2, 2)).copy(),
+        constant_cov=np.zeros((count, 2, 2)),
         velocity=None, velocity_cov=None, class_index=np.full(count, kind, dtype=np.intp),
         score=np.full(count, 0.8), size=np.full((count, 3), np.nan),
     )  # fmt: skip

@@ -80,7 +80,8 @@ def _one():  # type: ignore[no-untyped-def]
 
     return Scan(
         sensor="north", capture_ns=0, number=0, position=np.zeros((1, 2)),
-        position_cov=np.eye(2)[None], velocity=None, velocity_cov=None,
+        position_cov=np.eye(2)[None], constant_cov=np.zeros((1, 2, 2)),
+        velocity=None, velocity_cov=None,
         class_index=np.array([CLASS_INDEX[ObjectClass.CAR]]), score=np.array([0.8]),
         size=np.full((1, 3), np.nan),
     )  # fmt: skip

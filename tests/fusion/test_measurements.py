@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -65,6 +66,26 @@ def test_a_radar_cycle_brings_velocities_and_its_own_existence() -> None:
     assert scan.velocity.tolist() == [[5.0, -6.0], [0.0, 0.0]]
     assert scan.score.tolist() == [0.9, 0.5]
     assert np.isnan(scan.size).all()
+
+
+@pytest.mark.parametrize(
+    ("part", "kept"),
+    [
+        (None, [[0.0, 0.0], [0.0, 0.0]]),
+        (Cov2(0.4, 0.1, 0.2), [[0.4, 0.1], [0.1, 0.2]]),
+        (Cov2(1.1, 0.1, 0.2), [[0.0, 0.0], [0.0, 0.0]]),  # more than the whole
+        (Cov2(0.4, 0.9, 0.2), [[0.0, 0.0], [0.0, 0.0]]),  # no covariance
+        (Cov2(math.nan, 0.1, 0.2), [[0.0, 0.0], [0.0, 0.0]]),
+    ],
+)
+def test_the_standing_error_is_taken_when_it_is_a_part_of_the_whole(
+    part: Cov2 | None, kept: list[list[float]]
+) -> None:
+    plain = camera((Vec2(0, 0), GOOD, 0.5, CAR_SIZE))
+    detection = msgspec.structs.replace(plain.detections[0], constant_cov=part)
+    scan, refused = scan_from_camera(msgspec.structs.replace(plain, detections=(detection,)))
+    assert scan.constant_cov.tolist() == [kept]
+    assert refused == {}
 
 
 def test_an_empty_frame_is_an_empty_scan() -> None:

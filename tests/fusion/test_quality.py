@@ -202,6 +202,38 @@ def test_two_cameras_that_disagree_by_a_metre_see_one_car(world: SimpleNamespace
     assert len(played.ids) == 2
 
 
+def test_a_standing_error_of_the_camera_never_averages_out(world: SimpleNamespace) -> None:
+    """Fresh noise of 0.2 m on a calibration that is 0.8 m off and says σ 0.7 m per axis."""
+    scene = world.Scene(seed=4)
+    scene.add(C.CAR, world.line(10, 10, 0, 0))
+    scene.add(C.CAR, world.line(-25, 0, 7, 0))
+    scene.sensors = [world.Sensor("north", std=0.2, bias=(0.6, -0.55), bias_std=0.7)]
+    played = world.play(scene.messages(7.0))
+    assert len(played.ids) == 2
+    for index in range(2):
+        found = matched(world, scene, played, index, after=3.0)
+        assert all(0.7 < math.sqrt(t.position_cov.xx) < 0.85 for _, _, t in found)
+        assert 0.5 < errors(found)[1] < 2.5
+    # … while the motion is known from the fresh noise alone: a constant offset does not move.
+    driving = [t for _, _, t in matched(world, scene, played, 1, after=3.0)]
+    assert np.mean([t.speed for t in driving]) == pytest.approx(7.0, abs=0.2)
+    assert all(t.heading_std < 0.15 for t in driving)
+
+
+def test_two_cameras_with_opposite_standing_errors_see_one_car(world: SimpleNamespace) -> None:
+    scene = world.Scene(seed=5)
+    scene.add(C.CAR, world.line(-25, 3, 7, 0))
+    scene.sensors = [
+        world.Sensor("north", std=0.2, bias=(0.6, 0.5), bias_std=0.7),
+        world.Sensor("south", std=0.2, bias=(-0.6, -0.5), bias_std=0.7, phase_s=0.05),
+    ]
+    played = world.play(scene.messages(7.0))
+    assert len(played.ids) == 1
+    found = matched(world, scene, played, 0)
+    assert len(found) > 140
+    assert errors(found)[0] < math.hypot(0.6, 0.5)
+
+
 def test_a_car_is_handed_from_one_view_to_the_next(world: SimpleNamespace) -> None:
     """Views overlap by 6 m; the camera behind misses the car from there on and must not kill it."""
     scene = world.Scene(seed=6)

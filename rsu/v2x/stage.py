@@ -34,6 +34,9 @@ from rsu.v2x.rate_bound import RateBound
 TICK_NS = 100 * NS_PER_MS
 """How finely `silence_s` is kept."""
 
+PATIENCE_NS = 200 * NS_PER_MS
+"""How long a due statement waits for a track list: two periods of a 10 Hz camera."""
+
 CLOCK_WORD_NS = 5 * NS_PER_S
 """How long a word about the clock holds: five of the health reports that come every second."""
 
@@ -102,8 +105,12 @@ class V2xStage:
         return [*self._state(message.payload, now), *self._decisions(now)]
 
     def tick(self, now: Instant) -> Iterable[Message]:
-        """State the unit alone after a silence, or say why not; tell merged decisions."""
-        if not self._options.rsm.enabled or not self._silent(now):
+        """State the unit alone after a silence, or say why not; tell merged decisions.
+
+        A statement that is due waits a little for the next track list: said right after it, it
+        rests on a younger look than when a timer fires.
+        """
+        if not self._options.rsm.enabled or not self._silent(now, PATIENCE_NS):
             return self._decisions(now)
         frames: list[Message] = []
         if self._looked_ns is None or self._stale(self._looked_ns, now):
@@ -144,8 +151,8 @@ class V2xStage:
         # Evidence from the future is as doubtful as old evidence: a clock has been stepped.
         return abs(now.utc_ns - evidence_ns) > self._max_age_ns
 
-    def _silent(self, now: Instant) -> bool:
-        return now.mono_ns - self._spoke_ns >= self._silence_ns
+    def _silent(self, now: Instant, patience_ns: int = 0) -> bool:
+        return now.mono_ns - self._spoke_ns >= self._silence_ns + patience_ns
 
     def _clock_good(self, now: Instant) -> bool:
         if self._options.trust_clock:

@@ -16,7 +16,8 @@ from rsu.fusion.measurements import Scan, scan_from_camera, scan_from_radar
 from rsu.fusion.publication import track_list
 from rsu.fusion.table import NEVER
 from rsu.fusion.tracker import Outcome, Tracker
-from rsu.schema.health import Decision, Verdict
+from rsu.schema.decision_log import DecisionLog
+from rsu.schema.health import Verdict
 from rsu.schema.message import Message
 from rsu.schema.sensing import CameraDetections, RadarObjects
 from rsu.schema.topics import CAMERA_DETECTIONS, DECISION, RADAR_OBJECTS, TRACKS, Topic
@@ -28,7 +29,6 @@ LARGEST_LEAD_NS = 200 * NS_PER_MS
 LARGEST_AGE_NS = 10 * NS_PER_S
 MOST_SENSORS = 64  # four times what one site may configure
 SILENCE_NS = 500 * NS_PER_MS  # ns without an accepted message: five frames of a slow camera
-REPEAT_NS = NS_PER_S  # equal decisions within this time are merged into one with a count
 BURST = 2.0  # messages that may leave back to back: two cameras exposed together
 
 
@@ -56,7 +56,7 @@ class FusionStage:
         self._pending = False
         self._published: frozenset[int] = frozenset()
         self._endings: dict[int, str] = {}
-        self._decisions = _DecisionLog()
+        self._log = DecisionLog(self.name)
 
     def handle(self, message: Message, now: Instant) -> Iterable[Message]:
         """Fuse one detection message and publish what is now believed."""
@@ -70,22 +70,22 @@ class FusionStage:
         subject = f"sensor:{scan.sensor}"
         if self._history.table.time_ns > now.utc_ns + LARGEST_LEAD_NS:
             self._note_endings(self._history.restart())
-            self._decisions.add("clock", "clock_set_back")
+            self._drop(now, "clock", "clock_set_back")
             self._pending = True
         reason = self._refusal(scan, now)
         if reason is None:
             reason, outcome = self._history.offer(scan)
             self._note_endings(outcome)
             if outcome.unborn:
-                self._decisions.add(subject, "max_tracks", outcome.unborn)
+                self._drop(now, subject, "max_tracks", outcome.unborn)
         if reason is not None:
-            self._decisions.add(subject, reason)
+            self._drop(now, subject, reason)
         else:
             self._heard_ns = now.mono_ns
             self._pending = True
             for code in sorted(refused):
-                self._decisions.add(subject, code, refused[code])
-        return [*self._publish(now), *self._decisions.take(now)]
+                self._drop(now, subject, code, refused[code])
+        return [*self._publish(now), *self._log.drafts(now)]
 
     def tick(self, now: Instant) -> Iterable[Message]:
         """Remove tracks gone stale while sensors are silent; let out what the rate held back."""
@@ -95,7 +95,7 @@ class FusionStage:
             if outcome.ended:
                 self._note_endings(outcome)
                 self._pending = True
-        return [*self._publish(now), *self._decisions.take(now)]
+        return [*self._publish(now), *self._log.drafts(now)]
 
     def _refusal(self, scan: Scan, now: Instant) -> str | None:
         if scan.capture_ns > now.utc_ns + LARGEST_LEAD_NS:
@@ -117,48 +117,23 @@ class FusionStage:
         self._tokens -= 1.0
         self._pending = False
         tracks = track_list(table, self._history.settled_ns, self._tracker.sensors)
-        self._explain_endings(frozenset(track.id for track in tracks.tracks))
+        self._explain_endings(frozenset(track.id for track in tracks.tracks), now)
         oldest = min((track.updated_ns for track in tracks.tracks), default=tracks.time_ns)
         return [Message.draft(TRACKS, self.name, oldest, tracks)]
 
     def _note_endings(self, outcome: Outcome) -> None:
         self._endings.update(outcome.ended)
 
-    def _explain_endings(self, present: frozenset[int]) -> None:
+    def _explain_endings(self, present: frozenset[int], now: Instant) -> None:
         """Say why each track of the last list is missing in this one."""
         alive = frozenset(self._history.table.rows.id.tolist())
         for number in sorted(self._published - present):
             reason = self._endings.get(number, "existence_low")
             if number in alive:
                 reason = "existence_doubtful"
-            self._decisions.add(f"track:{number}", reason)
+            self._drop(now, f"track:{number}", reason)
         self._published = present
         self._endings.clear()
 
-
-class _DecisionLog:
-    """Decisions on their way out: the first of a kind at once, repeats merged for a second."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str], int] = {}
-        self._said: dict[tuple[str, str], int] = {}
-
-    def add(self, subject: str, reason: str, count: int = 1) -> None:
-        """Note `count` refusals."""
-        key = (subject, reason)
-        self._waiting[key] = self._waiting.get(key, 0) + count
-
-    def take(self, now: Instant) -> list[Message]:
-        """The decisions that are due."""
-        recent = now.mono_ns - REPEAT_NS
-        self._said = {key: when for key, when in self._said.items() if when > recent}
-        messages = []
-        for key in [key for key in self._waiting if key not in self._said]:
-            self._said[key] = now.mono_ns
-            subject, reason = key
-            decision = Decision(
-                stage=FusionStage.name, subject=subject, verdict=Verdict.DROPPED, reason=reason,
-                time_ns=now.utc_ns, count=self._waiting.pop(key),
-            )  # fmt: skip
-            messages.append(Message.draft(DECISION, FusionStage.name, now.utc_ns, decision))
-        return messages
+    def _drop(self, now: Instant, subject: str, reason: str, count: int = 1) -> None:
+        self._log.note(now, subject, Verdict.DROPPED, reason, count=count)

@@ -15,6 +15,7 @@ from typing import Any
 
 from rsu.config.place import OriginOptions
 from rsu.config.v2x import V2xOptions
+from rsu.schema.decision_log import DecisionLog
 from rsu.schema.health import ClockQuality, UnitHealth, Verdict
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
@@ -26,7 +27,6 @@ from rsu.v2x.codec import codec_for
 from rsu.v2x.csae import rsm
 from rsu.v2x.csae.participants import ParticipantIds
 from rsu.v2x.csae.units import OutOfRangeError
-from rsu.v2x.decision_log import DecisionLog
 from rsu.v2x.errors import CodecError
 from rsu.v2x.network import dsmp
 from rsu.v2x.rate_bound import RateBound
@@ -102,7 +102,7 @@ class V2xStage:
             return []
         if message.topic != TRACKS or not self._options.rsm.enabled:
             return []
-        return [*self._state(message.payload, now), *self._decisions(now)]
+        return [*self._state(message.payload, now), *self._log.drafts(now)]
 
     def tick(self, now: Instant) -> Iterable[Message]:
         """State the unit alone after a silence, or say why not; tell merged decisions.
@@ -111,14 +111,14 @@ class V2xStage:
         rests on a younger look than when a timer fires.
         """
         if not self._options.rsm.enabled or not self._silent(now, PATIENCE_NS):
-            return self._decisions(now)
+            return self._log.drafts(now)
         frames: list[Message] = []
         if self._looked_ns is None or self._stale(self._looked_ns, now):
             self._withhold(now, "perception_silent")
         elif self._clock_good(now) and self._rate_allows(now):
             frames = self._frames([], self._looked_ns, now)
         self._spoke_ns = now.mono_ns
-        return [*frames, *self._decisions(now)]
+        return [*frames, *self._log.drafts(now)]
 
     def _state(self, tracks: TrackList, now: Instant) -> list[Message]:
         self._looked_ns = tracks.time_ns
@@ -225,9 +225,3 @@ class V2xStage:
 
     def _withhold(self, now: Instant, reason: str, detail: str = "") -> None:
         self._log.note(now, _SUBJECT, Verdict.WITHHELD, reason, detail)
-
-    def _decisions(self, now: Instant) -> list[Message]:
-        return [
-            Message.draft(DECISION, self.name, now.utc_ns, decision)
-            for decision in self._log.take(now)
-        ]

@@ -1,7 +1,8 @@
 """Decisions merged for the trace: every "said" or "not said" in, at most one line a second out.
 
-A subject and reason is told at once the first time; repeats are counted and told together, at most
-once every MERGE_NS. Nothing is lost: the counts add up to the number of notes.
+Every stage keeps one. A subject and reason is told at once the first time; repeats are counted and
+told together, at most once every MERGE_NS. Nothing is lost: the counts add up to the number of
+notes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsu.schema.health import Decision, Verdict
+from rsu.schema.message import Message
+from rsu.schema.topics import DECISION
 from rsu.schema.units import NS_PER_S, Instant
 
 MERGE_NS = NS_PER_S
@@ -61,6 +64,10 @@ class DecisionLog:
                     del self._entries[key]
         told, self._told = self._told, []
         return told
+
+    def drafts(self, now: Instant) -> list[Message]:
+        """What is to be told now, as messages of the stage."""
+        return [Message.draft(DECISION, self._stage, now.utc_ns, told) for told in self.take(now)]
 
     def _tell_pending(self, key: tuple[str, Verdict, str], entry: _Entry, now: Instant) -> None:
         self._tell(key, now, entry.pending, entry.detail)

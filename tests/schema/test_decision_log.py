@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rsu.schema.decision_log import DecisionLog
 from rsu.schema.health import Decision, Verdict
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
-from rsu.v2x.decision_log import DecisionLog
 from rsu.v2x.rate_bound import RateBound
 
 STALE = ("track:1", Verdict.WITHHELD, "evidence_stale")

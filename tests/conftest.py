@@ -7,12 +7,17 @@ stops running is worse than a red one.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from rsu.v2x.codec import schema_text
 
 ROOT = Path(__file__).resolve().parent.parent
 ON_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -55,3 +60,45 @@ def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def pycrate_decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bytes], Any]]:
+    """Decodes a frame with pycrate, an independent codec, over the same ASN.1 text.
+
+    Asserts that pycrate encodes what it decoded to the same octets, and returns it in JSON form.
+    """
+    asnproc = pytest.importorskip("pycrate_asn1c.asnproc")
+    target = Path(tmp_path_factory.mktemp("pycrate")) / "csae53_2020.py"
+    asnproc.compile_text(schema_text("csae53_2020"))
+    asnproc.generate_modules(asnproc.PycrateGenerator, str(target))
+    asnproc.GLOBAL.clear()
+    spec = importlib.util.spec_from_file_location("pycrate_csae53_2020", target)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    frame = module.MsgFrame.MessageFrame
+
+    def decode(octets: bytes) -> Any:
+        frame.from_uper(octets)
+        assert frame.to_uper() == octets
+        return _json_form(frame.get_val())
+
+    yield decode
+    asnproc.GLOBAL.clear()
+
+
+def _json_form(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json_form(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_json_form(inner) for inner in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple) and isinstance(value[0], str):
+        return {value[0]: _json_form(value[1])}
+    if isinstance(value, tuple):
+        number, bits = value
+        return {"bits": f"{number:0{bits}b}" if bits else ""}
+    return value

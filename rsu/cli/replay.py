@@ -130,10 +130,11 @@ def _run(
 
     with _progress() as advance:
         if not recorded:
-            runtime.replay_cameras(
+            remarks = runtime.replay_cameras(
                 config, base, sink, rate=rate, on_frame=lambda frame: advance(frame.capture_ns)
             )
-            return "every frame"
+            ended = "; ".join(f"{name}: {remark}" for name, remark in remarks.items() if remark)
+            return ended or "every frame"
         from rsu.recording.reader import has_journal, read_messages
 
         def messages() -> Iterator[Message]:

@@ -13,8 +13,45 @@ from rsu.schema.health import Decision, Verdict
 from rsu.schema.message import Message
 from rsu.schema.topics import DECISION, V2X_TX
 
-REASONS: dict[str, str] = {}
-"""Meaning of every reason code, one sentence each; filled below, listed in docs/decisions.md."""
+REASONS: dict[str, str] = {
+    "above_horizon": "the lower edge of the box sees no road",
+    "beyond_range": "farther from the camera than max_range",
+    "cut_by_border": "the box reaches across the image: no edge is the object's own",
+    "outside_lens_model": "the distortion model does not hold at this pixel",
+    "behind_camera": "no body that fits the box lies in front of the camera",
+    "position_uncertain": "1 σ of the position is above 10 m, which says nothing",
+    "class_not_wanted": "not among the camera's classes",
+    "image_size": "the frame's aspect is not the calibration's",
+    "capture_in_future": "captured later than now: a clock is wrong",
+    "capture_too_old": "captured more than 10 s ago",
+    "too_late": "captured before the out-of-sequence window",
+    "too_many_sensors": "more sensors than one site can have",
+    "too_many_measurements": "more detections in one message than are taken",
+    "not_finite": "a number that is no number",
+    "position_out_of_range": "a position that no sensor of this site can see",
+    "velocity_out_of_range": "a speed that no road user has",
+    "covariance_not_positive": "a covariance that is none",
+    "covariance_too_large": "a covariance that says nothing",
+    "max_tracks": "no room for another track",
+    "clock_set_back": "the clock went back: tracks begin anew",
+    "existence_low": "the track ended: it is probably not there any more",
+    "existence_doubtful": "the track is kept but not told: it may not be there",
+    "coast_expired": "the track ended: nobody has seen it for coast_s",
+    "merged": "the track ended: it was the same object as another",
+    "clock_unsynchronised": "the clock is not known to be right",
+    "perception_silent": "a statement was due but nobody has looked lately",
+    "rate_bound": "faster than the message's highest rate",
+    "evidence_stale": "last measured longer ago than max_evidence_age_s",
+    "evidence_from_future": "measured later than now: a clock has been stepped",
+    "not_confirmed": "existence below 0.5",
+    "out_of_range": "position, speed or size that the message cannot carry",
+    "no_free_number": "all 255 participant numbers are held or rest",
+    "encode_failed": "the encoder refused the value: a fault of the program",
+    "road_users": "said, with road users",
+    "nobody_seen": "said: the unit alone, nobody seen",
+    "in_frame": "the track was in this frame",
+}
+"""Meaning of every reason code; docs/decisions.md is the same list for readers."""
 
 
 def decisions_about(recording: Path, subject: str) -> Iterator[Decision]:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsu.config.model import SiteConfig
 from rsu.runtime import graph
@@ -21,6 +22,9 @@ from rsu.runtime.stage import StageGroup
 from rsu.schema.frame import CameraFrame
 from rsu.schema.message import Message
 from rsu.schema.topics import CAMERA_FRAME
+
+if TYPE_CHECKING:
+    from rsu.hal.camera.recorded import RecordedFrames
 
 RECORDED_DRIVERS = frozenset({"file", "images"})
 
@@ -66,8 +70,8 @@ def replay_cameras(
     rate: float = 0.0,
     stop: Callable[[], bool] = lambda: False,
     on_frame: Callable[[CameraFrame], None] = lambda _frame: None,
-) -> int:
-    """Run the whole pipeline over the site's recorded cameras; returns the time reached, UTC ns.
+) -> dict[str, str]:
+    """Run the whole pipeline over the site's recorded cameras; returns how each source ended.
 
     Every frame is used. Detectors without memory look ahead on as many threads as there are
     cores, which changes the speed and nothing else.
@@ -85,9 +89,11 @@ def replay_cameras(
     detectors = [load_detector(camera, base) for camera in cameras]
     with ExitStack() as stack:
         streams: list[Iterator[CameraFrame]] = []
+        sources: list[RecordedFrames] = []
         for camera, detector in zip(cameras, detectors, strict=True):
             frames = recorded_frames(camera.id, camera.source, base)
             stream: Iterator[CameraFrame] = stack.enter_context(frames)
+            sources.append(frames)
             if detector.stateless:
                 from rsu.perception.ahead import detect_ahead
 
@@ -115,7 +121,8 @@ def replay_cameras(
         host = LockStepHost(
             groups, _without_frames(sink), boot, journaled=(graph.CORE, graph.REPORTS)
         )
-        return host.run(source(), rate=rate, stop=stop)
+        host.run(source(), rate=rate, stop=stop)
+        return {camera.id: ended.remark for camera, ended in zip(cameras, sources, strict=True)}
 
 
 def _without_frames(sink: Sink) -> Sink:

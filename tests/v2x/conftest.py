@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +15,6 @@ from rsu.schema.sensing import ObjectClass, SensorKind
 from rsu.schema.topics import TRACKS
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
-from rsu.v2x.codec import schema_text
 from rsu.v2x.stage import V2xStage
 
 ORIGIN = OriginOptions(latitude=31.2304, longitude=121.4737, altitude=12.0)
@@ -95,45 +92,3 @@ def stage(options: Callable[..., V2xOptions]) -> Callable[..., V2xStage]:
         return V2xStage(options(**changes), ORIGIN, SENSORS, boot or Instant(START_NS, 0))
 
     return make
-
-
-@pytest.fixture(scope="session")
-def pycrate_decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bytes], Any]]:
-    """Decodes a frame with pycrate, an independent codec, over the same ASN.1 text.
-
-    Asserts that pycrate encodes what it decoded to the same octets, and returns it in JSON form.
-    """
-    asnproc = pytest.importorskip("pycrate_asn1c.asnproc")
-    target = Path(tmp_path_factory.mktemp("pycrate")) / "csae53_2020.py"
-    asnproc.compile_text(schema_text("csae53_2020"))
-    asnproc.generate_modules(asnproc.PycrateGenerator, str(target))
-    asnproc.GLOBAL.clear()
-    spec = importlib.util.spec_from_file_location("pycrate_csae53_2020", target)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    frame = module.MsgFrame.MessageFrame
-
-    def decode(octets: bytes) -> Any:
-        frame.from_uper(octets)
-        assert frame.to_uper() == octets
-        return _json_form(frame.get_val())
-
-    yield decode
-    asnproc.GLOBAL.clear()
-
-
-def _json_form(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _json_form(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_json_form(inner) for inner in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, tuple) and isinstance(value[0], str):
-        return {value[0]: _json_form(value[1])}
-    if isinstance(value, tuple):
-        number, bits = value
-        return {"bits": f"{number:0{bits}b}" if bits else ""}
-    return value

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from rsu.schema.health import Verdict
 from rsu.schema.message import Message
 from rsu.schema.topics import CAMERA_DETECTIONS, DECISION, TRACKS, V2X_TX
 from rsu.schema.units import NS_PER_S
@@ -60,7 +61,7 @@ class DemoTally:
             self._count("camera frames", 0.0)
             for reason, count in message.payload.rejected.items():
                 self.drops[reason] += count
-        elif message.topic == DECISION:
+        elif message.topic == DECISION and message.payload.verdict is not Verdict.SENT:
             self.drops[message.payload.reason] += message.payload.count
 
     def rates(self) -> dict[str, float]:
@@ -293,7 +294,7 @@ def said(tally: DemoTally) -> RenderableType:
     lines = [f"last {frame.message} ({len(frame.payload)} octets, AID {frame.aid})"]
     lines.append(f"  {frame.payload.hex()[:96]}…")
     lines += [f"  {line}" for line in _outline(frame.value)]
-    return Text("\n".join(lines), style="dim")
+    return Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def farewell(tally: DemoTally, *, as_json: bool) -> None:
@@ -317,6 +318,6 @@ def _outline(value: dict[str, Any]) -> Iterator[str]:
     yield f"{name}: {json.dumps(rest)}"
     for items in (v for v in body.values() if isinstance(v, list)):
         for item in items[:3]:
-            yield f"  {json.dumps(item)[:140]}"
+                yield f"  {json.dumps(item)}"
         if len(items) > 3:
             yield f"  … {len(items) - 3} more"

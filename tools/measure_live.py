@@ -93,7 +93,12 @@ def report(status: dict[str, Any]) -> None:
     samples = [sample for group in status["metrics"].values() for sample in group]
     for sample in sorted(samples, key=lambda s: (s["name"], str(s.get("labels")))):
         labels = " ".join(f"{key}={value}" for key, value in sample.get("labels", {}).items())
-        if sample["name"] in {"age_seconds", "detect_seconds", "stage_seconds"}:
+        if sample["name"] in {
+            "age_seconds",
+            "evidence_age_seconds",
+            "detect_seconds",
+            "stage_seconds",
+        }:
             print(f"{sample['name']:<18} {labels:<34} {sample['value'] * 1000:8.1f} ms")
         elif sample["name"].endswith("_total") and sample["value"]:
             print(f"{sample['name']:<18} {labels:<34} {sample['value']:8.0f}")

@@ -55,7 +55,7 @@ class DemoTally:
             self.seen.update(track.id for track in message.payload.tracks)
         elif message.topic == V2X_TX:
             self.frame = message.payload
-            age_s = (time.time_ns() - message.payload.evidence_ns) / NS_PER_S
+            age_s = (time.time_ns() - message.payload.time_ns) / NS_PER_S
             self._count(message.payload.message, age_s)
         elif message.topic == CAMERA_DETECTIONS:
             self._count("camera frames", 0.0)
@@ -318,6 +318,6 @@ def _outline(value: dict[str, Any]) -> Iterator[str]:
     yield f"{name}: {json.dumps(rest)}"
     for items in (v for v in body.values() if isinstance(v, list)):
         for item in items[:3]:
-                yield f"  {json.dumps(item)}"
+            yield f"  {json.dumps(item)}"
         if len(items) > 3:
             yield f"  … {len(items) - 3} more"

@@ -108,7 +108,7 @@ def print_status(answer: dict[str, Any]) -> None:
                 console.print(f"  {process:<14} {sample['name']:<24} {labels:<36} {text}")
 
 
-SECONDS = {"age_seconds", "detect_seconds", "stage_seconds"}
+SECONDS = {"age_seconds", "evidence_age_seconds", "detect_seconds", "stage_seconds"}
 SHOWN = SECONDS | {
     "bus_dropped_total", "bus_lost_total", "radio_frames_total", "radio_dropped_total",
     "uplink_queued", "uplink_delivered_total", "uplink_dropped_total", "tracks",

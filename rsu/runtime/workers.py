@@ -195,7 +195,8 @@ class RadioWorker:
 
         frame: V2xFrame = message.payload
         now = self._around.clock()
-        age_ns = now.utc_ns - frame.evidence_ns
+        age_ns = now.utc_ns - frame.time_ns
+        evidence_age_ns = now.utc_ns - message.header.capture_ns
         error: str | None = None
         if age_ns > self._options.max_age_s * NS_PER_S:
             error = "stale_at_radio"
@@ -211,6 +212,7 @@ class RadioWorker:
         if error is None:
             meter.count("radio_frames_total", radio=self._options.id, message=frame.message)
             meter.observe("age_seconds", age_ns / NS_PER_S, message=frame.message)
+            meter.observe("evidence_age_seconds", evidence_age_ns / NS_PER_S, message=frame.message)
         else:
             meter.count("radio_dropped_total", radio=self._options.id, reason=error)
         report = RadioReport(
@@ -221,9 +223,10 @@ class RadioWorker:
             message=frame.message,
             sent_ns=now.utc_ns,
             age_ns=age_ns,
+            evidence_age_ns=evidence_age_ns,
             error=error,
         )
-        draft = Message.draft(RADIO_REPORT, self._options.id, frame.evidence_ns, report)
+        draft = Message.draft(RADIO_REPORT, self._options.id, message.header.capture_ns, report)
         self._sent += 1
         return draft.stamped(self._around.boot.utc_ns, self._sent - 1, now.utc_ns)
 

@@ -19,8 +19,9 @@ class V2xFrame(msgspec.Struct, frozen=True, kw_only=True):
     `aid` is the CSAE application identifier or the PSID *value* (never its p-encoding);
     `priority` is the network layer's 0..255 scale (T/CSAE 159-2020); `network` is the frame as it
     goes to a radio that wants the network header (DSMP), `payload` the bare UPER.
-    `evidence_ns` is the capture time of the newest evidence in it (its header carries the oldest);
-    `subjects` names the evidence, e.g. track ids.
+    `time_ns` is the moment it speaks of (its secMark): the capture time of the newest measurement
+    behind it, so that now − `time_ns` is the age of the statement; its header carries the oldest
+    evidence used. `subjects` names the evidence, e.g. track ids.
     """
 
     profile: str
@@ -30,7 +31,7 @@ class V2xFrame(msgspec.Struct, frozen=True, kw_only=True):
     aid: int
     priority: int
     value: dict[str, Any]
-    evidence_ns: int
+    time_ns: int
     subjects: tuple[int, ...] = ()
 
 
@@ -48,7 +49,11 @@ class ReceivedV2x(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RadioReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one `V2xFrame` at one radio: named by its source, boot and seq."""
+    """What became of one `V2xFrame` at one radio: named by its source, boot and seq.
+
+    `age_ns` is the age of the statement when it was handed to the radio, `evidence_age_ns` that of
+    the oldest evidence in it. `error` is None when the radio took it, else a reason code.
+    """
 
     radio: str
     frame_source: str
@@ -57,4 +62,5 @@ class RadioReport(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     sent_ns: int
     age_ns: int
+    evidence_age_ns: int
     error: str | None = None

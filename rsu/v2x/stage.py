@@ -213,7 +213,7 @@ class V2xStage:
                 aid=self._options.rsm.aid,
                 priority=self._options.rsm.priority,
                 value=value,
-                evidence_ns=max(evidence),
+                time_ns=time_ns,
                 subjects=tuple(one.track for one in group),
             )
             frames.append(Message.draft(V2X_TX, self.name, min(evidence), frame))

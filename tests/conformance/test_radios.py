@@ -37,7 +37,7 @@ def v2x_frame(payload: bytes = b"\x01\x02\xfe\xff", network: bytes = b"\x04\x01\
         aid=3623,
         priority=208,
         value={},
-        evidence_ns=1_735_689_600_000_000_000,
+        time_ns=1_735_689_600_000_000_000,
     )
 
 

@@ -32,7 +32,7 @@ def v2x_message(seq: int, *, boot_ns: int = BOOT_NS, octets: int = 40) -> Messag
         aid=3623,
         priority=208,
         value={"rsm": {"msgCnt": seq % 128, "id": payload[:8].hex(), "x": [0.1 * seq, None]}},
-        evidence_ns=now - 30_000_000,
+        time_ns=now - 30_000_000,
         subjects=(seq, seq + 1),
     )
     return Message.draft(V2X_TX, "rsm", now - 50_000_000, frame).stamped(boot_ns, seq, now)

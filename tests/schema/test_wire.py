@@ -76,7 +76,7 @@ def test_a_track_list_survives_the_bus_and_the_recording_bit_for_bit(
 def test_octets_survive_json() -> None:
     frame = V2xFrame(
         profile="csae53_2020", message="RSM", payload=bytes(range(256)), network=b"\x04\x00",
-        aid=3623, priority=208, value={"rsmFrame": {"msgCnt": 1}}, evidence_ns=5,
+        aid=3623, priority=208, value={"rsmFrame": {"msgCnt": 1}}, time_ns=5,
     )  # fmt: skip
     assert from_json(V2X_TX, to_json(frame)) == frame
 

@@ -93,7 +93,7 @@ def test_tracks_become_one_frame_with_its_evidence(
     assert frame.profile == "csae53_2020"
     assert (frame.aid, frame.priority) == (3623, 208)
     assert sorted(frame.subjects) == [17, 31]
-    assert frame.evidence_ns == new
+    assert frame.time_ns == start_ns, "the time of the tracks"
     assert air.frames[0].header.capture_ns == old
     assert air.frames[0].header.source == "v2x"
     assert dsmp.parse(frame.network) == dsmp.Dsmp(3623, frame.payload)
@@ -311,7 +311,7 @@ def test_unit_that_sees_nobody_states_itself_every_silence_period(
             assert frame.subjects == ()
             said_at.append(ms)
     assert said_at == [1_000, 2_000, 3_000, 4_000]
-    assert air.frames[0].header.capture_ns == air.frames[0].payload.evidence_ns
+    assert air.frames[0].header.capture_ns == air.frames[0].payload.time_ns
     assert abs(air.frames[0].header.capture_ns - (start_ns + NS_PER_S)) <= 50 * NS_PER_MS
     air.tick(6_500)
     assert air.reasons["message:RSM", "nobody_seen"] == 4
@@ -323,7 +323,7 @@ def test_tick_states_the_unit_when_tracks_come_seldom(air, tracks_message) -> No
     assert air.tick(1_100) == []
     (frame,) = air.tick(1_200)
     assert users(frame) == []
-    assert frame.evidence_ns == air.now(800).utc_ns
+    assert frame.time_ns == air.now(800).utc_ns
 
 
 def test_unit_whose_perception_has_gone_silent_says_nothing(air, track, tracks_message) -> None:

@@ -21,7 +21,7 @@ NOW_NS = 1_735_689_600_123_456_789
 def frame(payload: bytes = b"\x01\xab") -> V2xFrame:
     return V2xFrame(
         profile="csae53_2020", message="RSM", payload=payload, network=b"", aid=3623, priority=208,
-        value={}, evidence_ns=0,
+        value={}, time_ns=0,
     )  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def test_priorities_keep_their_order() -> None:
 def frame(**fields: object) -> V2xFrame:
     known = {
         "profile": "csae53_2020", "message": "RSM", "payload": b"\x01", "network": b"\x02",
-        "aid": 3623, "priority": 208, "value": {}, "evidence_ns": 0,
+        "aid": 3623, "priority": 208, "value": {}, "time_ns": 0,
     }  # fmt: skip
     return V2xFrame(**(known | fields))  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -84,6 +85,11 @@ class CameraModel:
     ground_noise: PoseNoise | PlaneNoise
     pixel_sigma: float
 
+    @property
+    def distorts(self) -> bool:
+        """Whether measured pixels differ from ideal ones."""
+        return self.lens is not None and self.lens.distortion.size > 0
+
     def ideal(self, pixels: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """See `Lens.ideal`; without a lens every pixel already is ideal."""
         if self.lens is None:
@@ -107,13 +113,13 @@ class CameraModel:
 
         A pixel on or above the horizon sees none; its row is 0.
         """
-        rows = np.column_stack((ideal, np.ones(len(ideal)))) @ self._plane_inverse.T
+        inverse = self._plane_inverse
+        rows = ideal @ inverse[:, :2].T + inverse[:, 2]
         # The third coordinate is 1/weight up to a positive factor: positive in front, 0 at the
         # horizon. 1e-9 of the row's own size is the horizon within rounding.
-        seen = rows[:, 2] > 1e-9 * np.abs(rows).max(axis=1, initial=0.0)
-        points = np.zeros((len(ideal), 2))
-        points[seen] = rows[seen, :2] / rows[seen, 2:]
-        return points, seen
+        seen: npt.NDArray[np.bool_] = rows[:, 2] > 1e-9 * np.abs(rows).max(axis=1)
+        weight = np.where(seen, rows[:, 2], np.inf)
+        return rows[:, :2] / weight[:, np.newaxis], seen
 
     def ground_jacobian(self, points: Floats) -> Floats:
         """∂(ideal pixel)/∂(x, y) at site points (..., 3): (..., 2, 2), px/m."""
@@ -123,6 +129,15 @@ class CameraModel:
         jacobian: Floats = (rows[:2] - pixel[..., :, np.newaxis] * rows[2][np.newaxis, :]) / safe[
             ..., np.newaxis, np.newaxis
         ]
+        return jacobian
+
+    def road_jacobian(self, ground: Floats) -> Floats:
+        """∂(x, y)/∂(ideal pixel) at ground points (N, 2): (N, 2, 2), m/px; inverse of
+        `ground_jacobian` on the road."""
+        inverse = self._plane_inverse[:, :2]
+        weight = ground @ self.projection[2, :2] + self.projection[2, 3]
+        slide = inverse[:2] - ground[:, :, np.newaxis] * inverse[2]
+        jacobian: Floats = slide * weight[:, np.newaxis, np.newaxis]
         return jacobian
 
     def calibration_cov(self, ground: Floats) -> Floats:
@@ -136,15 +151,14 @@ class CameraModel:
         """
         ideal, _ = self.ideal(pixels)
         ground, _ = self.ground(ideal)
-        to_ground = np.linalg.inv(self.ground_jacobian(_on_road(ground)))
-        jacobian = to_ground @ self.lens_jacobian(pixels)
+        jacobian = self.road_jacobian(ground) @ self.lens_jacobian(pixels)
         covariance: Floats = sigma**2 * jacobian @ _t(jacobian) + self.calibration_cov(ground)
         return ground, covariance
 
     def lens_jacobian(self, pixels: Floats) -> Floats:
         """∂(ideal pixel)/∂(measured pixel) at measured pixels (N, 2): (N, 2, 2), by differences."""
-        if self.lens is None or self.lens.distortion.size == 0:
-            return np.tile(np.eye(2), (len(pixels), 1, 1))
+        if self.lens is None or not self.distorts:
+            return np.broadcast_to(np.eye(2), (len(pixels), 2, 2))
         columns = []
         for step in np.eye(2):
             above, _ = self.lens.ideal(pixels + step)
@@ -152,7 +166,7 @@ class CameraModel:
             columns.append((above - below) / 2.0)
         return np.stack(columns, axis=-1)
 
-    @property
+    @cached_property
     def _plane_inverse(self) -> Floats:
         return np.linalg.inv(np.asarray(self.projection[:, [0, 1, 3]], dtype=np.float64))
 
@@ -168,18 +182,23 @@ class PoseNoise:
 
     def covariance(self, ground: Floats, camera: CameraModel) -> Floats:
         """J Σ Jᵀ with the analytic Jacobian of ray-meets-plane (G = C + s·d, z fixed)."""
-        ray = np.column_stack((ground, np.zeros(len(ground)))) - camera.position
-        out = np.zeros((len(ground), 2, 2))
+        ray = np.empty((len(ground), 3))
+        ray[:, :2] = ground - camera.position[:2]
+        ray[:, 2] = -camera.position[2]
+        flat = ray[:, :2] / ray[:, 2:]
         # Tilting the camera moves d by axis × d; sliding along d keeps the point on the plane.
-        for axis in self.axes:
-            move = np.cross(axis, ray)
-            shift = move[:, :2] - ray[:, :2] * (move[:, 2:] / ray[:, 2:])
-            out += self.angle**2 * _outer(shift)
+        move = ray @ self._turns
+        shift = move[..., :2] - flat * move[..., 2:]
+        out: Floats = self.angle**2 * np.einsum("ani,anj->nij", shift, shift)
         # The camera's height and the road's have the same effect, with opposite signs.
-        slope = ray[:, :2] / ray[:, 2:]
-        out += (self.position**2 + self.ground**2) * _outer(slope)
+        out += (self.position**2 + self.ground**2) * _outer(flat)
         out += self.position**2 * np.eye(2)
         return out
+
+    @cached_property
+    def _turns(self) -> Floats:
+        """(3, 3, 3): per axis the matrix T with d @ T = axis × d."""
+        return np.stack([np.cross(axis, np.eye(3)) for axis in self.axes])
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ centre lies behind it depends on the object's size and heading, which one image 
 every candidate (class × heading) is set on the road as a body such that its projection meets the
 box's visible edges, and is weighed by how well the projected width and height agree with the box.
 The published centre is the mean over the headings of the likeliest class; the spread over all
-candidates goes into the covariance. All arrays: D detections, K candidates.
+candidates goes into the covariance. In shapes: D detections, C classes, K candidates.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,9 @@ _LABEL_TRUST = 0.9
 # their differences in size); twice that, because other views were not measured.
 _SHAPE = 0.12
 
+# Variance (K,) of the logarithm of a candidate's size against its class's: classes × headings.
+_RELATIVE_VARIANCE: Floats = np.repeat(_SIGMA**2 + _SHAPE**2, len(_HEADINGS))
+
 # Share of boxes that are cut short by something in front of the object: such a box is smaller than
 # its class, by any amount.
 _OCCLUDED = 0.2
@@ -70,23 +73,40 @@ _OUTLINE: Floats = np.array(
 _IS_END: Bools = np.array([False] * 4 + [True] * 4 + [False] * 4)
 
 
-@dataclass(frozen=True)
 class Observed:
     """Boxes in ideal pixels: `edges` (D, 4) left, top, right, bottom; `cut` (D, 4) says which of
     them are not the object's own but the image's (or crop's) border; `sigma` px, 1 σ;
-    `start` (D, 2) ground point under the middle of the lower edge."""
+    `start` (D, 2) ground point under the middle of the lower edge.
 
-    edges: Floats
-    cut: Bools
-    sigma: float
-    start: Floats
+    Derived: `size` (2, D) width and height, at least 1 px; `hidden` (2, D) whether they are not the
+    object's; `away` (D, 2) unit vector from the camera's foot to `start`.
+    """
+
+    def __init__(
+        self, camera: CameraModel, edges: Floats, cut: Bools, sigma: float, start: Floats
+    ) -> None:
+        self.edges, self.cut, self.sigma, self.start = edges, cut, sigma, start
+        self.size: Floats = np.maximum((edges[:, 2:] - edges[:, :2]).T, 1.0)
+        self.hidden: Bools = (cut[:, :2] | cut[:, 2:]).T
+        away = start - camera.position[:2]
+        length = np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-9)
+        self.away: Floats = away / length[:, np.newaxis]
+
+    def anchor_share(self) -> Floats:
+        """What left and upper edge (2, D) count in the point that seen and projected box must
+        share; right and lower edge count the rest. Made of edges that are the object's own: its
+        middle and lower edge, unless they are cut."""
+        share = np.zeros((2, len(self.cut)))
+        share[0] = np.where(self.cut[:, 0], 0.0, np.where(self.cut[:, 2], 1.0, 0.5))
+        share[1] = self.cut[:, 3]
+        return share
 
 
-@dataclass(frozen=True)
-class Footprints:
+class Footprints(NamedTuple):
     """`class_index` (D,) into CLASSES or −1: unknown; `centre` (D, 2); `spread` (D, 2, 2) variance
-    from unknown heading, class and size; `breadth` (D,) how wide the box is on the road, m; `valid`
-    (D,) false where no candidate is in front of the camera."""
+    from unknown heading, class and size; `breadth` (D,) how wide the box is on the road, m, 0 where
+    the label has a typical size; `valid` (D,) false where no candidate is in front of the camera.
+    """
 
     class_index: npt.NDArray[np.int64]
     centre: Floats
@@ -95,194 +115,176 @@ class Footprints:
     valid: Bools
 
 
-def footprints(
-    camera: CameraModel, seen: Observed, labels: npt.NDArray[np.int64], expected: Bools
-) -> Footprints:
-    """Classes and footprint centres.
+class FootprintFinder:
+    """One camera's candidates; what does not depend on a box is computed once, here."""
 
-    `labels` (D,) index CLASSES, −1 where the label is unknown. `expected` (C,) says which classes
-    occur here at all: only these can name an unknown object.
-    """
-    count = len(labels)
-    headings = len(_HEADINGS)
-    dimensions = np.tile(np.repeat(_DIMENSIONS, headings, axis=0), (count, 1, 1))
-    ends = np.repeat(_ENDS, headings)
-    heading = np.tile(_HEADINGS, len(CLASSES))
-    centre, misfit, fits = _stand(camera, seen, _Bodies(dimensions, ends, heading))
-    sigma = np.repeat(_SIGMA, headings)
-    likelihood, deviation = _likelihood(seen, misfit, sigma)
-    likelihood = np.where(fits, likelihood, 0.0).reshape(count, len(CLASSES), headings)
-    weight = likelihood * _prior(labels, expected)[:, :, np.newaxis]
-    total = weight.sum(axis=(1, 2))
-    valid = total > 0
-    weight /= np.where(valid, total, 1.0)[:, np.newaxis, np.newaxis]
+    def __init__(self, camera: CameraModel, expected: Bools) -> None:
+        """`expected` (C,) says which classes occur here at all: only these can name an unknown
+        object."""
+        self._camera = camera
+        self._priors = _priors(expected)
+        sizes = np.concatenate((_DIMENSIONS, _DIMENSIONS * (1.0 + _NUDGE)))
+        self._bodies = _Bodies(camera, sizes, np.tile(_ENDS, 2))
+        self._to_plane = np.linalg.inv(camera.projection[:, [0, 1, 3]])
+        # How that inverse changes for a plane above the road; 0 where heights are not known.
+        self._rise: Floats = self._to_plane @ camera.projection[:, 2]
 
-    by_class = weight.sum(axis=2)
-    best = by_class.argmax(axis=1)
-    rows = np.arange(count)
-    centres = centre.reshape(count, len(CLASSES), headings, 2)
-    chosen = weight[rows, best] / np.maximum(by_class[rows, best], 1e-300)[:, np.newaxis]
-    mean = np.einsum("dh,dhi->di", chosen, centres[rows, best])
-    off = np.where(weight[..., np.newaxis] > 0, centres - mean[:, np.newaxis, np.newaxis], 0.0)
-    spread = np.einsum("dch,dchi,dchj->dij", weight, off, off)
-    spread += _size_spread(camera, seen, best, chosen, mean)
+    def find(self, seen: Observed, labels: npt.NDArray[np.int64]) -> Footprints:
+        """Classes and footprint centres; `labels` (D,) index CLASSES, −1 where it is unknown."""
+        count = len(labels)
+        shape = (count, len(CLASSES), len(_HEADINGS))
+        rows = np.arange(count)
+        centre, ratio, fits = self._stand(seen)
+        half = centre.shape[2] // 2
+        centre, larger = centre[:, :, :half], centre[:, :, half:].reshape(2, *shape)
+        likelihood, deviation = _likelihood(seen, ratio[:, :, :half])
+        weight = np.where(fits[:, :half], likelihood, 0.0).reshape(shape)
+        weight *= self._priors[labels][:, :, np.newaxis]
+        by_class = weight.sum(axis=2)
+        total = by_class.sum(axis=1)
+        valid = total > 0
+        scale = np.where(valid, total, 1.0)
+        weight /= scale[:, np.newaxis, np.newaxis]
+        by_class /= scale[:, np.newaxis]
 
-    closest = deviation.reshape(count, len(CLASSES), headings)[rows, best].min(axis=1)
-    # Something must have been measured: in a corner of the image neither side is whole.
-    measured = ~(_cut_across(seen) & _cut_along(seen))
-    named = measured & (by_class[rows, best] >= _NAME_FROM) & (closest <= _NAME_WITHIN)
-    named |= labels >= 0
-    breadth, block_centre, block_spread = _block(camera, seen)
-    return Footprints(
-        class_index=np.where(named, best, -1),
-        centre=np.where(named[:, np.newaxis], mean, block_centre),
-        spread=np.where(named[:, np.newaxis, np.newaxis], spread, block_spread),
-        breadth=breadth,
-        valid=valid,
-    )
+        best = by_class.argmax(axis=1)
+        chosen = weight[rows, best] / np.maximum(by_class[rows, best], 1e-300)[:, np.newaxis]
+        mean = (centre.reshape(2, *shape)[:, rows, best] * chosen).sum(axis=-1)
+        off = centre - mean[:, :, np.newaxis]
+        spread = np.einsum("dk,idk,jdk->dij", weight.reshape(count, half), off, off)
+        # One σ of the class's size moves the centre by this much, by differences.
+        moved = (larger[:, rows, best] * chosen).sum(axis=-1)
+        slope = ((moved - mean) * (_SIGMA[best] / _NUDGE)).T
+        spread += slope[:, :, np.newaxis] * slope[:, np.newaxis, :]
+        found = Footprints(best, mean.T, spread, np.zeros(count), valid)
+        if (labels >= 0).all():
+            return found
+        closest = deviation.reshape(shape)[rows, best].min(axis=1)
+        # Something must have been measured: in a corner of the image neither side is whole.
+        named = ~seen.hidden.all(axis=0) & (by_class[rows, best] >= _NAME_FROM)
+        named &= closest <= _NAME_WITHIN
+        return _unknown_as_blocks(self._camera, seen, found, named | (labels >= 0))
+
+    def _stand(self, seen: Observed) -> tuple[Floats, Floats, Bools]:
+        """Set each body on the road so that it meets the box's visible edges, by Newton's method.
+
+        Returns centres (2, D, K), 0 where none was found; ratio of seen to projected width and
+        height (2, D, K); and whether the body lies wholly in front of the camera (D, K).
+        """
+        projection, bodies = self._camera.projection, self._bodies
+        early = seen.anchor_share()[:, :, np.newaxis]
+        late = 1.0 - early
+        box = seen.edges.T[:, :, np.newaxis]
+        wanted = early * box[:2] + late * box[2:]
+        lifted = np.where(seen.cut[:, 3:], bodies.ends, 0.0) if seen.cut[:, 3].any() else None
+        depth = projection[2, 3]
+        centre = self._first_guess(seen)
+        points = np.empty((*bodies.image.shape[:2], *centre.shape[1:]))
+        with np.errstate(all="ignore"):  # what cannot be placed comes out not finite: no fit
+            if lifted is not None:
+                depth = depth + lifted * projection[2, 2]
+                lift = lifted / (1.0 + lifted * self._rise[2])
+            for _ in range(_ITERATIONS):
+                moved = (projection[:, :2] @ centre.reshape(2, -1)).reshape(3, *centre.shape[1:])
+                np.add(bodies.image, moved[:, np.newaxis], out=points)
+                pixels = np.divide(points[:2], points[2], out=points[:2])
+                first, last = pixels.min(axis=1), pixels.max(axis=1)
+                miss = wanted - early * first - late * last
+                # Derivative of the plane's homography, pixel → ground; lifted to the anchor.
+                turned = (self._to_plane[:, :2] @ miss.reshape(2, -1)).reshape(moved.shape)
+                if lifted is not None:
+                    turned -= self._rise[:, np.newaxis, np.newaxis] * (lift * turned[2])
+                step = (turned[:2] - centre * turned[2]) * (moved[2] + depth)
+                if not np.abs(step).max() < _LONGEST_STEP / 2.0:
+                    step *= np.minimum(1.0, _LONGEST_STEP / np.hypot(step[0], step[1]))
+                centre = centre + step
+            ratio = seen.size[:, :, np.newaxis] / np.maximum(last - first, 1e-3)
+            finite = np.isfinite(centre[0] + centre[1] + ratio[0] + ratio[1])
+            fits = (points[2].min(axis=0) > 0.0) & finite
+        return np.where(finite, centre, 0.0), np.where(fits, ratio, 1.0), fits
+
+    def _first_guess(self, seen: Observed) -> Floats:
+        """Half the object behind its near side, as the camera looks at it: (2, D, K)."""
+        half = np.abs(seen.away @ self._bodies.half_axes).sum(axis=0)
+        half[seen.cut[:, 3]] = 0.0
+        guess: Floats = seen.start.T[:, :, np.newaxis] + seen.away.T[:, :, np.newaxis] * half
+        return guess
 
 
-@dataclass(frozen=True)
 class _Bodies:
-    """Candidates: `dimensions` (D, K, 3), `ends` relative height and `heading`, both broadcast
-    against (D, K)."""
+    """Candidates as one camera sees them. K runs over classes × headings.
 
-    dimensions: Floats
-    ends: Floats
-    heading: Floats
-
-    def outline(self) -> Floats:
-        """Points (D, K, 12, 3) of the bodies about their own foot, turned by their heading."""
-        points = self.dimensions[:, :, np.newaxis, :] * _OUTLINE
-        height = np.where(_IS_END, self.ends[..., np.newaxis], 1.0)
-        cos, sin = np.cos(self.heading)[..., np.newaxis], np.sin(self.heading)[..., np.newaxis]
-        x, y = points[..., 0], points[..., 1]
-        return np.stack((x * cos - y * sin, x * sin + y * cos, points[..., 2] * height), axis=-1)
-
-
-def _stand(camera: CameraModel, seen: Observed, bodies: _Bodies) -> tuple[Floats, Floats, Bools]:
-    """Set each body on the road so that it meets the box's visible edges.
-
-    Returns centres (D, K, 2), log ratio of seen to projected width and height (D, K, 2), and
-    whether the body lies wholly in front of the camera (D, K).
+    `image` (3, 12, 1, K): outline points of a body at the site's origin, projected, so that moving
+    it only adds to them; `ends` (K,): height of the ends, m; `half_axes` (2, 2, K): half the length
+    and half the width as vectors (x, y). Points come first: reductions over the first axes are ten
+    times faster.
     """
-    outline = bodies.outline()
-    cut = seen.cut[:, np.newaxis]
-    lifted = np.where(cut[..., 3], bodies.dimensions[..., 2] * bodies.ends, 0.0)[..., np.newaxis]
-    centre = _first_guess(camera, seen, bodies)
-    wanted = _anchor(seen.edges[:, np.newaxis], cut)
-    fits: Bools = np.ones(centre.shape[:2], dtype=bool)
-    edges = np.zeros((*centre.shape[:2], 4))
-    for _ in range(_ITERATIONS):
-        foot = np.concatenate((centre, np.zeros_like(lifted)), axis=-1)
-        pixels, weight = camera.project(outline + foot[:, :, np.newaxis])
-        fits = np.asarray((weight > 0).all(axis=-1))
-        edges = np.concatenate((pixels.min(axis=-2), pixels.max(axis=-2)), axis=-1)
-        jacobian = camera.ground_jacobian(np.concatenate((centre, lifted), axis=-1))
-        step = _solve(jacobian, wanted - _anchor(edges, cut))
-        length = np.linalg.norm(step, axis=-1, keepdims=True)
-        centre = centre + step * np.minimum(1.0, _LONGEST_STEP / np.maximum(length, 1e-9))
-    size = (seen.edges[:, 2:] - seen.edges[:, :2])[:, np.newaxis]
-    extent = edges[..., 2:] - edges[..., :2]
-    misfit = np.log(np.maximum(size, 1.0) / np.maximum(extent, 1e-3))
-    return centre, misfit, np.asarray(fits & np.isfinite(centre).all(axis=-1))
+
+    def __init__(self, camera: CameraModel, dimensions: Floats, ends: Floats) -> None:
+        count = len(_HEADINGS)
+        length, width, height = np.repeat(dimensions, count, axis=0).T
+        relative = np.repeat(ends, count)
+        cos, sin = (np.tile(f(_HEADINGS), len(dimensions)) for f in (np.cos, np.sin))
+        along, aside, up = _OUTLINE.T[:, :, np.newaxis]
+        x = along * length * cos - aside * width * sin
+        y = along * length * sin + aside * width * cos
+        z = up * height * np.where(_IS_END[:, np.newaxis], relative, 1.0)
+        points = np.stack((x, y, z, np.ones_like(x)))
+        self.image: Floats = np.einsum("ri,ipk->rpk", camera.projection, points)[:, :, np.newaxis]
+        self.ends: Floats = height * relative
+        halves = ((length * cos, length * sin), (-width * sin, width * cos))
+        self.half_axes: Floats = np.array(halves) / 2.0
 
 
-def _anchor(edges: Floats, cut: Bools) -> Floats:
-    """The point (..., 2) that seen and projected box must share: made of the edges (..., 4) that
-    are the object's own."""
-    middle = (edges[..., 0] + edges[..., 2]) / 2.0
-    across = np.where(cut[..., 0], edges[..., 2], np.where(cut[..., 2], edges[..., 0], middle))
-    return np.stack((across, np.where(cut[..., 3], edges[..., 1], edges[..., 3])), axis=-1)
+def _likelihood(seen: Observed, ratio: Floats) -> tuple[Floats, Floats]:
+    """How well each candidate's box size agrees (D, K), and its largest deviation in σ (D, K).
 
-
-def _first_guess(camera: CameraModel, seen: Observed, bodies: _Bodies) -> Floats:
-    """Half the object behind its near side, as the camera looks at it."""
-    away = seen.start - camera.position[:2]
-    bearing = np.arctan2(away[:, 1], away[:, 0])[:, np.newaxis]
-    turn = bodies.heading - bearing
-    length, width = bodies.dimensions[..., 0], bodies.dimensions[..., 1]
-    half = (length * np.abs(np.cos(turn)) + width * np.abs(np.sin(turn))) / 2.0
-    half = np.where(seen.cut[:, [3]], 0.0, half)
-    direction = np.stack((np.cos(bearing), np.sin(bearing)), axis=-1)
-    guess: Floats = seen.start[:, np.newaxis] + half[..., np.newaxis] * direction
-    return guess
-
-
-def _solve(jacobian: Floats, right: Floats) -> Floats:
-    """2×2 systems by Cramer's rule: singular ones give 0 instead of an exception."""
-    a, b = jacobian[..., 0, 0], jacobian[..., 0, 1]
-    c, d = jacobian[..., 1, 0], jacobian[..., 1, 1]
-    determinant = a * d - b * c
-    regular = np.abs(determinant) > 1e-12
-    inverse = np.where(regular, 1.0 / np.where(regular, determinant, 1.0), 0.0)
-    first = (d * right[..., 0] - b * right[..., 1]) * inverse
-    second = (a * right[..., 1] - c * right[..., 0]) * inverse
-    return np.stack((first, second), axis=-1)
-
-
-def _likelihood(seen: Observed, misfit: Floats, sigma: Floats) -> tuple[Floats, Floats]:
-    """How well each candidate's box size agrees (D, K), and its largest deviation in σ (D, K)."""
-    size = np.maximum(seen.edges[:, 2:] - seen.edges[:, :2], 1.0)
+    `ratio` (2, D, K) of seen to projected width and height.
+    """
     # Two edges' noise relative to the box.
-    pixel = 2.0 * (seen.sigma / size) ** 2
-    deviation = np.sqrt(sigma[:, np.newaxis] ** 2 + _SHAPE**2 + pixel[:, np.newaxis])
-    z = misfit / deviation
-    hidden = np.stack((_cut_across(seen), _cut_along(seen)), axis=-1)
-    hidden = np.broadcast_to(hidden[:, np.newaxis], z.shape)
+    pixel = 2.0 * (seen.sigma / seen.size) ** 2
+    deviation = np.sqrt(_RELATIVE_VARIANCE + pixel[:, :, np.newaxis])
+    z = np.log(ratio) / deviation
+    hidden = seen.hidden[:, :, np.newaxis]
     # A cut box may be any smaller than the object, but not larger.
     z = np.where(hidden, np.maximum(z, 0.0), z)
-    whole = np.exp(-0.5 * z**2) / (deviation * math.sqrt(2.0 * math.pi))
+    bell = np.exp(-0.5 * z**2)
     # In the logarithm of size a uniform share of the size has density e^misfit below 1.
-    short = np.where(misfit < 0, np.exp(np.minimum(misfit, 0.0)), 0.0)
-    plain = (1.0 - _OCCLUDED) * whole + _OCCLUDED * short + _FLOOR
-    cut = np.exp(-0.5 * z**2) + _FLOOR
-    return np.where(hidden, cut, plain).prod(axis=-1), np.abs(z).max(axis=-1)
+    short = np.where(ratio < 1.0, _OCCLUDED * ratio, 0.0)
+    plain = bell * ((1.0 - _OCCLUDED) / math.sqrt(2.0 * math.pi)) / deviation + short
+    agreement = np.where(hidden, bell, plain) + _FLOOR
+    return agreement[0] * agreement[1], np.abs(z).max(axis=0)
 
 
-def _cut_across(seen: Observed) -> Bools:
-    """The box's width is not the object's."""
-    return seen.cut[:, 0] | seen.cut[:, 2]
+def _priors(expected: Bools) -> Floats:
+    """Probability (C + 1, C) of each class before its size is looked at, by label; the last row is
+    for an unknown one."""
+    unknown = _SHARE * (expected if expected.any() else True)
+    known = (1.0 - _LABEL_TRUST) * _SHARE / _SHARE.sum() + _LABEL_TRUST * np.eye(len(CLASSES))
+    return np.vstack((known, unknown / unknown.sum()))
 
 
-def _cut_along(seen: Observed) -> Bools:
-    """The box's height is not the object's."""
-    return seen.cut[:, 1] | seen.cut[:, 3]
-
-
-def _prior(labels: npt.NDArray[np.int64], expected: Bools) -> Floats:
-    """Probability (D, C) of each class before its size is looked at."""
-    share = _SHARE * (expected if expected.any() else True)
-    prior = np.tile(share / share.sum(), (len(labels), 1))
-    known = labels >= 0
-    prior[known] = (1.0 - _LABEL_TRUST) * _SHARE / _SHARE.sum()
-    prior[known, labels[known]] += _LABEL_TRUST
-    return prior
-
-
-def _size_spread(
-    camera: CameraModel, seen: Observed, best: npt.NDArray[np.int64], chosen: Floats, mean: Floats
-) -> Floats:
-    """Variance (D, 2, 2) from the chosen class's own spread of size, by a numeric derivative."""
-    larger = np.repeat(_DIMENSIONS[best][:, np.newaxis] * (1.0 + _NUDGE), len(_HEADINGS), axis=1)
-    centre, _, _ = _stand(camera, seen, _Bodies(larger, _ENDS[best][:, np.newaxis], _HEADINGS))
-    moved = np.einsum("dh,dhi->di", chosen, np.where(np.isfinite(centre), centre, 0.0))
-    slope = (moved - mean) / _NUDGE * _SIGMA[best][:, np.newaxis]
-    spread: Floats = slope[:, :, np.newaxis] * slope[:, np.newaxis, :]
-    return spread
-
-
-def _block(camera: CameraModel, seen: Observed) -> tuple[Floats, Floats, Floats]:
+def _unknown_as_blocks(
+    camera: CameraModel, seen: Observed, found: Footprints, named: Bools
+) -> Footprints:
     """An object of no known size: a block as deep as its box is broad on the road.
 
-    Returns breadth (D,), centre (D, 2) and its variance (D, 2, 2): the depth is a guess, so the
-    centre may lie anywhere in the block.
+    The depth is a guess, so the centre may lie anywhere in the block.
     """
-    away = seen.start - camera.position[:2]
-    away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+    away = seen.away
     across = np.stack((-away[:, 1], away[:, 0]), axis=-1)
     on_road = np.column_stack((seen.start, np.zeros(len(away))))
     scale = np.linalg.norm(np.einsum("dij,dj->di", camera.ground_jacobian(on_road), across), axis=1)
     breadth = (seen.edges[:, 2] - seen.edges[:, 0]) / np.maximum(scale, 1e-6)
     half = breadth[:, np.newaxis] / 2.0
-    return breadth, seen.start + away * half, half[:, :, np.newaxis] ** 2 * np.eye(2)
+    return Footprints(
+        class_index=np.where(named, found.class_index, -1),
+        centre=np.where(named[:, np.newaxis], found.centre, seen.start + away * half),
+        spread=np.where(
+            named[:, np.newaxis, np.newaxis],
+            found.spread,
+            half[:, :, np.newaxis] ** 2 * np.eye(2),
+        ),
+        breadth=breadth,
+        valid=found.valid,
+    )

@@ -18,11 +18,11 @@ import numpy.typing as npt
 from rsu.config.cameras import CameraOptions
 from rsu.perception.camera_model import CameraModel, camera_model
 from rsu.perception.errors import CalibrationError
-from rsu.perception.footprint import CLASSES, Observed, footprints
+from rsu.perception.footprint import CLASSES, FootprintFinder, Observed
 from rsu.perception.regions import crops
 from rsu.perception.sizes import TYPICAL
 from rsu.schema.sensing import CameraDetection, ImageDetection, ObjectClass
-from rsu.schema.units import Box, Cov2, Size, Vec2
+from rsu.schema.units import Cov2, Size, Vec2
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -31,10 +31,15 @@ Bools = npt.NDArray[np.bool_]
 # it cannot even be said which vehicle was seen.
 MAX_SIGMA = 10.0
 
+_HOPELESS = np.eye(2) * 4.0 * MAX_SIGMA**2
+
 # A box edge this near the border, as a share of the longer side, may be the border's: one cell of
 # the finest stride of the usual detectors (8 of 416 px). Measured on the parking-aisle clip: boxes
 # of cars that reach beyond the border end up to 15 of 768 px short of it.
 BORDER = 8 / 416
+
+# Turns left, top, right, bottom into coordinates that grow outwards.
+_OUTWARD: Floats = np.array([-1.0, -1.0, 1.0, 1.0])
 
 # Noise of a box whose lower edge or one side is hidden, relative to that of a whole one: the
 # remaining edge (a roof line, one flank) is found less well. Variance × 4.
@@ -67,9 +72,9 @@ class GroundProjector:
         """Raises CalibrationError when the calibration cannot place anything on the road."""
         self.camera = camera_model(camera.calibration)
         self._max_range = camera.max_range
-        self._regions = camera.regions
+        self._crops = _crop_windows(camera, self.camera)
         self._wanted = _wanted_classes(camera)
-        self._expected = np.array([c in self._wanted for c in CLASSES])
+        self._finder = FootprintFinder(self.camera, np.array([c in self._wanted for c in CLASSES]))
         _check_sees_road(camera.id, self.camera, camera)
 
     def place(self, boxes: Sequence[ImageDetection], width: int, height: int) -> Placed:
@@ -85,7 +90,7 @@ class GroundProjector:
         edges = np.array(
             [(d.box.left, d.box.top, d.box.right, d.box.bottom) for d in boxes], dtype=np.float64
         )
-        edges *= np.tile(scale, 2)
+        edges *= np.concatenate((scale, scale))
         cut = self._cut_edges(edges)
         sigma = self.camera.pixel_sigma * float(scale.max())
         return self._place(boxes, edges, cut, sigma)
@@ -98,7 +103,8 @@ class GroundProjector:
         reasons.give(both_cut, "cut_by_border")
         ideal, covered = self._ideal_edges(edges)
         reasons.give(~covered, "outside_lens_model")
-        foot = np.column_stack(((ideal[:, 0] + ideal[:, 2]) / 2.0, ideal[:, 3]))
+        foot = ideal[:, 2:].copy()
+        foot[:, 0] = (ideal[:, 0] + ideal[:, 2]) / 2.0
         start, on_road = self.camera.ground(foot)
         reasons.give(~on_road, "above_horizon")
         reasons.give(self._distance(start) > self._max_range, "beyond_range")
@@ -107,30 +113,31 @@ class GroundProjector:
             return Placed((), reasons.counted())
 
         labels = [boxes[i].object_class for i in usable.tolist()]
-        seen = Observed(ideal[usable], cut[usable], sigma, start[usable])
+        seen = Observed(self.camera, ideal[usable], cut[usable], sigma, start[usable])
         indices = np.array([_label(c) for c in labels], dtype=np.int64)
-        found = footprints(self.camera, seen, indices, self._expected)
+        found = self._finder.find(seen, indices)
         covariance = self._covariance(seen, edges[usable], found.centre, found.spread)
         classes = [
             _final_class(label, index)
             for label, index in zip(labels, found.class_index.tolist(), strict=True)
         ]
-        largest = np.linalg.eigvalsh(covariance)[:, 1]
-        unwanted = np.array([c not in self._wanted for c in classes])
+        largest = _largest_variance(covariance)
+        unwanted = np.array([c not in self._wanted for c in classes], dtype=bool)
         reasons.give(~found.valid, "behind_camera", usable)
         reasons.give(self._distance(found.centre) > self._max_range, "beyond_range", usable)
         reasons.give(largest > MAX_SIGMA**2, "position_uncertain", usable)
         reasons.give(unwanted, "class_not_wanted", usable)
         kept = set(reasons.open().tolist())
         detections = tuple(
-            _detection(
-                boxes[i],
-                classes[k],
-                found.centre[k],
-                covariance[k],
-                _size(classes[k], float(found.breadth[k])),
+            _detection(boxes[i], object_class, position, cov, _size(object_class, breadth))
+            for i, object_class, position, cov, breadth in zip(
+                usable.tolist(),
+                classes,
+                found.centre.tolist(),
+                covariance.tolist(),
+                found.breadth.tolist(),
+                strict=True,
             )
-            for k, i in enumerate(usable.tolist())
             if i in kept
         )
         return Placed(detections, reasons.counted())
@@ -140,28 +147,25 @@ class GroundProjector:
     ) -> Floats:
         """Covariances (D, 2, 2), m², of footprint centres; hopeless ones beyond MAX_SIGMA."""
         camera = self.camera
-        points = np.column_stack((centre, np.zeros(len(centre))))
-        bottom_cut = seen.cut[:, 3]
-        anchor = np.column_stack(
-            (
-                (measured[:, 0] + measured[:, 2]) / 2.0,
-                np.where(bottom_cut, measured[:, 1], measured[:, 3]),
-            )
-        )
-        jacobian = camera.ground_jacobian(points)
-        flat = np.abs(np.linalg.det(jacobian)) < 1e-12
-        noise = np.zeros_like(jacobian)
-        noise[:, 0, 0] = np.where(seen.cut[:, [0, 2]].any(axis=1), _PARTLY_SEEN, 1.0) ** 2
-        noise[:, 1, 1] = np.where(bottom_cut, _PARTLY_SEEN, 1.0) ** 2
-        jacobian[flat] = np.eye(2)  # not invertible: replaced below
-        to_ground = np.linalg.inv(jacobian) @ camera.lens_jacobian(anchor)
-        pixel = seen.sigma**2 * to_ground @ noise @ np.swapaxes(to_ground, 1, 2)
+        to_ground = camera.road_jacobian(centre)
+        lower_cut = seen.cut[:, 3]
+        if camera.distorts:
+            anchor = np.where(lower_cut[:, np.newaxis], measured[:, :2], measured[:, 2:])
+            anchor[:, 0] = (measured[:, 0] + measured[:, 2]) / 2.0
+            to_ground = to_ground @ camera.lens_jacobian(anchor)
+        noise = np.full((len(centre), 1, 2), seen.sigma)
+        noise[seen.hidden[0], 0, 0] *= _PARTLY_SEEN
+        noise[lower_cut, 0, 1] *= _PARTLY_SEEN
+        noisy = to_ground * noise
         away = centre - camera.position[:2]
-        away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
-        body = _BODY_EDGE**2 * away[:, :, np.newaxis] * away[:, np.newaxis, :]
-        covariance: Floats = pixel + camera.calibration_cov(centre) + spread + body
-        bad = flat | ~np.isfinite(covariance).all(axis=(1, 2))
-        covariance[bad] = np.eye(2) * 4.0 * MAX_SIGMA**2
+        away *= (_BODY_EDGE / np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-9))[:, np.newaxis]
+        covariance: Floats = noisy @ np.swapaxes(noisy, 1, 2)
+        covariance += camera.calibration_cov(centre)
+        covariance += spread
+        covariance += away[:, :, np.newaxis] * away[:, np.newaxis]
+        bad = ~np.isfinite(covariance).all(axis=(1, 2))
+        if bad.any():
+            covariance[bad] = _HOPELESS
         return covariance
 
     def _cut_edges(self, edges: Floats) -> Bools:
@@ -170,22 +174,17 @@ class GroundProjector:
         A box belongs to every crop that holds it; an edge is the object's own if any of them shows
         it free.
         """
-        width, height = self.camera.width, self.camera.height
         cut = np.ones(edges.shape, dtype=bool)
-        for left, top, right, bottom in crops(self._regions, (width, height), width, height):
-            margin = BORDER * max(right - left, bottom - top)
-            window = np.array([left, top, right, bottom]) + margin * np.array([1, 1, -1, -1])
-            near: Bools = np.concatenate(
-                (edges[:, :2] <= window[:2], edges[:, 2:] >= window[2:]), axis=1
-            )
-            # Beyond the crop: the box came from another one. One pixel for its rounding.
-            held = (edges[:, 0] >= left - 1) & (edges[:, 1] >= top - 1)
-            held &= (edges[:, 2] <= right + 1) & (edges[:, 3] <= bottom + 1)
+        for own, reach in self._crops:
+            near = edges * _OUTWARD >= own
+            held: Bools = np.logical_and.reduce(edges * _OUTWARD <= reach, axis=1)
             cut &= near | ~held[:, np.newaxis]
         return cut
 
     def _ideal_edges(self, edges: Floats) -> tuple[Floats, Bools]:
         """Edges (D, 4) in ideal pixels, each taken at the middle of its side."""
+        if not self.camera.distorts:
+            return edges, np.ones(len(edges), dtype=bool)
         middle_x = (edges[:, 0] + edges[:, 2]) / 2.0
         middle_y = (edges[:, 1] + edges[:, 3]) / 2.0
         sides = (
@@ -200,7 +199,8 @@ class GroundProjector:
         return out, np.asarray(covered.reshape(4, -1).all(axis=0))
 
     def _distance(self, ground: Floats) -> Floats:
-        distance: Floats = np.linalg.norm(ground - self.camera.position[:2], axis=1)
+        away = ground - self.camera.position[:2]
+        distance: Floats = np.hypot(away[:, 0], away[:, 1])
         return distance
 
 
@@ -212,8 +212,8 @@ class _Reasons:
 
     def give(self, where: Bools, code: str, rows: npt.NDArray[np.int64] | None = None) -> None:
         """`where` runs over all boxes, or over `rows` of them."""
-        hit = np.flatnonzero(where) if rows is None else rows[where]
-        for index in hit.tolist():
+        for row in where.nonzero()[0].tolist():
+            index = row if rows is None else rows[row]
             self._codes[index] = self._codes[index] or code
 
     def open(self) -> npt.NDArray[np.int64]:
@@ -225,20 +225,28 @@ class _Reasons:
 
 
 def _detection(
-    box: ImageDetection, object_class: ObjectClass, centre: Floats, covariance: Floats, size: Size
+    box: ImageDetection,
+    object_class: ObjectClass,
+    position: list[float],
+    covariance: list[list[float]],
+    size: Size,
 ) -> CameraDetection:
+    (xx, xy), (yx, yy) = covariance
     return CameraDetection(
         object_class=object_class,
         score=box.score,
-        box=Box(box.box.left, box.box.top, box.box.width, box.box.height),
-        position=Vec2(float(centre[0]), float(centre[1])),
-        position_cov=Cov2(
-            float(covariance[0, 0]),
-            float(covariance[0, 1] + covariance[1, 0]) / 2.0,
-            float(covariance[1, 1]),
-        ),
+        box=box.box,
+        position=Vec2(*position),
+        position_cov=Cov2(xx, (xy + yx) / 2.0, yy),
         size=size,
     )
+
+
+def _largest_variance(covariance: Floats) -> Floats:
+    """Larger eigenvalue (D,) of symmetric matrices (D, 2, 2)."""
+    a, b, d = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
+    largest: Floats = (a + d) / 2.0 + np.hypot((a - d) / 2.0, b)
+    return largest
 
 
 def _size(object_class: ObjectClass, breadth: float) -> Size:
@@ -266,6 +274,18 @@ def _wanted_classes(camera: CameraOptions) -> frozenset[ObjectClass]:
             f"choose from {', '.join(sorted(known))}"
         )
     return frozenset(ObjectClass(name) for name in camera.classes) or frozenset(ObjectClass)
+
+
+def _crop_windows(camera: CameraOptions, model: CameraModel) -> list[tuple[Floats, Floats]]:
+    """Per crop, in outward coordinates: from where on an edge may be the border's, and up to where
+    a box can have come from this crop."""
+    size = (model.width, model.height)
+    windows = []
+    for left, top, right, bottom in crops(camera.regions, size, *size):
+        outward = np.array([left, top, right, bottom]) * _OUTWARD
+        # Beyond the crop by more than a pixel of rounding: the box came from another one.
+        windows.append((outward - BORDER * max(right - left, bottom - top), outward + 1.0))
+    return windows
 
 
 def _check_sees_road(name: str, model: CameraModel, camera: CameraOptions) -> None:

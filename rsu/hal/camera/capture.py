@@ -6,12 +6,17 @@ whoever holds the capture last releases it. Shared by the `file`, `rtsp` and `v4
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 
 import cv2
 
 from rsu.hal.camera.base import Image, as_bgr
+
+# FFmpeg writes to standard error on its own (AV_LOG_QUIET is -8). What is wrong with a stream is
+# counted and said by the drivers, in the log's own form. Read by OpenCV at the first opening.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 class Capture:

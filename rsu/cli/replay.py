@@ -135,24 +135,43 @@ def _run(
             )
             ended = "; ".join(f"{name}: {remark}" for name, remark in remarks.items() if remark)
             return ended or "every frame"
-        from rsu.recording.reader import has_journal, read_messages
+        return _run_recording(config, base, source, rate, sink, advance)
 
-        def messages() -> Iterator[Message]:
+
+def _run_recording(
+    config: SiteConfig,
+    base: Path,
+    source: Path,
+    rate: float,
+    sink: Callable[[Message], None],
+    advance: Callable[[int], None],
+) -> str:
+    """Replay a recording, a damaged one as far as it is whole; says how exact that was."""
+    from rsu.recording.errors import DamagedRecordingError
+    from rsu.recording.reader import has_journal, read_messages
+    from rsu.runtime import replay as runtime
+
+    damage: list[str] = []
+
+    def messages() -> Iterator[Message]:
+        try:
             # As the recorder received them: a journal entry follows the inputs it names.
             for message in read_messages(source, order="written", allow_unfinished=True):
                 advance(message.header.publish_ns)
                 yield message
+        except DamagedRecordingError as error:
+            damage.append(f"; {error}")
 
-        if not has_journal(source):
-            runtime.replay_inputs(config, base, messages(), sink, rate=rate)
-            return "no journal: inputs in publishing order"
-        result = runtime.replay_recording(config, base, messages(), sink)
-        if result.exact:
-            return f"exact: {result.steps} steps of {result.starts} run(s) repeated"
-        return (
-            f"NOT exact: {len(result.missing)} steps lack their input, "
-            f"{result.orphans} lack their start"
-        )
+    if not has_journal(source):
+        runtime.replay_inputs(config, base, messages(), sink, rate=rate)
+        return "no journal: inputs in publishing order" + "".join(damage)
+    result = runtime.replay_recording(config, base, messages(), sink)
+    if result.exact and not damage:
+        return f"exact: {result.steps} steps of {result.starts} run(s) repeated"
+    return (
+        f"NOT exact: {len(result.missing)} steps lack their input, "
+        f"{result.orphans} lack their start" + "".join(damage)
+    )
 
 
 @contextmanager

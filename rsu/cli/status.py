@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from rsu.schema.health import Decision
 
 EXIT_DIFFERS = 1
@@ -74,40 +76,53 @@ def explain(source: Path, subject: str, as_json: bool, last: int) -> int:
 def print_status(answer: dict[str, Any]) -> None:
     """The overview as a page of text."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
     unit = answer.get("unit") or {}
     console.print(
         f"[bold]{answer['site']}[/bold]  up {answer['uptime_s']:.0f} s  "
-        f"clock {unit.get('clock', '?')}  capability {unit.get('capability', '?')}"
+        f"clock {unit.get('clock', '?')}  capability {unit.get('capability', '?')}\n"
     )
-    processes = Table("process", "state", "pid", "restarts", "problem", box=None, pad_edge=False)
+    processes = _table("process", "state", "pid", "restarts", "problem")
     for process in unit.get("processes", []):
         processes.add_row(
             process["name"], process["state"], str(process["pid"] or "-"),
             str(process["restarts"]), answer["errors"].get(process["name"], ""),
         )  # fmt: skip
-    console.print(processes)
-    sensors = Table("sensor", "state", "received", "dropped", "detail", box=None, pad_edge=False)
+    sensors = _table("sensor", "state", "received", "dropped", "detail")
     for name, sensor in answer["sensors"].items():
         dropped = ", ".join(f"{why} {n}" for why, n in sensor.get("dropped", {}).items())
         sensors.add_row(
             name, sensor["state"], str(sensor.get("received", 0)), dropped or "-",
             sensor.get("detail", ""),
         )  # fmt: skip
-    console.print(sensors)
-    for name, count in answer["frames"].items():
-        console.print(f"{name}: {count} frames made")
+    numbers = _table("process", "number", "of", "value")
     for process, samples in answer["metrics"].items():
         for sample in samples:
             if sample["name"] in SHOWN and sample["value"]:
                 labels = " ".join(f"{k}={v}" for k, v in sample.get("labels", {}).items())
                 value = sample["value"]
                 text = f"{value * 1000:.1f} ms" if sample["name"] in SECONDS else f"{value:g}"
-                console.print(f"  {process:<14} {sample['name']:<24} {labels:<36} {text}")
+                numbers.add_row(process, sample["name"], labels, text)
+    for table in (processes, sensors, numbers):
+        console.print(table)
+        console.print()
+    made = ", ".join(f"{count} {name}" for name, count in answer["frames"].items()) or "none"
+    console.print(f"V2X frames made since the start: {made}")
 
 
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True, justify="right" if column == "value" else "left")
+    return table
+
+
+PIPED_WIDTH = 160
 SECONDS = {"age_seconds", "evidence_age_seconds", "detect_seconds", "stage_seconds"}
 SHOWN = SECONDS | {
     "bus_dropped_total", "bus_lost_total", "radio_frames_total", "radio_dropped_total",

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from rsu.hal.radio.base import Radio
 
 
+TELL_AGAIN_NS = 60 * NS_PER_S
+"""A radio that goes on failing in the same way is logged this often; each loss is counted."""
+
+
 @dataclass
 class Surroundings:
     """What the child loop gives a worker."""
@@ -164,6 +168,8 @@ class RadioWorker:
         self._sent = 0
         self._heard = 0
         self._retry_mono_ns = 0
+        self._problem = ""
+        self._tell_again_mono_ns = 0
 
     def start(self) -> None:
         """Nothing: the radio is opened by the first turn and again whenever it fails."""
@@ -250,10 +256,14 @@ class RadioWorker:
     def _fail(self, error: Exception) -> None:
         import structlog
 
-        structlog.get_logger().warning("radio", radio=self._options.id, problem=str(error))
+        now = self._around.clock()
+        if str(error) != self._problem or now.mono_ns >= self._tell_again_mono_ns:
+            self._problem = str(error)
+            self._tell_again_mono_ns = now.mono_ns + TELL_AGAIN_NS
+            structlog.get_logger().warning("radio", radio=self._options.id, problem=self._problem)
         self._radio.close()
         self._opened = False
-        self._retry_mono_ns = self._around.clock().mono_ns + NS_PER_S
+        self._retry_mono_ns = now.mono_ns + NS_PER_S
 
 
 class UplinkWorker:

@@ -289,3 +289,19 @@ def test_a_camera_that_looks_at_the_sky_and_a_misspelt_key_are_told_at_once(
     assert any("max_rnge" in line and "did you mean max_range?" in line for line in lines)
     assert any("calibration" in line and ("sky" in line or "horizon" in line) for line in lines)
     assert all(line.startswith(str(motion_site)) for line in lines if "cameras[0]" in line)
+
+
+@pytest.mark.component
+def test_a_damaged_recording_is_replayed_as_far_as_it_is_whole_and_says_so(
+    clip: Clip, tmp_path: Path
+) -> None:
+    octets = bytearray(clip.out.read_bytes())
+    octets[len(octets) // 2] ^= 0xFF
+    damaged = tmp_path / "damaged.mcap"
+    damaged.write_bytes(octets)
+    done = rsu("replay", damaged, "--site", clip.site, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["replay"].startswith("NOT exact")
+    assert "rsu recording recover" in summary["replay"]
+    assert summary["camera_frames"] > 300

@@ -2,8 +2,9 @@
 
 Every number that can be wrong widens the covariance: the box's edges (pixel noise through the
 Jacobian), the calibration (its own noise), the object's unknown size and heading (`footprint`), and
-the bodywork, whose lower edge hovers above the road. What cannot be placed honestly is rejected
-with a reason code; the codes are listed in docs/perception.md.
+the bodywork, whose lower edge hovers above the road. All but the first repeat from frame to frame
+and are stated apart as well. What cannot be placed honestly is rejected with a reason code; the
+codes are listed in docs/perception.md.
 """
 
 from __future__ import annotations
@@ -84,15 +85,15 @@ class GroundProjector:
         """
         if not boxes:
             return Placed((), {})
-        scale = np.array([self.camera.width / width, self.camera.height / height])
-        if abs(scale[0] / scale[1] - 1.0) > _ASPECT_TOLERANCE:
+        across, down = self.camera.width / width, self.camera.height / height
+        if abs(across / down - 1.0) > _ASPECT_TOLERANCE:
             return Placed((), {"image_size": len(boxes)})
         edges = np.array(
             [(d.box.left, d.box.top, d.box.right, d.box.bottom) for d in boxes], dtype=np.float64
         )
-        edges *= np.concatenate((scale, scale))
+        edges *= (across, down, across, down)
         cut = self._cut_edges(edges)
-        sigma = self.camera.pixel_sigma * float(scale.max())
+        sigma = self.camera.pixel_sigma * max(across, down)
         return self._place(boxes, edges, cut, sigma)
 
     def _place(
@@ -116,7 +117,7 @@ class GroundProjector:
         seen = Observed(self.camera, ideal[usable], cut[usable], sigma, start[usable])
         indices = np.array([_label(c) for c in labels], dtype=np.int64)
         found = self._finder.find(seen, indices)
-        covariance = self._covariance(seen, edges[usable], found.centre, found.spread)
+        covariance, constant = self._covariance(seen, edges[usable], found.centre, found.spread)
         classes = [
             _final_class(label, index)
             for label, index in zip(labels, found.class_index.tolist(), strict=True)
@@ -129,12 +130,13 @@ class GroundProjector:
         reasons.give(unwanted, "class_not_wanted", usable)
         kept = set(reasons.open().tolist())
         detections = tuple(
-            _detection(boxes[i], object_class, position, cov, _size(object_class, breadth))
-            for i, object_class, position, cov, breadth in zip(
+            _detection(boxes[i], object_class, position, cov, part, _size(object_class, breadth))
+            for i, object_class, position, cov, part, breadth in zip(
                 usable.tolist(),
                 classes,
                 found.centre.tolist(),
                 covariance.tolist(),
+                constant.tolist(),
                 found.breadth.tolist(),
                 strict=True,
             )
@@ -144,8 +146,9 @@ class GroundProjector:
 
     def _covariance(
         self, seen: Observed, measured: Floats, centre: Floats, spread: Floats
-    ) -> Floats:
-        """Covariances (D, 2, 2), m², of footprint centres; hopeless ones beyond MAX_SIGMA."""
+    ) -> tuple[Floats, Floats]:
+        """Covariances (D, 2, 2), m², of footprint centres, hopeless ones beyond MAX_SIGMA; and the
+        part of each that is the same in every frame: all but the noise of the box's edges."""
         camera = self.camera
         to_ground = camera.road_jacobian(centre)
         lower_cut = seen.cut[:, 3]
@@ -157,16 +160,39 @@ class GroundProjector:
         noise[seen.hidden[0], 0, 0] *= _PARTLY_SEEN
         noise[lower_cut, 0, 1] *= _PARTLY_SEEN
         noisy = to_ground * noise
-        away = centre - camera.position[:2]
-        away *= (_BODY_EDGE / np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-9))[:, np.newaxis]
-        covariance: Floats = noisy @ np.swapaxes(noisy, 1, 2)
-        covariance += camera.calibration_cov(centre)
-        covariance += spread
-        covariance += away[:, :, np.newaxis] * away[:, np.newaxis]
-        bad = ~np.isfinite(covariance).all(axis=(1, 2))
-        if bad.any():
-            covariance[bad] = _HOPELESS
-        return covariance
+        pixel: Floats = noisy @ np.swapaxes(noisy, 1, 2)
+        calibration = camera.calibration_cov(centre)
+        tail, share = self._tail(centre, pixel + calibration, calibration)
+        body = _BODY_EDGE * seen.away
+        constant = calibration + share * tail + spread
+        constant += body[:, :, np.newaxis] * body[:, np.newaxis]
+        covariance = constant + pixel + (1.0 - share) * tail
+        if not np.isfinite(covariance.sum()):
+            bad = ~np.isfinite(covariance).all(axis=(1, 2))
+            covariance[bad] = constant[bad] = _HOPELESS
+        return covariance, constant
+
+    def _tail(self, centre: Floats, linear: Floats, calibration: Floats) -> tuple[Floats, Floats]:
+        """What the linear covariance (D, 2, 2) leaves out, and the calibration's share of it.
+
+        Range goes with one over the distance from the horizon, so a foot point a little too low
+        puts an object short, and the covariance stated there is too small. Along the view, moving
+        the foot point by d of the linear model moves the object by exactly d / (1 − g·d), g being
+        the relative change of depth per metre. The second moment of that over the points ±√3 σ of
+        an unscented transform (Julier & Uhlmann 1997, n + κ = 3) replaces the linear variance.
+        """
+        projection = self.camera.projection
+        depth = centre @ projection[2, :2] + projection[2, 3]
+        change = projection[2, :2] / np.maximum(depth, 1e-9)[:, np.newaxis]
+        along = (linear @ change[:, :, np.newaxis])[..., 0]
+        variance = np.maximum((along * change).sum(axis=1), 1e-12)
+        # From 1 on the points pass the horizon; 0.99 is hopeless already.
+        reach = np.minimum(3.0 * variance, 0.99)
+        growth = (1.0 + reach) / (1.0 - reach) ** 2 - 1.0
+        scaled = along * (growth / variance)[:, np.newaxis]
+        tail = scaled[:, :, np.newaxis] * along[:, np.newaxis]
+        fixed = np.einsum("di,dij,dj->d", change, calibration, change)
+        return tail, (fixed / variance)[:, np.newaxis, np.newaxis]
 
     def _cut_edges(self, edges: Floats) -> Bools:
         """Which edges (D, 4) may be the image's or a crop's border instead of the object's.
@@ -229,17 +255,23 @@ def _detection(
     object_class: ObjectClass,
     position: list[float],
     covariance: list[list[float]],
+    constant: list[list[float]],
     size: Size,
 ) -> CameraDetection:
-    (xx, xy), (yx, yy) = covariance
     return CameraDetection(
         object_class=object_class,
         score=box.score,
         box=box.box,
         position=Vec2(*position),
-        position_cov=Cov2(xx, (xy + yx) / 2.0, yy),
+        position_cov=_cov2(covariance),
         size=size,
+        constant_cov=_cov2(constant),
     )
+
+
+def _cov2(matrix: list[list[float]]) -> Cov2:
+    (xx, xy), (yx, yy) = matrix
+    return Cov2(xx, (xy + yx) / 2.0, yy)
 
 
 def _largest_variance(covariance: Floats) -> Floats:

@@ -164,6 +164,51 @@ def test_known_boxes_come_out_where_they_always_did(make_camera) -> None:
         assert (found.position.x, found.position.y) == pytest.approx((x, y), abs=2e-6)
 
 
+def test_what_repeats_from_frame_to_frame_is_stated_apart(make_camera) -> None:
+    """Only the box's edges are read afresh in every frame; the rest no averaging reduces."""
+    calibration = make_camera(pose=FAR_LOOK).calibration
+    box = block(0, 30, 0.6, VAN, **FAR_LOOK)
+
+    def found(**noise: float):
+        stated = calibration.model_copy(
+            update={"noise": calibration.noise.model_copy(update=noise)}
+        )
+        camera = make_camera(pose=FAR_LOOK).model_copy(update={"calibration": stated})
+        (detection,) = place(camera, seen(C.VAN, box)).detections
+        constant = detection.constant_cov
+        return detection.position_cov.yy, constant.yy
+
+    whole, constant = found(pixel=2.0)
+    # 2 px at 30 m from 8 m: 2 · (8² + 30²) / (1000 · 8) · (the view's slant) ≈ 0.24 m along it.
+    assert whole - constant == pytest.approx(0.24**2, rel=0.15)
+    assert found(pixel=0.0)[0] == pytest.approx(found(pixel=0.0)[1])
+    assert found(pixel=2.0, angle=0.5)[1] > constant + 0.5
+
+
+def test_beyond_the_linear_the_covariance_grows_as_sampling_says(make_camera) -> None:
+    """30 px of noise on a foot 200 px below the horizon: short is nearer than far is far."""
+    sigma, noise = 30.0, {"pixel": 30.0, "angle": 0.0, "position": 0.0, "ground": 0.0}
+    camera = make_camera(pose=FAR_LOOK)
+    calibration = camera.calibration
+    calibration = calibration.model_copy(
+        update={"noise": calibration.noise.model_copy(update=noise)}
+    )
+    camera = camera.model_copy(update={"calibration": calibration})
+    box = block(0, 40, 0, PERSON, **FAR_LOOK)
+    projector = GroundProjector(camera)
+    (found,) = projector.place((seen(C.PEDESTRIAN, box),), 1000, 800).detections
+    foot = np.array([(box.left + box.right) / 2, box.bottom])
+    moved = foot + sigma * np.random.default_rng(1).standard_normal((20_000, 2))
+    ground, on_road = projector.camera.ground(moved)
+    assert on_road.all()
+    centre, _ = projector.camera.ground(foot[np.newaxis])
+    square = float(((ground - centre)[:, 1] ** 2).mean())
+    jacobian = projector.camera.road_jacobian(centre)[0]
+    linear = float(sigma**2 * (jacobian @ jacobian.T)[1, 1])
+    assert linear < 0.87 * square
+    assert found.position_cov.yy == pytest.approx(square, rel=0.1)
+
+
 # --- class and size ---
 
 

@@ -1,10 +1,11 @@
 """How long it takes to put one frame's boxes on the ground: ms per frame, by number of boxes.
 
-    python tools/bench_projection.py [--json] [--frames N]
+    python tools/bench_projection.py [--frames N] [--json] [--against EARLIER.json]
 
 Boxes of cars, vans, buses and walkers at 15–60 m of a camera 8 m high, every size and heading
 drawn from a fixed seed, go through `GroundProjector.place`. Times are medians of processor time;
-beside them stands their share of a detector's 25 ms per frame (nano model, one core).
+beside them stands their share of a detector's 25 ms per frame (nano model, one core) and, with
+`--against` what `--json` printed before a change, how many times faster it has become.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -89,7 +91,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--against", type=Path, metavar="FILE")
     arguments = parser.parse_args()
+    before = json.loads(arguments.against.read_text("utf-8")) if arguments.against else []
+    earlier = {(row["lens"], row["boxes"]): row["ms"] for row in before}
     rows = []
     for lens in (False, True):
         projector = GroundProjector(camera(lens=lens))
@@ -99,11 +104,13 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(rows))
         return
-    print(f"{'lens':9} {'boxes':>5} {'ms/frame':>9} {'ms/box':>7} {'of 25 ms':>9}")
+    print(f"{'lens':9} {'boxes':>5} {'ms/frame':>9} {'ms/box':>7} {'of 25 ms':>9} {'faster':>7}")
     for row in rows:
         name = "distorts" if row["lens"] else "ideal"
         each = row["ms"] / row["boxes"]
-        print(f"{name:9} {row['boxes']:5} {row['ms']:9.2f} {each:7.3f} {row['share']:9.1%}")
+        old = earlier.get((row["lens"], row["boxes"]))
+        ratio = f"{old / row['ms']:6.1f}×" if old else "      –"
+        print(f"{name:9} {row['boxes']:5} {row['ms']:9.2f} {each:7.3f} {row['share']:9.1%} {ratio}")
 
 
 if __name__ == "__main__":

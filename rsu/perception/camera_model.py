@@ -159,12 +159,10 @@ class CameraModel:
         """∂(ideal pixel)/∂(measured pixel) at measured pixels (N, 2): (N, 2, 2), by differences."""
         if self.lens is None or not self.distorts:
             return np.broadcast_to(np.eye(2), (len(pixels), 2, 2))
-        columns = []
-        for step in np.eye(2):
-            above, _ = self.lens.ideal(pixels + step)
-            below, _ = self.lens.ideal(pixels - step)
-            columns.append((above - below) / 2.0)
-        return np.stack(columns, axis=-1)
+        steps = np.concatenate((np.eye(2), -np.eye(2)))
+        around = (pixels + steps[:, np.newaxis]).reshape(-1, 2)
+        right, below, left, above = self.lens.ideal(around)[0].reshape(4, -1, 2)
+        return np.stack(((right - left) / 2.0, (below - above) / 2.0), axis=-1)
 
     @cached_property
     def _plane_inverse(self) -> Floats:

@@ -3,10 +3,8 @@
 A camera is a `source` (a driver, discriminated by `driver:`), a `calibration` and a `detector`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -268,7 +266,7 @@ class CameraOptions(Options):
     )
 
     @model_validator(mode="after")
-    def _regions_inside(self) -> CameraOptions:
+    def _regions_inside(self) -> Self:
         width, height = self.calibration.image_width, self.calibration.image_height
         for index, region in enumerate(self.regions):
             if region.left + region.width > width or region.top + region.height > height:

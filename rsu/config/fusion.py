@@ -1,7 +1,5 @@
 """Section `fusion`: how detections become tracks. Defaults are explained in docs/fusion.md."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from rsu.config.base import NonNegative, Options, Positive, Probability

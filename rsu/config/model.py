@@ -1,7 +1,5 @@
 """The whole site file as one model."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from rsu.config.base import Options

@@ -1,7 +1,5 @@
 """Section `site`: which place this is and where its map files lie."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pydantic import Field

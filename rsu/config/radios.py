@@ -1,7 +1,5 @@
 """Section `radios`: where frames go."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Sections `recording` and `runtime`: what is kept, where sockets lie, how processes restart."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Section `simulation`: the built-in world and its sensor models."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from rsu.config.base import NonNegative, Options, Positive, Probability

@@ -1,8 +1,7 @@
 """Section `uplink`: the broker, the durable outbox and what is reported."""
 
-from __future__ import annotations
-
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -46,7 +45,7 @@ class UplinkOptions(Options):
     outbox: OutboxOptions = OutboxOptions()
 
     @model_validator(mode="after")
-    def _no_password_in_clear(self) -> UplinkOptions:
+    def _no_password_in_clear(self) -> Self:
         if (
             self.password_file
             and not self.tls

@@ -1,7 +1,5 @@
 """Section `v2x`: what is said on the air, as whom, in which message set."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -103,6 +103,7 @@ class ProcessHost:
                 supervisor.step(now)
                 for message in bus.receive(0.0):
                     overview.take(message)
+                overview.processes = tuple(child.health() for child in supervisor.children)
                 status.answer(overview)
                 if now.mono_ns >= due:
                     due = now.mono_ns + NS_PER_S
@@ -132,7 +133,7 @@ class ProcessHost:
             time_ns=now.utc_ns,
             clock=clock,
             capability=capability_of(self._sensors, overview.sensors, now.utc_ns),
-            processes=tuple(child.health() for child in supervisor.children),
+            processes=overview.processes,
         )
         overview.unit = health
         overview.errors = {

@@ -18,7 +18,7 @@ import zmq
 
 from rsu.runtime.capability import state_of
 from rsu.runtime.metrics import prometheus_text
-from rsu.schema.health import Decision, Metrics, SensorHealth, UnitHealth
+from rsu.schema.health import Decision, Metrics, ProcessHealth, SensorHealth, UnitHealth
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
 from rsu.schema.units import NS_PER_S, Instant
@@ -45,6 +45,7 @@ class Overview:
         self.configured = dict(configured)
         self.boot = boot
         self.unit: UnitHealth | None = None
+        self.processes: tuple[ProcessHealth, ...] = ()  # as of now, not of the last second
         self.sensors: dict[str, SensorHealth] = {}
         self.metrics: dict[str, Metrics] = {}
         self.errors: dict[str, str] = {}
@@ -72,7 +73,7 @@ class Overview:
         return {
             "site": self.site,
             "uptime_s": round((now_ns - self.boot.utc_ns) / NS_PER_S, 1),
-            "unit": msgspec.to_builtins(self.unit) if self.unit else None,
+            "unit": msgspec.to_builtins(self._unit_now()) if self.unit else None,
             "sensors": {
                 name: {
                     **(msgspec.to_builtins(self.sensors[name]) if name in self.sensors else {}),
@@ -84,6 +85,11 @@ class Overview:
             "errors": self.errors,
             "metrics": {name: msgspec.to_builtins(m.samples) for name, m in self.metrics.items()},
         }
+
+    def _unit_now(self) -> UnitHealth | None:
+        if self.unit is None:
+            return None
+        return msgspec.structs.replace(self.unit, processes=self.processes or self.unit.processes)
 
     def exposition(self) -> bytes:
         """Prometheus text of every process; callable from any thread."""

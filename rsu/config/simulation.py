@@ -8,6 +8,7 @@ from rsu.config.base import NonNegative, Options, Positive, Probability
 class SimulationOptions(Options):
     """A world made from the site's lanes; deterministic in (options, seed)."""
 
+    seed: int = Field(1, ge=0, description="The same seed, the same traffic (`rsu run`).")
     vehicles_per_hour: NonNegative = Field(
         900.0, le=20_000, description="Demand over all entry lanes, veh/h."
     )

@@ -11,7 +11,6 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from rsu.runtime.clock import system_now
 from rsu.runtime.control import ControlKind, ControlSender
 from rsu.runtime.log import configure_logging
 from rsu.runtime.metrics import Meter
+from rsu.runtime.stage import Stamp
 from rsu.schema.message import Message
 from rsu.schema.topics import METRICS
 from rsu.schema.units import NS_PER_S, Instant
@@ -114,10 +114,11 @@ def _loop(
     boot: Instant,
     stopping: list[int],
 ) -> None:
-    beats = 0
+    stamp = Stamp(boot)
     due = boot.mono_ns
     while not stopping:
-        _publish(bus, worker.turn(TURN_S))
+        for message in worker.turn(TURN_S):
+            bus.publish(stamp.complete(message, system_now()))
         now = system_now()
         if now.mono_ns >= due:
             due = now.mono_ns + NS_PER_S
@@ -127,13 +128,7 @@ def _loop(
             meter.total("bus_garbage_total", bus.garbage)
             meter.gauge("resident_bytes", _resident_bytes())
             draft = Message.draft(METRICS, meter.process, now.utc_ns, meter.snapshot(now.utc_ns))
-            bus.publish(draft.stamped(boot.utc_ns, beats, now.utc_ns))
-            beats += 1
-
-
-def _publish(bus: BusClient, messages: Iterable[Message]) -> None:
-    for message in messages:
-        bus.publish(message)
+            bus.publish(stamp.complete(draft, now))
 
 
 def _resident_bytes() -> int:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rsu.perception.detector import Detector
     from rsu.site.lanes import SiteMap
 
+SIMULATION_WORKER = "rsu.sim.worker:SimulationWorker"
+"""Loaded by name: the runtime does not depend on the simulator."""
 CORE = "core"
 REPORTS = "reports"
 
@@ -113,7 +115,8 @@ class ProcessPlan:
 def process_plans(config: SiteConfig) -> list[ProcessPlan]:
     """The processes of a live unit: first who keeps and sends, then who thinks, then who sees.
 
-    In this order the recording holds the first detection and the journal's START.
+    In this order the recording holds the first detection and the journal's START. Cameras with
+    modelled detections share the simulation's process.
     """
     plans: list[ProcessPlan] = []
     if config.recording is not None:
@@ -122,7 +125,8 @@ def process_plans(config: SiteConfig) -> list[ProcessPlan]:
     if config.uplink is not None:
         plans.append(ProcessPlan("uplink", "uplink", 1))
     plans.append(ProcessPlan("core", "core", 2))
-    plans.extend(
-        ProcessPlan(f"camera:{camera.id}", "camera", 3, camera.id) for camera in config.cameras
-    )
+    seeing = [camera for camera in config.cameras if camera.detector.driver != "modelled"]
+    plans.extend(ProcessPlan(f"camera:{camera.id}", "camera", 3, camera.id) for camera in seeing)
+    if len(seeing) < len(config.cameras):
+        plans.append(ProcessPlan("simulation", "foreign", 3, SIMULATION_WORKER))
     return plans

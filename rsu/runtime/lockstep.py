@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from rsu.runtime.stage import StageGroup
+from rsu.runtime.stage import StageGroup, Stamp
 from rsu.schema.health import Capability, ClockQuality, UnitHealth
 from rsu.schema.message import Message
 from rsu.schema.topics import UNIT_HEALTH, Topic
@@ -43,7 +43,7 @@ class LockStepHost:
         self._sink = sink
         self._boot = boot
         self._journaled = frozenset(journaled)
-        self._sequence: dict[tuple[str, str], int] = {}
+        self._stamp = Stamp(boot)
 
     def run(
         self,
@@ -68,20 +68,11 @@ class LockStepHost:
             self._run_ticks(arrival)
             now = self._instant(max(arrival, reached))
             reached = now.utc_ns
-            self._deliver(self._stamped(message, now), now)
+            self._deliver(self._stamp.complete(message, now), now)
         return reached
 
     def _instant(self, utc_ns: int) -> Instant:
         return Instant(utc_ns, self._boot.mono_ns + utc_ns - self._boot.utc_ns)
-
-    def _stamped(self, message: Message, now: Instant) -> Message:
-        header = message.header
-        if header.seq >= 0:  # from a recording: it has its identity already
-            return message
-        key = (header.topic, header.source)
-        seq = self._sequence.get(key, 0)
-        self._sequence[key] = seq + 1
-        return message.stamped(self._boot.utc_ns, seq, now.utc_ns)
 
     def _run_ticks(self, until_utc_ns: int) -> None:
         until = self._instant(until_utc_ns).mono_ns

@@ -23,6 +23,7 @@ from rsu.runtime.capability import capability_of, state_of
 from rsu.runtime.clock import ClockMonitor, kernel_clock_synchronised, system_now
 from rsu.runtime.control import ControlReceiver
 from rsu.runtime.graph import process_plans, sensors_of
+from rsu.runtime.stage import Stamp
 from rsu.runtime.status import Overview, StatusServer
 from rsu.runtime.supervisor import Supervisor, run_folder_for, write_run_folder
 from rsu.schema.health import SensorState, UnitHealth
@@ -51,7 +52,7 @@ class ProcessHost:
         self.overview = Overview(config.site.id, self._sensors, system_now())
         self._clock = ClockMonitor()
         self._notifier = sdnotify.SystemdNotifier()
-        self._sequence = 0
+        self._stamp = Stamp(self.overview.boot)
         self._stopping = False
         self._log = structlog.get_logger()
 
@@ -140,8 +141,7 @@ class ProcessHost:
             child.plan.name: child.last_error for child in supervisor.children if child.last_error
         }
         draft = Message.draft(UNIT_HEALTH, "unit", now.utc_ns, health)
-        bus.publish(draft.stamped(overview.boot.utc_ns, self._sequence, now.utc_ns))
-        self._sequence += 1
+        bus.publish(self._stamp.complete(draft, now))
         if supervisor.healthy:
             self._notifier.notify("WATCHDOG=1")
 

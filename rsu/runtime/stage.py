@@ -44,6 +44,24 @@ class Stage(Protocol):
     def tick(self, now: Instant) -> Iterable[Message]: ...
 
 
+class Stamp:
+    """Completes drafts: numbers them per topic and source from 0, counted since `boot`."""
+
+    def __init__(self, boot: Instant) -> None:
+        self._boot_ns = boot.utc_ns
+        self._next: dict[tuple[str, str], int] = {}
+
+    def complete(self, message: Message, now: Instant) -> Message:
+        """The message with its identity; one that has it already is returned as it is."""
+        header = message.header
+        if header.seq >= 0:
+            return message
+        key = (header.topic, header.source)
+        seq = self._next.get(key, 0)
+        self._next[key] = seq + 1
+        return message.stamped(self._boot_ns, seq, now.utc_ns)
+
+
 class StageGroup:
     """Stages of one process, called strictly one after another.
 
@@ -56,7 +74,7 @@ class StageGroup:
         self.name = name
         self.stages = tuple(stages)
         self.boot = boot
-        self._sequence: dict[tuple[str, str], int] = {}
+        self._stamp = Stamp(boot)
         self._due: list[int | None] = [
             None if stage.period_ns is None else boot.mono_ns + stage.period_ns
             for stage in self.stages
@@ -100,7 +118,7 @@ class StageGroup:
         missed = (now.mono_ns - self.boot.mono_ns) // stage.period_ns
         self._due[index] = self.boot.mono_ns + (missed + 1) * stage.period_ns
         self._steps.append(Step(StepKind.TICK, now, stage=index))
-        published = [self._stamp(draft, now) for draft in stage.tick(now)]
+        published = [self._stamp.complete(draft, now) for draft in stage.tick(now)]
         return self._cascade(deque(published), now, published=published)
 
     def take_journal(self, now: Instant) -> Message:
@@ -111,7 +129,7 @@ class StageGroup:
             group=self.name, boot_ns=self.boot.utc_ns, first=self._journaled, steps=steps
         )
         self._journaled += len(steps)
-        return self._stamp(Message.draft(JOURNAL, self.name, now.utc_ns, journal), now)
+        return self._stamp.complete(Message.draft(JOURNAL, self.name, now.utc_ns, journal), now)
 
     def _cascade(
         self, queue: deque[Message], now: Instant, *, published: list[Message]
@@ -122,13 +140,7 @@ class StageGroup:
             for stage in self.stages:
                 if message.topic in stage.inputs:
                     for draft in stage.handle(message, now):
-                        stamped = self._stamp(draft, now)
+                        stamped = self._stamp.complete(draft, now)
                         published.append(stamped)
                         queue.append(stamped)
         return published
-
-    def _stamp(self, draft: Message, now: Instant) -> Message:
-        key = (draft.header.topic, draft.header.source)
-        seq = self._sequence.get(key, 0)
-        self._sequence[key] = seq + 1
-        return draft.stamped(self.boot.utc_ns, seq, now.utc_ns)

@@ -1,12 +1,14 @@
 """What the child processes of a live unit do, one class per role.
 
 Each worker takes bounded turns: wait for input at most `timeout_s`, act, return what is to be
-published. Everything around a turn — bus, heartbeat, metrics, signals — is the child loop's
-business (`rsu.runtime.child`). I/O lives in drivers; decisions live in stages.
+published (drafts, unless a stage group has stamped them). Everything around a turn — bus,
+heartbeat, metrics, signals — is the child loop's business (`rsu.runtime.child`). I/O lives in
+drivers; decisions live in stages.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +116,6 @@ class CameraWorker:
         camera = next(c for c in around.config.cameras if c.id == camera_id)
         self._group = graph.camera_group(camera, load_detector(camera, around.base), around.boot)
         self._camera = LiveCamera(camera.id, camera.source, around.base, around.clock)
-        self._sequence = 0
         self._health_due = 0
         self._state: SensorState | None = None
 
@@ -148,9 +149,7 @@ class CameraWorker:
             return
         self._health_due = now.mono_ns + NS_PER_S
         self._state = health.state
-        draft = Message.draft(SENSOR_HEALTH, health.sensor, now.utc_ns, health)
-        yield draft.stamped(self._around.boot.utc_ns, self._sequence, now.utc_ns)
-        self._sequence += 1
+        yield Message.draft(SENSOR_HEALTH, health.sensor, now.utc_ns, health)
 
 
 class RadioWorker:
@@ -165,8 +164,6 @@ class RadioWorker:
         self._options: RadioBase = next(r for r in around.config.radios if r.id == radio_id)
         self._radio: Radio = make_radio(self._options, around.base)
         self._opened = False
-        self._sent = 0
-        self._heard = 0
         self._retry_mono_ns = 0
         self._problem = ""
         self._tell_again_mono_ns = 0
@@ -232,9 +229,7 @@ class RadioWorker:
             evidence_age_ns=evidence_age_ns,
             error=error,
         )
-        draft = Message.draft(RADIO_REPORT, self._options.id, message.header.capture_ns, report)
-        self._sent += 1
-        return draft.stamped(self._around.boot.utc_ns, self._sent - 1, now.utc_ns)
+        return Message.draft(RADIO_REPORT, self._options.id, message.header.capture_ns, report)
 
     def _receive(self) -> Iterable[Message]:
         from rsu.hal.errors import HalError
@@ -249,9 +244,7 @@ class RadioWorker:
                 return
             now = self._around.clock()
             heard = ReceivedV2x(radio=self._options.id, capture_ns=now.utc_ns, payload=payload)
-            draft = Message.draft(V2X_RX, self._options.id, now.utc_ns, heard)
-            yield draft.stamped(self._around.boot.utc_ns, self._heard, now.utc_ns)
-            self._heard += 1
+            yield Message.draft(V2X_RX, self._options.id, now.utc_ns, heard)
 
     def _fail(self, error: Exception) -> None:
         import structlog
@@ -373,6 +366,10 @@ def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
         return CameraWorker(around, instance)
     if role == "radio":
         return RadioWorker(around, instance)
+    if role == "foreign":
+        module, name = instance.split(":")
+        foreign: Worker = getattr(importlib.import_module(module), name)(around)
+        return foreign
     makers: dict[str, Callable[[Surroundings], Worker]] = {
         "core": CoreWorker,
         "uplink": UplinkWorker,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -307,3 +308,30 @@ def test_a_second_unit_on_the_same_sockets_is_refused(start: Callable[..., Unit]
     assert b"Traceback" not in second.stderr
     assert b"already running" in second.stderr
     assert all_running(first.status())
+
+
+def test_the_example_junction_runs_live_with_its_simulated_cameras(
+    root: Path, tmp_path: Path
+) -> None:
+    for name in ("junction.yaml", "junction-lanes.geojson", "junction-zones.geojson"):
+        shutil.copy(root / "configs" / name, tmp_path)
+    sockets = Path(f"/tmp/rsu-junction-{os.getpid()}")
+    site = tmp_path / "junction.yaml"
+    text = site.read_text(encoding="utf-8") + f"runtime: {{socket_folder: {sockets}}}\n"
+    site.write_text(text.replace("../var", "var"), encoding="utf-8")
+    command = [sys.executable, "-m", "rsu.cli", "run", str(site)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        unit = Unit(tmp_path, sockets, process, ear, 0, [])
+        ear.setblocking(False)
+        try:
+            status = unit.wait_for(
+                lambda status: all_running(status) and status["frames"].get("RSM", 0) > 20, "RSM"
+            )
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+    assert "simulation" in processes(status)
+    assert {sensor["state"] for sensor in status["sensors"].values()} == {"live"}
+    lines = next(tmp_path.rglob("*.jsonl")).read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[0])["message"] == "RSM"

@@ -1,0 +1,60 @@
+"""The simulated site as a process of a live unit: `rsu run` on a site whose cameras are modelled.
+
+In: the site and the present. Out: drafts of what the simulated devices publish, each when it would
+have arrived. The process host loads this class by name, so that the runtime does not depend on the
+simulator.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from rsu.config.model import SiteConfig
+from rsu.schema.message import Message
+from rsu.schema.units import NS_PER_S, Instant
+from rsu.sim.source import Arrival, simulated_messages
+
+
+class Surroundings(Protocol):
+    """What a worker is given (`rsu.runtime.workers.Surroundings`)."""
+
+    config: SiteConfig
+    base: Path
+    boot: Instant
+    clock: Callable[[], Instant]
+
+
+class SimulationWorker:
+    """Publishes the simulated devices' messages in real time."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._arrivals: Iterator[Arrival] = iter(())
+        self._next: Arrival | None = None
+        self._pause = threading.Event()
+
+    def start(self) -> None:
+        """Let the world begin now; raises SimulationError for a site that cannot be simulated."""
+        config, now = self._around.config, self._around.clock()
+        seed = config.simulation.seed if config.simulation else 0
+        self._arrivals = simulated_messages(config, self._around.base, seed, now.utc_ns, None)
+        self._next = next(self._arrivals, None)
+
+    def turn(self, timeout_s: float) -> Iterable[Message]:
+        """What has arrived, waiting at most `timeout_s` for the first."""
+        if self._next is None:
+            self._pause.wait(timeout_s)
+            return
+        ahead_s = (self._next[0] - self._around.clock().utc_ns) / NS_PER_S
+        if ahead_s > 0:
+            self._pause.wait(min(ahead_s, timeout_s))
+        now_ns = self._around.clock().utc_ns
+        while self._next is not None and self._next[0] <= now_ns:
+            yield self._next[1]
+            self._next = next(self._arrivals, None)
+
+    def stop(self) -> None:
+        """Nothing is open."""

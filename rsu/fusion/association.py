@@ -84,7 +84,7 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
         return Pairs(nobody, nobody, np.zeros(0))
     # An impossible pair costs a little more than any possible one: two poor pairs do not beat one
     # good pair just because they are two.
-    filled = np.where(possible, cost, cost[possible].max() + 1.0)
+    filled = np.where(possible, cost, float(np.max(cost[possible])) + 1.0)
     row, measurement = linear_sum_assignment(filled)
     real = possible[row, measurement]
     row, measurement = row[real], measurement[real]

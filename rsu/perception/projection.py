@@ -203,7 +203,7 @@ class GroundProjector:
         cut = np.ones(edges.shape, dtype=bool)
         for own, reach in self._crops:
             near = edges * _OUTWARD >= own
-            held: Bools = np.logical_and.reduce(edges * _OUTWARD <= reach, axis=1)
+            held: Bools = np.asarray((edges * _OUTWARD <= reach).all(axis=1))
             cut &= near | ~held[:, np.newaxis]
         return cut
 

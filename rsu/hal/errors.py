@@ -4,8 +4,7 @@
     ├── ActionableError
     │   ├── UnknownDriver  no such driver, or it could not be loaded
     │   └── DeviceError    the device cannot be opened, was lost or refuses; try again later
-    ├── EndOfSource        a recorded source has no more frames; nothing is wrong
-    └── ForwardTextError   bytes that are not an RSU 4.1 immediate-forward text
+    └── EndOfSource        a recorded source has no more frames; nothing is wrong
 
 Drivers raise nothing else for anything a device, a file or a network can do to them. Every
 `DeviceError` and `UnknownDriver` says what a person can do about it.
@@ -39,7 +38,3 @@ class DeviceError(ActionableError):
 
 class EndOfSource(HalError):  # noqa: N818  an end is not an error
     """A recorded source has delivered its last frame; the text says how much that was."""
-
-
-class ForwardTextError(HalError, ValueError):
-    """Bytes that are not a valid RSU 4.1 immediate-forward text."""

@@ -3,5 +3,6 @@
 `units` values, `sensing` what sensors see, `frame` camera images, `tracks` what fusion believes,
 `situation` what it means, `v2x` frames, `reports` upstream and truth, `health` state and
 decisions, `journal` for exact replay, `message` the envelope, `topics` the table, `wire` the
-encodings. Nothing here imports anything else of ours.
+encodings; `psid` and `immediate_forward` are forms that radios and the inspector share. Nothing
+here imports anything else of ours.
 """

@@ -22,7 +22,7 @@ from rsu.config.radios import FileRadioOptions, RadioBase, Rsu41RadioOptions, Ud
 from rsu.hal.errors import DeviceError, UnknownDriver
 from rsu.hal.radio.base import MAX_RECEIVED, Radio
 from rsu.hal.radio.drivers import DRIVERS, make_radio, open_radio
-from rsu.hal.radio.rsu41 import parse_immediate_forward
+from rsu.schema.immediate_forward import parse_immediate_forward
 from rsu.schema.v2x import V2xFrame
 
 BOUND_S = 10.0

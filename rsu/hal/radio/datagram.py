@@ -13,8 +13,6 @@ from rsu.hal.radio.base import MAX_RECEIVED
 
 MAX_DATAGRAM = 65_535
 """Largest UDP datagram, octets: the receive buffer, so that nothing is cut and taken for whole."""
-MAX_SENT = 65_507
-"""Largest UDP payload over IPv4, octets (65 535 less 20 of IP and 8 of UDP header)."""
 LOOK_UP_S = 0.2
 """How often a waiting receiver looks whether it was closed, s."""
 

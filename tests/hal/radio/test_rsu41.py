@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsu.config.radios import Rsu41RadioOptions
-from rsu.hal.errors import DeviceError, ForwardTextError
+from rsu.hal.errors import DeviceError
 from rsu.hal.radio.drivers import open_radio
-from rsu.hal.radio.psid import MAX_PSID, p_decode, p_encode
-from rsu.hal.radio.rsu41 import (
+from rsu.hal.radio.rsu41 import wsmp_priority
+from rsu.schema.immediate_forward import (
+    ForwardTextError,
     ImmediateForward,
     format_immediate_forward,
     parse_immediate_forward,
-    wsmp_priority,
 )
+from rsu.schema.psid import MAX_PSID, p_decode, p_encode
 from rsu.schema.v2x import V2xFrame
 
 SPAT = ImmediateForward(message_type="SPAT", psid=0x82, payload=bytes.fromhex("0013ab"))

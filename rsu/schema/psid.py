@@ -27,9 +27,21 @@ def p_encode(psid: int) -> bytes:
 
 def p_decode(octets: bytes) -> int:
     """The PSID value of exactly these octets; raises ValueError where they are no p-encoding."""
-    lead = octets[0] if octets else 0
-    length = 1 if lead < 0x80 else 2 if lead < 0xC0 else 3 if lead < 0xE0 else 4
-    if lead >= 0xF0 or len(octets) != length:
+    psid, length = read_p_encoded(octets)
+    if length != len(octets):
         raise ValueError(f"{octets.hex().upper()!r} is not the p-encoding of a PSID")
+    return psid
+
+
+def read_p_encoded(octets: bytes) -> tuple[int, int]:
+    """The PSID value that these octets begin with and how many of them it took.
+
+    Raises ValueError where they begin with none. Every value has one form only: the ranges of the
+    four lengths do not overlap, so what is read is always canonical.
+    """
+    lead = octets[0] if octets else 0xF0
+    length = 1 if lead < 0x80 else 2 if lead < 0xC0 else 3 if lead < 0xE0 else 4
+    if lead >= 0xF0 or len(octets) < length:
+        raise ValueError(f"{octets[:4].hex().upper()!r} is not the p-encoding of a PSID")
     mark, _, first = _RANGES[length - 1]
-    return int.from_bytes(octets, "big") - (mark << 8 * (length - 1)) + first
+    return int.from_bytes(octets[:length], "big") - (mark << 8 * (length - 1)) + first, length

@@ -13,6 +13,8 @@ import click
 
 DEFAULT_PROFILE = "csae53_2020"
 EXIT_SOME_FAILED = 1
+SHOWN_OCTETS = 8192
+"""Failed frames up to this size are repeated whole; a deployed stack holds 5000 octets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def decode(source: str, profile: str | None, as_hex: bool) -> int:
     also `time` (ns, UTC) and `topic`; a frame that cannot be decoded has `error` in place of
     `value`, and the exit code is then 1.
     """
-    from rsu.v2x.codec import codec_for, message_name
+    from rsu.v2x.codec import codec_for
     from rsu.v2x.errors import CodecError
 
     if profile is not None:
@@ -68,8 +70,9 @@ def decode(source: str, profile: str | None, as_hex: bool) -> int:
         try:
             if found.octets is None:
                 raise CodecError(found.problem)
-            value = codec_for(used).decode(found.octets)
-            record |= {"message": message_name(value), "hex": found.text, "value": value}
+            codec = codec_for(used)
+            value = codec.decode(found.octets)
+            record |= {"message": codec.message_name(value), "hex": found.text, "value": value}
         except CodecError as error:
             record |= {"hex": _short(found.text), "error": str(error)}
             failed = True
@@ -90,13 +93,14 @@ def encode(source: str, profile: str, message: str | None) -> int:
     the message without its frame. A line that does not fit is told on standard error, and the
     exit code is then 1.
     """
-    from rsu.v2x.codec import MESSAGES, codec_for
+    from rsu.v2x.codec import codec_for
     from rsu.v2x.errors import CodecError
 
     _known(profile)
-    if message is not None and message not in MESSAGES:
+    codec = codec_for(profile)
+    if message is not None and message not in codec.messages:
         raise click.BadParameter(
-            f"{message!r} is none of {', '.join(MESSAGES)}", param_hint="--message"
+            f"{message!r} is none of {', '.join(codec.messages)}", param_hint="--message"
         )
     failed = False
     for number, line in enumerate(_lines(source), start=1):
@@ -105,10 +109,10 @@ def encode(source: str, profile: str, message: str | None) -> int:
         try:
             value = json.loads(line)
             if message is not None:
-                value = {MESSAGES[message]: value}
+                value = codec.frame(message, value)
             elif isinstance(value, dict) and "value" in value:
                 value = value["value"]
-            click.echo(codec_for(profile).encode(value).hex())
+            click.echo(codec.encode(value).hex())
         except (CodecError, ValueError, RecursionError) as error:
             click.echo(f"line {number}: {error}", err=True)
             failed = True
@@ -116,7 +120,7 @@ def encode(source: str, profile: str, message: str | None) -> int:
 
 
 def _known(profile: str) -> None:
-    from rsu.v2x.codec import PROFILES
+    from rsu.v2x.profiles import PROFILES
 
     if profile not in PROFILES:
         raise click.BadParameter(
@@ -187,10 +191,8 @@ def _parse_line(line: str, about: dict[str, Any] | None = None) -> Found:
 
 
 def _short(text: str) -> str:
-    """Text of a failed frame, cut where it is longer than any frame can be."""
-    from rsu.v2x.codec import MAX_FRAME_OCTETS
-
-    return text if len(text) <= 2 * MAX_FRAME_OCTETS else text[:80] + "…"
+    """Text of a failed frame, cut where it is longer than any radio would carry."""
+    return text if len(text) <= 2 * SHOWN_OCTETS else text[:80] + "…"
 
 
 def _octets(text: str) -> bytes | None:

@@ -5,9 +5,11 @@ asn1tools brings its own parser for the whole notation; on our files it takes 0.
 notation, and reading just that takes 15 ms, so no cache of compiled schemas on disk is needed.
 Tests hold the two parsers' results to be equal for every file.
 
-Read here: one or more modules with AUTOMATIC TAGS and IMPORTS; SEQUENCE and CHOICE (extension
-marker last), SEQUENCE OF, ENUMERATED, INTEGER with a range, BIT STRING, OCTET STRING, IA5String
-with SIZE, references. Anything else raises NotationError.
+Read here: one or more modules with AUTOMATIC TAGS and IMPORTS; SEQUENCE, CHOICE and ENUMERATED with
+one extension marker and additions after it (no version brackets), SEQUENCE OF, INTEGER with named
+numbers and a range, BIT STRING, OCTET STRING, the character strings of CHARACTER_STRINGS with SIZE,
+BOOLEAN, NULL, OBJECT IDENTIFIER, RELATIVE-OID, references. Anything else raises NotationError.
+Open types are written as OCTET STRING and resolved by `rsu.v2x.open_types`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from typing import Any
 
 Descriptor = dict[str, Any]
 """One type as asn1tools describes it."""
+
+CHARACTER_STRINGS = ("IA5String", "VisibleString", "NumericString")
 
 _TOKEN = re.compile(r"\s+|--[^\n]*|(::=|\.\.\.|\.\.|-?\d+|[A-Za-z][A-Za-z0-9-]*|[{}(),;])")
 
@@ -103,8 +107,8 @@ class _Reader:
         word = self.take()
         described: Descriptor = {"type": word}
         match word:
-            case "SEQUENCE" if self.peek() == "(":
-                described["size"] = self.bounds("SIZE")
+            case "SEQUENCE" if self.peek() in {"(", "OF"}:
+                described |= self.optional_bounds("size", "SIZE")
                 self.expect("OF")
                 described |= {"type": "SEQUENCE OF", "element": self.type()}
             case "SEQUENCE" | "CHOICE":
@@ -112,55 +116,81 @@ class _Reader:
             case "ENUMERATED":
                 described["values"] = [item and (item[0], int(item[1])) for item in self.names()]
             case "INTEGER":
-                described["restricted-to"] = self.bounds()
+                if self.peek() == "{":
+                    described["named-numbers"] = {
+                        name: int(number) for name, number in filter(None, self.names())
+                    }
+                described |= self.optional_bounds("restricted-to")
             case "BIT":
                 self.expect("STRING")
-                described |= {"type": "BIT STRING", "named-bits": self.names()}
-                described["size"] = self.bounds("SIZE")
+                described["type"] = "BIT STRING"
+                if self.peek() == "{":
+                    described["named-bits"] = self.names()
+                described |= self.optional_bounds("size", "SIZE")
             case "OCTET":
                 self.expect("STRING")
-                described |= {"type": "OCTET STRING", "size": self.bounds("SIZE")}
-            case "IA5String":
-                described["size"] = self.bounds("SIZE")
+                described |= {"type": "OCTET STRING", **self.optional_bounds("size", "SIZE")}
+            case "OBJECT":
+                self.expect("IDENTIFIER")
+                described["type"] = "OBJECT IDENTIFIER"
+            case "BOOLEAN" | "NULL" | "RELATIVE-OID":
+                pass
+            case _ if word in CHARACTER_STRINGS:
+                described |= self.optional_bounds("size", "SIZE")
             case _ if not word[0].isupper() or self.peek() in {"(", "{", "OF", "STRING"}:
                 # A keyword not read here (SET, REAL, …), or a constraint on a reference.
                 raise NotationError(f"type {word!r} is outside the notation read here")
         return described
 
     def members(self) -> list[Descriptor | None]:
-        """`{ name Type [OPTIONAL], …, ... }`; None stands for the extension marker."""
+        """`{ name Type [OPTIONAL], …, ..., … }`; None stands for the extension marker."""
         found: list[Descriptor | None] = []
         self.expect("{")
-        while True:
-            if self.skip("..."):
-                found.append(None)
-                self.expect("}")
-                return found
+        while self.peek() != "}":
+            if self.marker(found):
+                continue
             name = self.take()
             member = {**self.type(), "name": name}
             if self.skip("OPTIONAL"):
                 member["optional"] = True
             found.append(member)
             if not self.skip(","):
-                self.expect("}")
-                return found
+                break
+        self.expect("}")
+        return found
 
     def names(self) -> list[tuple[str, str] | None]:
-        """`{ name(number), …, ... }`; None stands for the extension marker."""
+        """`{ name(number), …, ..., … }`; None stands for the extension marker."""
         found: list[tuple[str, str] | None] = []
         self.expect("{")
         while True:
-            if self.skip("..."):
-                found.append(None)
-                self.expect("}")
-                return found
+            if self.marker(found):
+                if self.peek() == "}":
+                    break
+                continue
             name = self.take()
             self.expect("(")
-            found.append((name, self.take()))
+            found.append((name, str(self.number())))
             self.expect(")")
             if not self.skip(","):
-                self.expect("}")
-                return found
+                break
+        self.expect("}")
+        return found
+
+    def marker(self, found: list[Any]) -> bool:
+        """Take the extension marker, and the comma before additions, if it comes next."""
+        if not self.skip("..."):
+            return False
+        if None in found:
+            raise NotationError("a second extension marker is outside the notation read here")
+        found.append(None)
+        if self.peek() != "}":
+            self.expect(",")
+        return True
+
+    def optional_bounds(self, name: str, keyword: str = "") -> Descriptor:
+        """`{name: bounds}` where bounds follow, else nothing."""
+        return {name: self.bounds(keyword)} if self.peek() == "(" else {}
 
     def bounds(self, keyword: str = "") -> list[int | tuple[int, int] | None]:
         """`([SIZE] (low[..high][, ...]))`; a single number stays a number."""

@@ -9,11 +9,14 @@
 | ENUMERATED       | name                                             |
 | BIT STRING       | `{"bits": "0101"}`, bit 0 first                  |
 | OCTET STRING     | lower-case hex                                   |
-| IA5String        | string                                           |
+| character string | string                                           |
+| BOOLEAN, NULL    | `true` or `false`, `null`                        |
+| OBJECT IDENTIFIER, RELATIVE-OID | numbers with dots: `"2.16.840"`   |
+| open type        | object with one key, the type its id announces; hex where the id is unknown |
 
 asn1tools ignores unknown keys and checks ranges only on request; here every key, range and size is
 checked on both ways, and the error names the path (`rsmFrame.participants[3].speed: …`). A `Form`
-is built once per type from asn1tools' compiled type; it holds no state.
+is built once per type by `rsu.v2x.type_form`; it holds no state.
 """
 
 from __future__ import annotations
@@ -22,8 +25,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from asn1tools.codecs import uper
-
 from rsu.v2x.errors import DecodeError, EncodeError
 
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
@@ -31,8 +32,10 @@ _BITS = re.compile(r"[01]*")
 _SHOWN = 60
 """Characters of a wrong value that an error repeats."""
 
-EXTENDED_BITS_MAX = 16_383
-"""Longest BIT STRING beyond its root size: a longer one needs fragments (X.691 11.9.3.8)."""
+_OID = re.compile(r"(?:0|[1-9]\d{0,18})(?:\.(?:0|[1-9]\d{0,18}))*")
+
+INTEGER_BITS_MAX = 64
+"""Bits of an INTEGER outside its root range: what readers of JSON can be asked to hold."""
 
 
 class FormError(Exception):
@@ -78,31 +81,6 @@ def decode_form(form: Form, native: Any) -> Any:
         raise DecodeError(str(error)) from None
 
 
-def form_of(compiled: Any) -> Form:
-    """The form of a type compiled by `asn1tools.codecs.uper`; raises TypeError for other kinds."""
-    form: Form
-    if isinstance(compiled, uper.Sequence):
-        members = [(m.name, form_of(m), bool(m.optional)) for m in compiled.root_members]
-        form = SequenceForm(members)
-    elif isinstance(compiled, uper.Choice):
-        form = ChoiceForm([(m.name, form_of(m)) for m in compiled.root_index_to_member.values()])
-    elif isinstance(compiled, uper.SequenceOf):
-        form = ListForm(form_of(compiled.element_type), compiled.minimum, compiled.maximum)
-    elif isinstance(compiled, uper.Integer):
-        form = IntegerForm(compiled.minimum, compiled.maximum)
-    elif isinstance(compiled, uper.Enumerated):
-        form = EnumeratedForm(frozenset(compiled.root_data_to_index))
-    elif isinstance(compiled, uper.BitString):
-        form = BitsForm(compiled.minimum, compiled.maximum, bool(compiled.has_extension_marker))
-    elif isinstance(compiled, uper.OctetString):
-        form = OctetsForm(compiled.minimum, compiled.maximum)
-    elif isinstance(compiled, uper.IA5String):
-        form = TextForm(compiled.minimum, compiled.maximum)
-    else:
-        raise TypeError(f"no JSON form for {type(compiled).__name__} {compiled.name!r}")
-    return form
-
-
 class SequenceForm:
     def __init__(self, members: Sequence[tuple[str, Form, bool]]) -> None:
         self.members = tuple(members)
@@ -112,7 +90,7 @@ class SequenceForm:
         _expect(value, dict, "an object")
         if not value.keys() <= self.names:
             unknown = next(key for key in value if key not in self.names)
-            raise FormError(f"unknown member {_shown(unknown)}")
+            raise FormError(f"unknown member {shown(unknown)}")
         out = {}
         name = ""
         try:
@@ -145,11 +123,11 @@ class ChoiceForm:
 
     def native(self, value: Any) -> tuple[str, Any]:
         if not isinstance(value, dict) or len(value) != 1:
-            raise FormError(f"an object with one key is wanted, not {_shown(value)}")
+            raise FormError(f"an object with one key is wanted, not {shown(value)}")
         ((name, inner),) = value.items()
         form = self.alternatives.get(name)
         if form is None:
-            raise FormError(f"{_shown(name)} is none of {', '.join(self.alternatives)}")
+            raise FormError(f"{shown(name)} is none of {', '.join(self.alternatives)}")
         try:
             return name, form.native(inner)
         except FormError as error:
@@ -197,12 +175,12 @@ class IntegerForm:
 
     def native(self, value: Any) -> int:
         if type(value) is not int:  # a bool is an int to isinstance
-            raise FormError(f"an integer is wanted, not {_shown(value)}")
+            raise FormError(f"an integer is wanted, not {shown(value)}")
         return self.json(value)
 
     def json(self, native: int) -> int:
         if not self.minimum <= native <= self.maximum:
-            raise FormError(f"{_shown(native)} is outside {self.minimum}..{self.maximum}")
+            raise FormError(f"{shown(native)} is outside {self.minimum}..{self.maximum}")
         return native
 
 
@@ -212,7 +190,7 @@ class EnumeratedForm:
 
     def native(self, value: Any) -> str:
         if not isinstance(value, str) or value not in self.names:
-            raise FormError(f"{_shown(value)} is none of {', '.join(sorted(self.names))}")
+            raise FormError(f"{shown(value)} is none of {', '.join(sorted(self.names))}")
         return value
 
     def json(self, native: str | None) -> str:
@@ -222,13 +200,13 @@ class EnumeratedForm:
 
 
 class BitsForm:
-    def __init__(self, minimum: int, maximum: int, extensible: bool) -> None:
-        self.minimum, self.maximum, self.extensible = minimum, maximum, extensible
+    def __init__(self, minimum: int, maximum: int) -> None:
+        self.minimum, self.maximum = minimum, maximum
 
     def native(self, value: Any) -> tuple[bytes, int]:
         bits = value.get("bits") if isinstance(value, dict) and len(value) == 1 else None
         if not isinstance(bits, str) or not _BITS.fullmatch(bits):
-            raise FormError(f'{{"bits": "01…"}} is wanted, not {_shown(value)}')
+            raise FormError(f'{{"bits": "01…"}} is wanted, not {shown(value)}')
         self._check(len(bits))
         octets = (len(bits) + 7) // 8
         return int(bits.ljust(8 * octets, "0") or "0", 2).to_bytes(octets, "big"), len(bits)
@@ -239,10 +217,7 @@ class BitsForm:
         return {"bits": "".join(f"{octet:08b}" for octet in octets)[:count]}
 
     def _check(self, count: int) -> None:
-        if self.extensible:
-            if count > EXTENDED_BITS_MAX:
-                raise FormError(f"{count} bits, at most {EXTENDED_BITS_MAX} are handled")
-        elif not self.minimum <= count <= self.maximum:
+        if not self.minimum <= count <= self.maximum:
             raise FormError(f"{count} bits, {self.minimum}..{self.maximum} are allowed")
 
 
@@ -252,7 +227,7 @@ class OctetsForm:
 
     def native(self, value: Any) -> bytes:
         if not isinstance(value, str) or not _HEX.fullmatch(value):
-            raise FormError(f"octets in hex are wanted, not {_shown(value)}")
+            raise FormError(f"octets in hex are wanted, not {shown(value)}")
         self._check(len(value) // 2)
         return bytes.fromhex(value)
 
@@ -266,12 +241,13 @@ class OctetsForm:
 
 
 class TextForm:
-    def __init__(self, minimum: int, maximum: int) -> None:
-        self.minimum, self.maximum = minimum, maximum
+    def __init__(self, minimum: int, maximum: int, alphabet: frozenset[str]) -> None:
+        self.minimum, self.maximum, self.alphabet = minimum, maximum, alphabet
 
     def native(self, value: Any) -> str:
-        if not isinstance(value, str) or not value.isascii():
-            raise FormError(f"ASCII text is wanted, not {_shown(value)}")
+        if not isinstance(value, str) or not self.alphabet.issuperset(value):
+            words = "ASCII text" if len(self.alphabet) > 11 else "digits or blanks"
+            raise FormError(f"{words} is wanted, not {shown(value)}")
         return self.json(value)
 
     def json(self, native: str) -> str:
@@ -282,12 +258,77 @@ class TextForm:
         return native
 
 
+class BooleanForm:
+    def native(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise FormError(f"true or false is wanted, not {shown(value)}")
+        return value
+
+    def json(self, native: Any) -> bool:
+        return bool(native)
+
+
+class NullForm:
+    def native(self, value: Any) -> None:
+        if value is not None:
+            raise FormError(f"null is wanted, not {shown(value)}")
+
+    def json(self, _: Any) -> None:
+        return None
+
+
+class RelativeOidForm:
+    """Numbers in base 128, highest first, bit 8 set in all octets but the last (X.690 8.20)."""
+
+    def native(self, value: Any) -> bytes:
+        octets = bytearray()
+        for number in _numbers(value):
+            groups = [number & 0x7F]
+            while number := number >> 7:
+                groups.append(0x80 | number & 0x7F)
+            octets += bytes(reversed(groups))
+        return bytes(octets)
+
+    def json(self, native: bytes) -> str:
+        numbers, number = [], 0
+        for octet in native:
+            number = number << 7 | octet & 0x7F
+            if number.bit_length() > INTEGER_BITS_MAX:
+                raise FormError("a number of more than 64 bits in an object identifier")
+            if not octet & 0x80:
+                numbers.append(number)
+                number = 0
+        if not native or native[-1] & 0x80:
+            raise FormError("an object identifier that ends within a number")
+        return ".".join(map(str, numbers))
+
+
+class OidForm:
+    def native(self, value: Any) -> str:
+        numbers = _numbers(value)
+        if len(numbers) < 2 or numbers[0] > 2 or (numbers[0] < 2 and numbers[1] > 39):
+            raise FormError(f"{shown(value)} is no object identifier")
+        return str(value)
+
+    def json(self, native: str) -> str:
+        if not _OID.fullmatch(native):
+            raise FormError("an object identifier with a number of more than 64 bits")
+        return native
+
+
+def _numbers(value: Any) -> list[int]:
+    if not isinstance(value, str) or not _OID.fullmatch(value):
+        raise FormError(f"numbers with dots are wanted, not {shown(value)}")
+    return [int(number) for number in value.split(".")]
+
+
 def _expect(value: Any, kind: type, words: str) -> None:
     if not isinstance(value, kind):
-        raise FormError(f"{words} is wanted, not {_shown(value)}")
+        raise FormError(f"{words} is wanted, not {shown(value)}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A wrong value as an error repeats it: whole if short, else its kind and size."""
     # An integer of more than 4300 digits has no decimal text (Python's own limit).
     if isinstance(value, int) and value.bit_length() > 256:
         return f"an integer of {value.bit_length()} bits"

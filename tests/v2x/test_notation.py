@@ -25,6 +25,29 @@ def test_states_every_type_of_the_field_table_and_no_other(shared) -> None:
     assert set(ours) == names
 
 
+EVERY_NOTATION = """M DEFINITIONS AUTOMATIC TAGS ::= BEGIN
+    A ::= SEQUENCE { x INTEGER (0..1), ..., y INTEGER (0..1) OPTIONAL, z BOOLEAN }
+    B ::= CHOICE { x INTEGER (0..1, ...), ..., y NULL, z INTEGER }
+    C ::= ENUMERATED { a(0), ..., b(1) }
+    D ::= OCTET STRING
+    E ::= IA5String
+    F ::= VisibleString (SIZE (1..4))
+    G ::= BIT STRING (SIZE (8))
+    H ::= INTEGER { foo(1), bar(2) } (0..7)
+    I ::= SEQUENCE (SIZE (1..2, ...)) OF A
+    J ::= SEQUENCE OF A
+    K ::= OCTET STRING (SIZE (1..3, ...))
+    L ::= NumericString (SIZE (1..3))
+    N ::= SEQUENCE {}
+    O ::= OBJECT IDENTIFIER
+    P ::= SEQUENCE { x CHOICE { y A, ... } OPTIONAL, ... }
+END"""
+
+
+def test_agrees_with_asn1tools_parser_on_every_notation() -> None:
+    assert read_modules(EVERY_NOTATION) == asn1tools.parse_string(EVERY_NOTATION)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -33,7 +56,8 @@ def test_states_every_type_of_the_field_table_and_no_other(shared) -> None:
         "A ::= INTEGER (0..MAX)",
         "A ::= INTEGER (0..1",
         "A ::= SEQUENCE { x INTEGER (0..1) DEFAULT 0 }",
-        "A ::= SEQUENCE { x INTEGER (0..1), ..., y INTEGER (0..1) }",
+        "A ::= SEQUENCE { x INTEGER (0..1), ..., y INTEGER (0..1), ... }",
+        "A ::= SEQUENCE { x INTEGER (0..1), ..., [[ y INTEGER (0..1) ]] }",
         "A ::= ENUMERATED { a }",
         "A ::= lower",
         "A ::= B ?",

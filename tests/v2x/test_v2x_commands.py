@@ -96,7 +96,7 @@ def test_binary_file_that_is_no_frame_is_an_error_object(tmp_path: Path) -> None
     path = tmp_path / "clip.mp4"
     path.write_bytes(bytes(100_000))
     result = run("decode", str(path))
-    assert "8193 octets" in records(result)[0]["error"]
+    assert "65536 octets" in records(result)[0]["error"]
     assert result.return_value == 1
 
 

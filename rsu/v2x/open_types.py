@@ -42,9 +42,55 @@ _CSAE157_2020: OpenTypes = {
     )
 }
 
+# SAE J2735/J3224 2024. Messages whose id is not here stay octets (facts: sae.md 2). Regional
+# extensions depend on where they stand; each place has a SEQUENCE of its own in our text.
+_J2735_2024: OpenTypes = {
+    ("MessageFrame", "value"): OpenType(
+        "messageId",
+        {
+            18: "MapData",
+            19: "SPAT",
+            20: "BasicSafetyMessage",
+            28: "RTCMcorrections",
+            29: "SignalRequestMessage",
+            30: "SignalStatusMessage",
+            31: "TravelerInformation",
+            32: "PersonalSafetyMessage",
+            33: "RoadSafetyMessage",
+            35: "ProbeDataConfigMessage",
+            41: "SensorDataSharingMessage",
+        },
+    ),
+    ("PartIIcontent", "partII-Value"): OpenType(
+        "partII-Id",
+        {
+            0: "VehicleSafetyExtensions",
+            1: "SpecialVehicleExtensions",
+            2: "SupplementalVehicleExtensions",
+        },
+    ),
+    ("RegionalExtension", "regExtValue"): OpenType("regionId", {}),
+    **{
+        (f"RegionalExtension-{place}", "regExtValue"): OpenType(
+            "regionId", {region: f"{place}-addGrp{'ABC'[region - 1]}" for region in regions}
+        )
+        for place, regions in {
+            "ConnectionManeuverAssist": (3,),
+            "IntersectionState": (3,),
+            "LaneDataAttribute": (2,),
+            "MapData": (3,),
+            "MovementEvent": (2,),
+            "NodeOffsetPointXY": (2,),
+            "Position3D": (2, 3),
+            "RestrictionUserType": (3,),
+        }.items()
+    },
+}
+
 OPEN_TYPES: Mapping[str, OpenTypes] = {
     "csae53_2020": {},
     "csae157_2020": _CSAE157_2020,
     "legacy_20190724": {},
+    "j2735_2024": _J2735_2024,
 }
 """Open types by profile."""

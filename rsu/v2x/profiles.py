@@ -68,6 +68,22 @@ PROFILES: Mapping[str, Profile] = {
         ids_type="MessageFrameExt",
     ),
     "legacy_20190724": Profile(("csae53_2020", "legacy_20190724"), _CSAE),
+    "j2735_2024": Profile(
+        ("j2735_2024",),
+        ids={
+            "MAP": 18,
+            "SPAT": 19,
+            "BSM": 20,
+            "RTCM": 28,
+            "SRM": 29,
+            "SSM": 30,
+            "TIM": 31,
+            "PSM": 32,
+            "RSM": 33,
+            "PDC": 35,
+            "SDSM": 41,
+        },
+    ),
 }
 """Message sets with ASN.1 text in this package."""
 

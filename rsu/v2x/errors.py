@@ -4,7 +4,9 @@
     ├── CodecError          a message value or its UPER encoding
     │   ├── EncodeError     the value does not fit the message set
     │   └── DecodeError     the octets are not a message of the set
-    └── NetworkError        a network header that cannot be built or read
+    ├── NetworkError        a network header that cannot be built or read
+    ├── SecurityError       a security envelope or certificate that cannot be read
+    └── CaptureError        a file that is no packet capture
 
 All are ValueErrors: bad input, never a state of this program.
 """
@@ -30,3 +32,11 @@ class DecodeError(CodecError):
 
 class NetworkError(V2xError):
     """A network-layer header that cannot be built or read."""
+
+
+class SecurityError(V2xError):
+    """A security envelope or certificate that cannot be read; the text says where it fails."""
+
+
+class CaptureError(V2xError):
+    """A file that is no packet capture of a known form."""

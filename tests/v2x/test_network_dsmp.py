@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rsu.v2x.csae.aids import AIDS, DEFAULT_AID, aid_name
 from rsu.v2x.errors import NetworkError
 from rsu.v2x.network import dsmp
+from rsu.v2x.network.elements import Element
 
 
 @pytest.mark.parametrize(
@@ -26,10 +27,24 @@ def test_header_octets(aid: int, identifier: str) -> None:
     assert dsmp.build(aid, b"\xab\xcd\xef").hex() == f"0400{identifier}0003abcdef"
 
 
+elements = st.lists(
+    st.builds(Element, st.integers(0, 255), st.binary(max_size=127)), max_size=5
+).map(tuple)
+
+
 @settings(deadline=None)
-@given(st.integers(0, dsmp.AID_MAX), st.binary(max_size=2000))
-def test_what_is_built_is_parsed_again(aid: int, payload: bytes) -> None:
-    assert dsmp.parse(dsmp.build(aid, payload)) == dsmp.Dsmp(aid, payload)
+@given(st.integers(0, dsmp.AID_MAX), st.binary(max_size=2000), st.one_of(st.none(), elements))
+def test_what_is_built_is_parsed_again(
+    aid: int, payload: bytes, extensions: tuple[Element, ...] | None
+) -> None:
+    built = dsmp.build(aid, payload, extensions)
+    assert dsmp.parse(built) == dsmp.Dsmp(aid, payload, extensions)
+
+
+def test_extensions_set_the_indicator_and_stand_before_the_identifier() -> None:
+    octets = dsmp.build(3623, b"\xee", [Element(7, b"\xab\xcd")])
+    assert octets.hex() == "0410010702abcd8da70001ee"
+    assert dsmp.build(3623, b"\xee", []).hex() == "0410008da70001ee"
 
 
 @settings(deadline=None, max_examples=300)
@@ -52,7 +67,11 @@ def test_foreign_octets_are_parsed_or_refused(datagram: bytes) -> None:
         ("04008da700", "too short"),
         ("05006f0000", "adaptation octet 0x05"),
         ("04206f0000", "version 1"),
-        ("04106f0000", "extensions"),
+        ("0410", "count of header extensions"),
+        ("04106f0000", "within the header extensions"),
+        ("04100107", "within the header extensions"),
+        ("0410010701", "within header extension 7"),
+        ("0410010701ab", "too short"),
         ("0400c000000000", "more than two octets"),
         ("04006f0002ab", "1 octets of payload, header says 2"),
         ("04006f0000ab", "1 octets of payload, header says 0"),

@@ -1,0 +1,326 @@
+"""`rsu map`: the site's lanes as a MAP message, checked, and MAP messages as lanes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rsu.config.model import SiteConfig
+    from rsu.site.lanes import SiteMap
+    from rsu.v2x.map.findings import Finding
+
+FOUND_WRONG = 1
+SITE_FILE = click.Path(path_type=Path)
+CHORD = click.FloatRange(0.01, 5.0)  # below 1 cm lies the air's own rounding (1e-7 degree)
+
+
+class UnusableMapError(click.ClickException):
+    """The site, its lanes or the source cannot be used."""
+
+    exit_code = 2
+
+
+@click.group(name="map")
+def map_group() -> None:
+    """Write, check and read MAP messages (docs/map.md).
+
+    \b
+    Example:
+      rsu map export configs/junction.yaml --hex
+    """
+
+
+@map_group.command(name="export")
+@click.argument("site", type=SITE_FILE)
+@click.option("--profile", default="csae53_2020", show_default=True, help="Message set.")
+@click.option("--json", "form", flag_value="json", help="Print the value as JSON (the default).")
+@click.option("--hex", "form", flag_value="hex", help="Print the frame in hex.")
+@click.option(
+    "--chord-error", type=CHORD, default=0.1, show_default=True,
+    help="m a dropped vertex may lie beside the stated line.",
+)  # fmt: skip
+def export(site: Path, profile: str, form: str | None, chord_error: float) -> None:
+    """Print the MAP of SITE's lanes.
+
+    What the message leaves out is told on standard error; what it needs and the lanes lack ends
+    the command with exit code 2, by lane and property.
+
+    \b
+    Examples:
+      rsu map export site.yaml
+      rsu map export site.yaml --hex --chord-error 0.05 | rsu v2x decode
+    """
+    from rsu.v2x.codec import codec_for
+    from rsu.v2x.errors import V2xError
+
+    _known(profile)
+    config, site_map = _load(site)
+    try:
+        frame, findings = _frame(config, site_map, profile, chord_error)
+        octets = codec_for(profile).encode(frame)
+    except V2xError as error:
+        raise UnusableMapError(f"{site}: no MAP can be made\n{error}") from error
+    for finding in findings:
+        click.echo(f"left out: {finding}", err=True)
+    click.echo(octets.hex() if form == "hex" else json.dumps(frame, indent=2))
+
+
+@map_group.command(name="check")
+@click.argument("site", type=SITE_FILE)
+@click.option("--profile", default="csae53_2020", show_default=True, help="Message set.")
+@click.option("--spat", type=SITE_FILE, help="A SPAT frame in hex or JSON that must fit the map.")
+@click.option("--chord-error", type=CHORD, default=0.1, show_default=True, help="m, as in export.")
+@click.option("--json", "as_json", is_flag=True, help="Print findings as one JSON document.")
+def check(site: Path, profile: str, spat: Path | None, chord_error: float, as_json: bool) -> None:
+    """Verify that SITE's lanes make a sound MAP: links, stop lines, turns, signal groups, ranges.
+
+    Exit code 0: sound (warnings allowed); 1: something is wrong; 2: the site cannot be read.
+
+    \b
+    Examples:
+      rsu map check site.yaml
+      rsu map check site.yaml --spat spat.hex --json
+    """
+    from rsu.v2x.codec import codec_for
+    from rsu.v2x.errors import V2xError
+    from rsu.v2x.map.check import check_map
+    from rsu.v2x.map.findings import Finding, MapExportError
+
+    _known(profile)
+    config, site_map = _load(site)
+    phases = None if spat is None else _phases(spat, profile, config.site.intersection)
+    findings = check_map(site_map, config.site.intersection, phases)
+    octets = None
+    try:
+        frame, left_out = _frame(config, site_map, profile, chord_error)
+        findings += left_out
+        octets = len(codec_for(profile).encode(frame))
+    except MapExportError as error:
+        findings += error.findings
+    except V2xError as error:
+        findings.append(Finding("", "", str(error)))
+    findings = sorted(set(findings), key=lambda f: (f.warning, f.lane, f.key, f.message))
+    errors = [finding for finding in findings if not finding.warning]
+    if as_json:
+        found = [
+            {
+                "lane": finding.lane or None,
+                "property": finding.key or None,
+                "severity": "warning" if finding.warning else "error",
+                "message": finding.message,
+            }
+            for finding in findings
+        ]
+        report = {"site": str(site), "ok": not errors, "octets": octets, "findings": found}
+        click.echo(json.dumps(report, indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{'warning' if finding.warning else 'error'}: {finding}")
+        size = "" if octets is None else f", MAP of {octets} octets"
+        click.echo(f"{site}: {'ok' if not errors else f'{len(errors)} errors'}{size}")
+    if errors:
+        sys.exit(FOUND_WRONG)
+
+
+FORMATS = ("auto", "csae-hex", "csae-json", "openv2x-json")
+
+
+@map_group.command(name="import")
+@click.argument("source", type=SITE_FILE)
+@click.option("--out", type=SITE_FILE, required=True, help="GeoJSON file of lanes to write.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="auto", show_default=True,
+    help="What SOURCE holds.",
+)  # fmt: skip
+@click.option(
+    "--profile", default="csae53_2020", show_default=True,
+    help="Message set of SOURCE; never guessed.",
+)  # fmt: skip
+@click.option(
+    "--node", type=int, help="Node that is the site's intersection. [default: most turns]"
+)
+@click.option(
+    "--lane-width", type=click.FloatRange(0.3, 30), help="m, for lanes SOURCE gives no width."
+)
+def import_(
+    source: Path, out: Path, form: str, profile: str, node: int | None, lane_width: float | None
+) -> None:
+    """Write the lanes of the MAP in SOURCE as a site's lane file.
+
+    What SOURCE does not say is left out and listed on standard error; the keys of the site file
+    that belong to it are printed.
+
+    \b
+    Examples:
+      rsu map import map.hex --out lanes.geojson
+      rsu map import map.json --out lanes.geojson --node 19 --lane-width 3.5
+    """
+    from rsu.v2x.errors import V2xError
+    from rsu.v2x.map.imported import lane_features
+
+    _known(profile)
+    try:
+        found = _source(source, form, profile)
+        lanes = lane_features(found, node=node, lane_width=lane_width)
+    except V2xError as error:
+        raise UnusableMapError(f"{source}: {error}") from error
+    latitude, longitude = lanes.node.position[1] / 1e7, lanes.node.position[0] / 1e7
+    warnings = _write(out, lanes.document, (latitude, longitude))
+    for note in (*lanes.notes, *warnings):
+        click.echo(note, err=True)
+    altitude = lanes.node.elevation
+    height = "" if altitude is None else f", altitude: {altitude}"
+    region = "" if found.region is None else f"  region: {found.region}\n"
+    click.echo(
+        f"site:\n{region}  intersection: {lanes.node.number}\n"
+        f"  origin: {{latitude: {latitude}, longitude: {longitude}{height}}}\n"
+        f"  lanes: {out}"
+    )
+
+
+def _known(profile: str) -> None:
+    from rsu.v2x.codec import codec_for
+    from rsu.v2x.errors import CodecError
+
+    try:
+        codec_for(profile)
+    except CodecError as error:
+        raise click.BadParameter(str(error), param_hint="--profile") from error
+
+
+def _load(path: Path) -> tuple[SiteConfig, SiteMap]:
+    from rsu.config.load import load_site
+    from rsu.runtime.graph import load_map
+    from rsu.site.geojson import SiteMapError
+
+    config = load_site(path)
+    if config.site.lanes is None:
+        raise UnusableMapError(f"{path}: site.lanes: missing, there is no map")
+    try:
+        return config, load_map(config, path.parent)
+    except SiteMapError as error:
+        raise UnusableMapError(str(error)) from error
+
+
+def _frame(
+    config: SiteConfig, site_map: SiteMap, profile: str, chord_error: float
+) -> tuple[dict[str, Any], list[Finding]]:
+    from rsu.v2x.map.csae import MapPlace, map_data
+
+    _expect_csae(profile)
+    place = MapPlace(
+        name=config.site.id,
+        region=config.site.region,
+        intersection=config.site.intersection,
+        altitude=config.site.origin.altitude,
+    )
+    value, findings = map_data(site_map, place, chord_error=chord_error)
+    return {"mapFrame": value}, findings
+
+
+def _expect_csae(profile: str) -> None:
+    if not profile.startswith("csae"):
+        raise UnusableMapError(f"no MAP is made for {profile}")
+
+
+def _phases(path: Path, profile: str, intersection: int) -> set[int]:
+    value = _message(path, profile, "spatFrame")
+    phases = set()
+    found = False
+    for state in value["intersections"]:
+        if state["intersectionId"]["id"] == intersection:
+            found = True
+            phases |= {phase["id"] for phase in state["phases"]}
+    if not found:
+        raise UnusableMapError(f"{path}: no state of intersection {intersection}")
+    return phases
+
+
+def _message(path: Path, profile: str, alternative: str) -> Any:
+    """The content of a frame in a file: hex, or JSON as `rsu v2x decode` prints it; checked."""
+    from rsu.v2x.codec import codec_for
+    from rsu.v2x.errors import CodecError
+
+    text = _text(path)
+    try:
+        if text.startswith("{"):
+            value = json.loads(text)
+            value = value.get("value", value)
+            frame = value if alternative in value else {alternative: value}
+            codec_for(profile).encode(frame)
+        else:
+            frame = codec_for(profile).decode(bytes.fromhex(text.removeprefix("0x")))
+    except CodecError as error:
+        raise UnusableMapError(f"{path}: not a message of {profile}: {error}") from error
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise UnusableMapError(f"{path}: neither a frame in hex nor JSON: {error}") from error
+    if alternative not in frame:
+        raise UnusableMapError(f"{path}: holds a {', '.join(frame)}, not a {alternative}")
+    return frame[alternative]
+
+
+def _source(path: Path, form: str, profile: str) -> Any:
+    from rsu.v2x.map.read_csae import from_openv2x, source_map
+
+    text = _text(path)
+    if form == "auto":
+        form = _form_of(text, path)
+    if form == "openv2x-json":
+        try:
+            return source_map(from_openv2x(json.loads(text)), profile)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise UnusableMapError(f"{path}: not JSON: {error}") from error
+    return source_map(_message(path, profile, "mapFrame"), profile)
+
+
+def _form_of(text: str, path: Path) -> str:
+    if text.startswith("<"):
+        raise UnusableMapError(f"{path}: XML is not read; known: {', '.join(FORMATS[1:])}")
+    if not text.startswith("{"):
+        return "csae-hex"
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnusableMapError(f"{path}: not JSON: {error}") from error
+    if "messageId" in document or "intersections" in document:
+        raise UnusableMapError(f"{path}: a J2735 MAP in JSON is not read")
+    return "openv2x-json" if isinstance(document.get("nodes"), dict) else "csae-json"
+
+
+MAX_SOURCE = 20_000_000
+"""Octets of a source, as of a map file (rsu.site.geojson)."""
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_SOURCE:
+            raise UnusableMapError(f"{path}: larger than {MAX_SOURCE // 1_000_000} MB")
+        return path.read_text("utf-8-sig").strip()
+    except OSError as error:
+        raise UnusableMapError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UnusableMapError(f"{path}: not text in UTF-8") from error
+
+
+def _write(out: Path, document: dict[str, Any], origin: tuple[float, float]) -> list[str]:
+    """Write the lane file once it reads back without an error; returns the warnings."""
+    from rsu.site.features import read_map
+
+    part = out.with_name(out.name + ".part")
+    lines = ",\n".join(json.dumps(feature) for feature in document["features"])
+    try:
+        part.write_text(f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n', "utf-8")
+        found = read_map(part, None, origin)
+        if found.errors:
+            part.unlink()
+            told = "\n".join(problem.text for problem in found.errors)
+            raise UnusableMapError(f"{out}: not written, the lanes are not sound\n{told}")
+        part.replace(out)
+        return [problem.text for problem in found.problems]
+    except OSError as error:
+        raise UnusableMapError(f"{out}: {error.strerror}") from error

@@ -15,8 +15,6 @@ from rsu.v2x.errors import SecurityError
 from rsu.v2x.security.coer import CoerReader
 
 VERSION = 3
-PERMISSION_DEPTH_MAX = 4
-"""Regions inside regions and the like never nest deeper than this in the modules."""
 
 # Numbers of the alternatives before the extension marker.
 _ISSUER_ROOT = 2  # sha256AndDigest, self; later: sha384AndDigest 2, sm3AndDigest 3

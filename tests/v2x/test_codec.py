@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 from rsu.v2x import value_form as forms
 from rsu.v2x.codec import FRAME, MAX_FRAME_OCTETS, Codec, codec_for
 from rsu.v2x.errors import CodecError, DecodeError, EncodeError
+from rsu.v2x.type_form import OpenTypeForm
 
 PROFILE = "csae53_2020"
+PROFILES = [PROFILE, "csae157_2020", "legacy_20190724"]
 CODEC = codec_for(PROFILE)
 # The vectors name the type: a frame's alternative, or a message without its frame.
 BARE_TYPES = {"BSM": "BasicSafetyMessage", "SPAT": "SPAT"}
 
 
-def corpus(shared: Path) -> list[dict[str, Any]]:
+def corpus(shared: Path, profile: str = PROFILE) -> list[dict[str, Any]]:
     lines = (shared / "vectors" / "csae_corpus.jsonl").read_text().splitlines()
-    return [case for case in map(json.loads, lines) if case["profile"] == PROFILE]
+    return [case for case in map(json.loads, lines) if case["profile"] == profile]
 
 
 @pytest.fixture(scope="module")
@@ -32,31 +34,59 @@ def rsm(shared: Path) -> bytes:
     return max(found, key=len)
 
 
-def test_corpus_decodes_to_the_stated_value_and_back_byte_for_byte(shared: Path) -> None:
-    cases = corpus(shared)
-    assert len(cases) == 120
+# 24 frames of each message.
+@pytest.mark.parametrize(("profile", "count"), list(zip(PROFILES, [120, 336, 120], strict=True)))
+def test_corpus_decodes_to_the_stated_value_and_back_byte_for_byte(
+    shared: Path, profile: str, count: int
+) -> None:
+    codec = codec_for(profile)
+    cases = corpus(shared, profile)
+    assert len(cases) == count
     for case in cases:
         octets = bytes.fromhex(case["hex"])
-        value = CODEC.decode(octets)
+        value = codec.decode(octets)
         assert value == case["value"]
-        assert CODEC.message_name(value) == case["type"]
-        assert CODEC.encode(value) == octets
+        assert codec.message_name(value) == case["type"]
+        assert codec.encode(value) == octets
 
 
-def test_frames_of_other_parties_decode_and_reencode_byte_for_byte(shared: Path) -> None:
+@pytest.mark.parametrize(("profile", "count"), list(zip(PROFILES, [9, 9, 10], strict=True)))
+def test_frames_of_other_parties_decode_and_reencode_byte_for_byte(
+    shared: Path, profile: str, count: int
+) -> None:
+    codec = codec_for(profile)
     vectors = json.loads((shared / "vectors" / "csae_vectors.json").read_text())["messages"]
-    ours = [vector for vector in vectors if PROFILE in vector["profiles"]]
-    assert len(ours) == 9
+    ours = [vector for vector in vectors if profile in vector["profiles"]]
+    assert len(ours) == count
     for vector in ours:
         name = BARE_TYPES.get(vector["message"], FRAME)
         octets = bytes.fromhex(vector["hex"])
-        assert CODEC.decode(octets, name) == vector["decoded"]
-        assert CODEC.encode(vector["decoded"], name) == octets
+        assert codec.decode(octets, name) == vector["decoded"]
+        assert codec.encode(vector["decoded"], name) == octets
 
 
 def values(form: forms.Form) -> st.SearchStrategy[Any]:
     """Every value of a type, short lists preferred."""
     match form:
+        case OpenTypeForm():
+            id_field = form.open_type.id_field
+            known = [
+                values(form.resolve(name)[1]).map(
+                    lambda value, number=number, name=name: {
+                        id_field: number,
+                        form.field: {name: value},
+                    }
+                )
+                for number, name in form.open_type.types.items()
+            ]
+            ids = next(inner for name, inner, _ in form.members if name == id_field)
+            unknown = st.fixed_dictionaries(
+                {
+                    id_field: values(ids).filter(lambda i: i not in form.open_type.types),
+                    form.field: st.binary(max_size=200).map(bytes.hex),
+                }
+            )
+            return st.one_of(unknown, *known)
         case forms.SequenceForm():
             return st.fixed_dictionaries(
                 {name: values(inner) for name, inner, optional in form.members if not optional},
@@ -90,16 +120,24 @@ def values(form: forms.Form) -> st.SearchStrategy[Any]:
             most = min(form.maximum, form.minimum + 8)
             ascii_text = st.characters(max_codepoint=127)
             return st.text(ascii_text, min_size=form.minimum, max_size=most)
+        case forms.BooleanForm():
+            return st.booleans()
     raise AssertionError(form)
 
 
 FRAMES = values(CODEC._type(FRAME)[1])
 
 
-@settings(deadline=None, max_examples=150)
-@given(FRAMES)
-def test_every_value_survives_encoding_and_decoding(value: dict[str, Any]) -> None:
-    assert CODEC.decode(CODEC.encode(value)) == value
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_value_survives_encoding_and_decoding(profile: str) -> None:
+    codec = codec_for(profile)
+
+    @settings(deadline=None, max_examples=150, database=None)
+    @given(values(codec._type(FRAME)[1]))
+    def check(value: dict[str, Any]) -> None:
+        assert codec.decode(codec.encode(value)) == value
+
+    check()
 
 
 def with_bits_of_root_size(value: Any) -> bool:
@@ -313,29 +351,35 @@ def test_enumeration_value_of_a_later_version_is_refused() -> None:
         CODEC.decode(b"\x80", "ParticipantType")
 
 
-def decode_or_refuse(octets: bytes) -> None:
+def decode_or_refuse(codec: Codec, octets: bytes) -> None:
     try:
-        value = CODEC.decode(octets)
+        value = codec.decode(octets)
     except DecodeError:
         return
     json.dumps(value, allow_nan=False)
-    CODEC.encode(value)
+    codec.message_name(value)
+    codec.encode(value)
 
 
-@settings(deadline=None, max_examples=500)
-@given(st.binary(max_size=400))
-@example(b"\x80" + b"\xff" * 40)
-@example(b"\x10" + b"\xff" * MAX_FRAME_OCTETS)
-@example(b"\xff" * MAX_FRAME_OCTETS)
-@example(b"\x00" * MAX_FRAME_OCTETS)
-def test_random_octets_are_decoded_or_refused(octets: bytes) -> None:
-    decode_or_refuse(octets)
-
-
-def test_damaged_frames_are_decoded_or_refused(shared: Path) -> None:
-    frames = [bytes.fromhex(case["hex"]) for case in corpus(shared)]
-
+@pytest.mark.parametrize("profile", PROFILES)
+def test_random_octets_are_decoded_or_refused(profile: str) -> None:
     @settings(deadline=None, max_examples=400, database=None)
+    @given(st.one_of(st.binary(max_size=400), st.binary(max_size=100).map(b"\x80".__add__)))
+    @example(b"\x80" + b"\xff" * 40)
+    @example(b"\x10" + b"\xff" * 8192)
+    @example(b"\xff" * MAX_FRAME_OCTETS)
+    @example(b"\x00" * MAX_FRAME_OCTETS)
+    def check(octets: bytes) -> None:
+        decode_or_refuse(codec_for(profile), octets)
+
+    check()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_damaged_frames_are_decoded_or_refused(shared: Path, profile: str) -> None:
+    frames = [bytes.fromhex(case["hex"]) for case in corpus(shared, profile)]
+
+    @settings(deadline=None, max_examples=300, database=None)
     @given(st.sampled_from(frames), st.data())
     def check(frame: bytes, data: st.DataObject) -> None:
         damaged = bytearray(frame)
@@ -343,7 +387,7 @@ def test_damaged_frames_are_decoded_or_refused(shared: Path) -> None:
             bit = data.draw(st.integers(0, 8 * len(damaged) - 1))
             damaged[bit // 8] ^= 0x80 >> bit % 8
         cut = data.draw(st.integers(1, len(damaged)))
-        decode_or_refuse(bytes(damaged))
-        decode_or_refuse(bytes(damaged[:cut]))
+        decode_or_refuse(codec_for(profile), bytes(damaged))
+        decode_or_refuse(codec_for(profile), bytes(damaged[:cut]))
 
     check()

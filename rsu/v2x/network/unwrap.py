@@ -262,7 +262,7 @@ def _envelope_fields(envelope: Envelope) -> dict[str, Any]:
         "psid": envelope.psid,
         "generation_time_ns": _optional_ns(envelope.generation_time64),
         "expiry_time_ns": _optional_ns(envelope.expiry_time64),
-        "location": envelope.location,
+        "location": None if envelope.location is None else list(envelope.location),
         "hash": envelope.hash_algorithm,
         "signer": None
         if signer is None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rsu.config.model import SiteConfig
     from rsu.site.lanes import SiteMap
     from rsu.v2x.map.findings import Finding
+    from rsu.v2x.map.imported import SourceMap
 
 FOUND_WRONG = 1
 SITE_FILE = click.Path(path_type=Path)
@@ -127,7 +128,7 @@ def check(site: Path, profile: str, spat: Path | None, chord_error: float, as_js
         sys.exit(FOUND_WRONG)
 
 
-FORMATS = ("auto", "csae-hex", "csae-json", "openv2x-json")
+FORMATS = ("auto", "csae-hex", "csae-json", "openv2x-json", "j2735-hex", "j2735-json")
 
 
 @map_group.command(name="import")
@@ -138,9 +139,10 @@ FORMATS = ("auto", "csae-hex", "csae-json", "openv2x-json")
     help="What SOURCE holds.",
 )  # fmt: skip
 @click.option(
-    "--profile", default="csae53_2020", show_default=True,
-    help="Message set of SOURCE; never guessed.",
-)  # fmt: skip
+    "--profile",
+    help="Message set of SOURCE, never guessed from hex. [default: csae53_2020; of j2735 forms "
+    "j2735_2024]",
+)
 @click.option(
     "--node", type=int, help="Node that is the site's intersection. [default: most turns]"
 )
@@ -148,7 +150,12 @@ FORMATS = ("auto", "csae-hex", "csae-json", "openv2x-json")
     "--lane-width", type=click.FloatRange(0.3, 30), help="m, for lanes SOURCE gives no width."
 )
 def import_(
-    source: Path, out: Path, form: str, profile: str, node: int | None, lane_width: float | None
+    source: Path,
+    out: Path,
+    form: str,
+    profile: str | None,
+    node: int | None,
+    lane_width: float | None,
 ) -> None:
     """Write the lanes of the MAP in SOURCE as a site's lane file.
 
@@ -163,13 +170,14 @@ def import_(
     from rsu.v2x.errors import V2xError
     from rsu.v2x.map.imported import lane_features
 
-    _known(profile)
+    if profile is not None:
+        _known(profile)
     try:
-        found = _source(source, form, profile)
+        found = _source(source, form, profile, node)
         lanes = lane_features(found, node=node, lane_width=lane_width)
     except V2xError as error:
         raise UnusableMapError(f"{source}: {error}") from error
-    latitude, longitude = lanes.node.position[1] / 1e7, lanes.node.position[0] / 1e7
+    longitude, latitude = (value / 1e7 for value in lanes.node.position)
     warnings = _write(out, lanes.document, (latitude, longitude))
     for note in (*lanes.notes, *warnings):
         click.echo(note, err=True)
@@ -210,85 +218,110 @@ def _load(path: Path) -> tuple[SiteConfig, SiteMap]:
 def _frame(
     config: SiteConfig, site_map: SiteMap, profile: str, chord_error: float
 ) -> tuple[dict[str, Any], list[Finding]]:
-    from rsu.v2x.map.csae import MapPlace, map_data
+    from rsu.v2x.map import csae, sae
 
-    _expect_csae(profile)
-    place = MapPlace(
+    place = csae.MapPlace(
         name=config.site.id,
         region=config.site.region,
         intersection=config.site.intersection,
         altitude=config.site.origin.altitude,
     )
-    value, findings = map_data(site_map, place, chord_error=chord_error)
+    if profile.startswith("j2735"):
+        value, findings = sae.map_data(site_map, place, chord_error=chord_error)
+        return {"messageId": sae.MESSAGE_ID, "value": {"MapData": value}}, findings
+    value, findings = csae.map_data(site_map, place, chord_error=chord_error)
     return {"mapFrame": value}, findings
 
 
-def _expect_csae(profile: str) -> None:
-    if not profile.startswith("csae"):
-        raise UnusableMapError(f"no MAP is made for {profile}")
-
-
 def _phases(path: Path, profile: str, intersection: int) -> set[int]:
-    value = _message(path, profile, "spatFrame")
-    phases = set()
-    found = False
-    for state in value["intersections"]:
-        if state["intersectionId"]["id"] == intersection:
-            found = True
-            phases |= {phase["id"] for phase in state["phases"]}
-    if not found:
+    """Phases or signal groups a SPAT names for the intersection."""
+    from rsu.v2x.codec import codec_for
+    from rsu.v2x.errors import CodecError
+
+    text = _text(path)
+    american = profile.startswith("j2735")
+    if text.startswith("{"):
+        value = _content(_json(text, path), "SPAT", path)
+        frame = {"messageId": 19, "value": {"SPAT": value}} if american else {"spatFrame": value}
+        try:
+            codec_for(profile).encode(frame)
+        except CodecError as error:
+            raise UnusableMapError(f"{path}: not a message of {profile}: {error}") from error
+    else:
+        value = _message(path, profile, "SPAT")
+    names = ("id", "states", "signalGroup") if american else ("intersectionId", "phases", "id")
+    states = [one for one in value["intersections"] if one[names[0]]["id"] == intersection]
+    if not states:
         raise UnusableMapError(f"{path}: no state of intersection {intersection}")
-    return phases
+    return {phase[names[2]] for state in states for phase in state[names[1]]}
 
 
-def _message(path: Path, profile: str, alternative: str) -> Any:
+def _message(path: Path, profile: str, name: str) -> Any:
     """The content of a frame in a file: hex, or JSON as `rsu v2x decode` prints it; checked."""
     from rsu.v2x.codec import codec_for
     from rsu.v2x.errors import CodecError
 
     text = _text(path)
     try:
-        if text.startswith("{"):
-            value = json.loads(text)
-            value = value.get("value", value)
-            frame = value if alternative in value else {alternative: value}
-            codec_for(profile).encode(frame)
-        else:
-            frame = codec_for(profile).decode(bytes.fromhex(text.removeprefix("0x")))
+        frame = codec_for(profile).decode(bytes.fromhex(text.removeprefix("0x")))
     except CodecError as error:
         raise UnusableMapError(f"{path}: not a message of {profile}: {error}") from error
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+    except ValueError as error:
         raise UnusableMapError(f"{path}: neither a frame in hex nor JSON: {error}") from error
-    if alternative not in frame:
-        raise UnusableMapError(f"{path}: holds a {', '.join(frame)}, not a {alternative}")
-    return frame[alternative]
+    return _content(frame, name, path)
 
 
-def _source(path: Path, form: str, profile: str) -> Any:
-    from rsu.v2x.map.read_csae import from_openv2x, source_map
+def _content(frame: Any, name: str, path: Path) -> Any:
+    """MapData or SPAT of a frame in JSON form, of a record of `rsu v2x decode`, or bare."""
+    if isinstance(frame, dict) and "profile" in frame and "value" in frame:
+        frame = frame["value"]
+    if isinstance(frame, dict) and "messageId" in frame:
+        frame = frame.get("value")
+    for key in (f"{name.lower()}Frame", "MapData" if name == "MAP" else name):
+        if isinstance(frame, dict) and list(frame) == [key]:
+            return frame[key]
+    if isinstance(frame, dict) and len(frame) == 1 and next(iter(frame)).endswith("Frame"):
+        raise UnusableMapError(f"{path}: holds {', '.join(frame)}, not a {name}")
+    return frame
+
+
+def _json(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnusableMapError(f"{path}: not JSON: {error}") from error
+
+
+def _source(path: Path, form: str, profile: str | None, node: int | None) -> SourceMap:
+    from rsu.v2x.map import read_csae, read_j2735
 
     text = _text(path)
     if form == "auto":
-        form = _form_of(text, path)
-    if form == "openv2x-json":
-        try:
-            return source_map(from_openv2x(json.loads(text)), profile)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise UnusableMapError(f"{path}: not JSON: {error}") from error
-    return source_map(_message(path, profile, "mapFrame"), profile)
+        form = _form_of(text, path, profile)
+    family, notation = form.split("-")
+    used = profile or ("j2735_2024" if family == "j2735" else "csae53_2020")
+    if used.startswith("j2735") != (family == "j2735"):
+        raise UnusableMapError(f"{path}: {form} is no form of {used}")
+    if notation == "hex":
+        value = _message(path, used, "MAP")
+    else:
+        value = _content(_json(text, path), "MAP", path)
+    if family == "j2735":
+        plain = read_j2735.from_hex_bits(value)
+        return read_j2735.source_map(plain, used, intersection=node)
+    if family == "openv2x":
+        value = read_csae.from_openv2x(value)
+    return read_csae.source_map(value, used)
 
 
-def _form_of(text: str, path: Path) -> str:
+def _form_of(text: str, path: Path, profile: str | None) -> str:
     if text.startswith("<"):
         raise UnusableMapError(f"{path}: XML is not read; known: {', '.join(FORMATS[1:])}")
     if not text.startswith("{"):
-        return "csae-hex"
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UnusableMapError(f"{path}: not JSON: {error}") from error
+        return "j2735-hex" if (profile or "").startswith("j2735") else "csae-hex"
+    document = _json(text, path)
     if "messageId" in document or "intersections" in document:
-        raise UnusableMapError(f"{path}: a J2735 MAP in JSON is not read")
+        return "j2735-json"
     return "openv2x-json" if isinstance(document.get("nodes"), dict) else "csae-json"
 
 

@@ -51,6 +51,29 @@ def test_out_and_back_is_the_same_map(
     assert capsys.readouterr().out == first
 
 
+@pytest.mark.parametrize("form", ["--hex", "--json"])
+def test_out_and_back_in_the_sae_world(
+    form: str, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = ["--profile", "j2735_2024"]
+    assert run_command(["map", "export", str(site), form, *profile]) == 0
+    first = capsys.readouterr().out
+    frame = tmp_path / "map.txt"
+    frame.write_text(first, "utf-8")
+    lanes = tmp_path / "junction-lanes.geojson"
+    assert run_command(["map", "import", str(frame), "--out", str(lanes), *profile]) == 0
+    assert "intersection: 1" in capsys.readouterr().out
+    text = site.read_text("utf-8").replace("  zones: junction-zones.geojson\n", "")
+    site.write_text(text, "utf-8")
+    assert run_command(["map", "export", str(site), form, *profile]) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_check_in_the_sae_world(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["map", "check", str(site), "--profile", "j2735_2024", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["octets"] < 1400
+
+
 def test_hex_and_json_are_the_same_message(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -294,3 +294,18 @@ def test_the_openv2x_sample_becomes_lanes(shared: Path, tmp_path: Path) -> None:
     lane = site_map.lane("lane-21-19-23")
     assert lane.width == 2.0
     assert len(lane.successors) == 2
+
+
+def test_every_map_of_the_corpus_is_read_or_refused_by_our_error(shared: Path) -> None:
+    outcomes = set()
+    for text in (shared / "vectors" / "csae_corpus.jsonl").read_text("utf-8").splitlines():
+        record = json.loads(text)
+        if record["profile"] != "csae53_2020" or "mapFrame" not in record["value"]:
+            continue
+        frame = codec_for("csae53_2020").decode(bytes.fromhex(record["hex"]))
+        try:
+            lane_features(source_map(frame["mapFrame"]), lane_width=3.0)
+            outcomes.add("read")
+        except MapImportError:
+            outcomes.add("refused")
+    assert outcomes

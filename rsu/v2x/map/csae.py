@@ -15,7 +15,7 @@ from rsu.site.features import LaneKind, Maneuver
 from rsu.site.lanes import Lane, SiteMap
 from rsu.v2x.csae import units
 from rsu.v2x.map.findings import Finding, MapExportError
-from rsu.v2x.map.links import Link, LinkLane, Position, links_of, node_positions, thinned
+from rsu.v2x.map.links import Link, LinkLane, Rounded, links_of, node_positions, thinned
 
 POINTS = 31
 """PointList, SIZE (2..31)."""
@@ -76,7 +76,7 @@ class _Export:
         found = links_of(site, place.intersection)
         self.links, self.findings = found.links, found.findings
         frame = site.frame
-        self.positions: dict[int, Position] = {
+        self.positions: dict[int, Rounded] = {
             **node_positions(site, self.links),
             place.intersection: (units.longitude(frame.longitude), units.latitude(frame.latitude)),
         }

@@ -23,7 +23,7 @@ from rsu.v2x.map.links import Position
 class SourceTurn:
     """A connection of a lane: node reached, its lane, what it allows, its phase; None: not said."""
 
-    node: int
+    node: int | None
     lane: int | None = None
     maneuvers: tuple[Maneuver, ...] = ()
     group: int | None = None
@@ -31,19 +31,25 @@ class SourceTurn:
 
 @dataclass(frozen=True, slots=True)
 class SourceLane:
-    """One lane of the link `upstream` → `downstream`; widths in m, speeds in m/s."""
+    """One lane of the link `upstream` → `downstream`, or of an intersection without links.
 
-    upstream: int
-    downstream: int
+    Points run in driving direction; widths are m, speeds m/s. `role` is for sources without links.
+    """
+
+    upstream: int | None
+    downstream: int | None
     number: int
     kind: LaneKind
     points: tuple[Position, ...] = ()
     width: float | None = None
     speed_limit: float | None = None
     turns: tuple[SourceTurn, ...] = ()
+    role: LaneRole | None = None
 
     @property
     def title(self) -> str:
+        if self.upstream is None:
+            return f"lane {self.number}"
         return f"link {self.upstream} to {self.downstream}, lane {self.number}"
 
 
@@ -96,7 +102,8 @@ def _intersection(source: SourceMap, wanted: int | None) -> SourceNode:
         return nodes[wanted]
     turns = Counter(dict.fromkeys(nodes, 0))
     for lane in source.lanes:
-        turns[lane.downstream] += len(lane.turns)
+        if lane.downstream is not None:
+            turns[lane.downstream] += len(lane.turns)
     if not turns:
         raise MapImportError("the source has no nodes")
     return nodes[max(turns, key=lambda number: turns[number])]
@@ -107,7 +114,7 @@ class _Lanes:
         self.source, self.node, self.lane_width = source, node, lane_width
         self.notes = list(source.notes)
         self.features: list[dict[str, Any]] = []
-        self.kept: dict[tuple[int, int], dict[int, SourceLane]] = {}
+        self.kept: dict[tuple[int | None, int | None], dict[int, SourceLane]] = {}
         self.widths: dict[str, float] = {}
         self.taken: Counter[str] = Counter()
 
@@ -146,7 +153,7 @@ class _Lanes:
 
     def _add(self, lane: SourceLane, connections: list[dict[str, Any]]) -> None:
         name, here = _name(lane), self.node.number
-        role = {lane.downstream: LaneRole.ENTRY, lane.upstream: LaneRole.EXIT}.get(here)
+        role = {lane.downstream: LaneRole.ENTRY, lane.upstream: LaneRole.EXIT}.get(here, lane.role)
         properties: dict[str, Any] = {"id": name, "kind": lane.kind.value}
         width = lane.width or self.lane_width
         assert width is not None
@@ -155,11 +162,9 @@ class _Lanes:
         properties["width"] = width
         if lane.speed_limit is not None:
             properties["speed_limit"] = lane.speed_limit
-        properties |= {
-            "upstream_node": lane.upstream,
-            "downstream_node": lane.downstream,
-            "lane_id": lane.number,
-        }
+        if lane.upstream is not None:
+            properties |= {"upstream_node": lane.upstream, "downstream_node": lane.downstream}
+        properties["lane_id"] = lane.number
         if lane.kind.on_foot:
             groups = sorted({turn.group for turn in lane.turns if turn.group})
             if groups:
@@ -186,7 +191,8 @@ class _Lanes:
         width: float,
         connections: list[dict[str, Any]],
     ) -> list[str]:
-        where = f"{lane.title}: turn to node {turn.node}"
+        goal = f"lane {turn.lane}" if turn.node is None else f"node {turn.node}"
+        where = f"{lane.title}: turn to {goal}"
         target = self.kept.get((lane.downstream, turn.node), {}).get(turn.lane or 0)
         if turn.lane is None or target is None:
             missing = "names no lane" if turn.lane is None else f"has no usable lane {turn.lane}"
@@ -202,7 +208,8 @@ class _Lanes:
             )
         names = []
         for maneuver in turn.maneuvers:
-            name = f"c-{lane.upstream}-{lane.downstream}-{lane.number}-{turn.node}-{turn.lane}"
+            name = f"c{_name(lane).removeprefix('lane')}"
+            name += f"-{turn.lane}" if turn.node is None else f"-{turn.node}-{turn.lane}"
             self.taken[name] += 1
             if self.taken[name] > 1:
                 name += f"-{self.taken[name]}"
@@ -226,6 +233,8 @@ class _Lanes:
 
 
 def _name(lane: SourceLane) -> str:
+    if lane.upstream is None:
+        return f"lane-{lane.number}"
     return f"lane-{lane.upstream}-{lane.downstream}-{lane.number}"
 
 

@@ -18,8 +18,10 @@ from rsu.site.lanes import Lane, SiteMap
 from rsu.v2x.map.findings import Finding
 from rsu.v2x.map.thinning import Floats, TooManyPointsError, thin
 
-Position = tuple[int, int]
+Position = tuple[float, float]
 """Longitude and latitude, 1e-7 degree."""
+Rounded = tuple[int, int]
+"""The same in whole steps, as CSAE says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _turns(site: SiteMap, lane: Lane, findings: list[Finding]) -> list[Turn]:
 # --- geometry -------------------------------------------------------------------------------------
 
 
-def drawn(site: SiteMap, lane: Lane) -> list[Position]:
+def drawn(site: SiteMap, lane: Lane) -> list[Rounded]:
     """The lane up to its stop line, rounded to 1e-7 degree, without repeated positions."""
     line = lane.centreline
     # A stop line at the drawn end is the drawn end: computing it again would move it by rounding.
@@ -154,7 +156,7 @@ def drawn(site: SiteMap, lane: Lane) -> list[Position]:
         line = np.vstack((line[keep], (x, y)))
     latitude, longitude, _ = site.frame.to_geodetic(line[:, 0], line[:, 1])
     rounded = np.floor(np.stack((longitude, latitude), axis=1) * 1e7 + 0.5).astype(np.int64)
-    positions: list[Position] = []
+    positions: list[Rounded] = []
     for longitude7, latitude7 in rounded.tolist():
         if not positions or positions[-1] != (longitude7, latitude7):
             positions.append((longitude7, latitude7))
@@ -163,7 +165,7 @@ def drawn(site: SiteMap, lane: Lane) -> list[Position]:
 
 def thinned(
     site: SiteMap, lane: Lane, chord_error: float, most: int, findings: list[Finding]
-) -> list[Position]:
+) -> list[Rounded]:
     """`drawn` with the fewest points within `chord_error` m; too many become a finding."""
     positions = drawn(site, lane)
     if len(positions) < 2:
@@ -177,20 +179,20 @@ def thinned(
     return [positions[index] for index in kept]
 
 
-def placed(site: SiteMap, positions: list[Position]) -> Floats:
+def placed(site: SiteMap, positions: list[Rounded]) -> Floats:
     """Positions in the site frame, N × 2, m."""
     degrees = np.array(positions, dtype=np.float64) / 1e7
     x, y, _ = site.frame.to_enu(degrees[:, 1], degrees[:, 0])
     return np.stack((x, y), axis=1)
 
 
-def node_positions(site: SiteMap, links: list[Link]) -> dict[int, Position]:
+def node_positions(site: SiteMap, links: list[Link]) -> dict[int, Rounded]:
     """Where each node of a link is: the mean of the ends of its vehicles' lanes there.
 
     Lanes are drawn from node to node, the first point at the entry from the upstream node (facts:
     peers.md, MAP point thinning); a crosswalk lies across its link and says nothing about nodes.
     """
-    ends: dict[int, list[Position]] = {}
+    ends: dict[int, list[Rounded]] = {}
     for link in links:
         for one in link.lanes:
             if one.lane.kind.on_foot:

@@ -16,7 +16,7 @@ from rsu.v2x.errors import EncodeError
 from rsu.v2x.map.csae import MANEUVER_BITS
 from rsu.v2x.map.findings import MapImportError
 from rsu.v2x.map.imported import SourceLane, SourceMap, SourceNode, SourceTurn
-from rsu.v2x.map.links import Position
+from rsu.v2x.map.links import Position, Rounded
 
 KINDS = {
     "vehicle": LaneKind.VEHICLE,
@@ -69,12 +69,12 @@ class _Reader:
             return None
         return name["id"]
 
-    def _link(self, link: dict[str, Any], node: int, reference: Position) -> None:
+    def _link(self, link: dict[str, Any], node: int, reference: Rounded) -> None:
         upstream = self._number(link["upstreamNodeId"])
         if upstream is None:
             return
         title = f"link {upstream} to {node}"
-        speed = self._speed(link.get("speedLimits", ()), title)
+        speed = maximum_speed(link.get("speedLimits", ()), title, self.notes)
         if "points" in link:
             self.notes.append(f"{title}: its own points left out, a site map has lanes only")
         lanes = [
@@ -99,7 +99,7 @@ class _Reader:
                 )
 
     def _lane(
-        self, lane: dict[str, Any], upstream: int, node: int, reference: Position,
+        self, lane: dict[str, Any], upstream: int, node: int, reference: Rounded,
         link_speed: float | None,
     ) -> SourceLane | None:  # fmt: skip
         title = f"link {upstream} to {node}, lane {lane['laneID']}"
@@ -121,7 +121,7 @@ class _Reader:
         if "1" in lane.get("maneuvers", {"bits": ""})["bits"][len(MANEUVER_BITS) :]:
             self.notes.append(f"{title}: maneuver flags beyond turns left out")
         width = lane.get("laneWidth")
-        speed = self._speed(lane.get("speedLimits", ()), title)
+        speed = maximum_speed(lane.get("speedLimits", ()), title, self.notes)
         return SourceLane(
             upstream=upstream,
             downstream=node,
@@ -146,16 +146,7 @@ class _Reader:
             self.notes.append(f"{title}: maneuver flags {allowed} to node {node} left out")
         return SourceTurn(node, target.get("lane"), turns, connection.get("phaseId") or None)
 
-    def _speed(self, limits: Any, title: str) -> float | None:
-        speed = None
-        for limit in limits:
-            if limit["type"] == MAX_SPEED_TYPE and limit["speed"] != SPEED_UNAVAILABLE:
-                speed = limit["speed"] / 50
-            else:
-                self.notes.append(f"{title}: speed limit {limit['type']} left out")
-        return speed
-
-    def _points(self, points: Any, reference: Position, title: str) -> tuple[Position, ...]:
+    def _points(self, points: Any, reference: Rounded, title: str) -> tuple[Position, ...]:
         line: list[Position] = []
         for point in points:
             ((alternative, offset),) = point["posOffset"]["offsetLL"].items()
@@ -170,6 +161,17 @@ class _Reader:
         if any("offsetV" in point["posOffset"] for point in points):
             self.notes.append(f"{title}: heights left out, the runtime works on the road plane")
         return tuple(line)
+
+
+def maximum_speed(limits: Any, title: str, notes: list[str]) -> float | None:
+    """The general speed limit (m/s) among RegulatorySpeedLimits; the others go into the notes."""
+    speed = None
+    for limit in limits:
+        if limit["type"] == MAX_SPEED_TYPE and limit["speed"] != SPEED_UNAVAILABLE:
+            speed = limit["speed"] / 50
+        else:
+            notes.append(f"{title}: speed limit {limit['type']} left out")
+    return speed
 
 
 # --- OpenV2X --------------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ def _packet(kind: int, body: bytes, order: str, interfaces: list[_Interface]) ->
         if len(body) < 4 or not interfaces:
             return None
         length = struct.unpack_from(order + "I", body)[0]
-        # How much was kept is not stated; what is missing shows in the packet's own lengths.
+        # How much was kept is not stated: the rest of the block holds that and up to 3 of padding.
         return None, interfaces[0].link, body[4 : 4 + length], length <= len(body) - 4
     if len(body) < 20:
         return None

@@ -95,7 +95,8 @@ def check(site: Path, profile: str, spat: Path | None, chord_error: float, as_js
     _known(profile)
     config, site_map = _load(site)
     phases = None if spat is None else _phases(spat, profile, config.site.intersection)
-    findings = check_map(site_map, config.site.intersection, phases)
+    by_links = not profile.startswith("j2735")
+    findings = check_map(site_map, config.site.intersection, phases, by_links=by_links)
     octets = None
     try:
         frame, left_out = _frame(config, site_map, profile, chord_error)
@@ -320,6 +321,8 @@ def _form_of(text: str, path: Path, profile: str | None) -> str:
     if not text.startswith("{"):
         return "j2735-hex" if (profile or "").startswith("j2735") else "csae-hex"
     document = _json(text, path)
+    if isinstance(document.get("profile"), str):  # a line of `rsu v2x decode`
+        return "j2735-json" if document["profile"].startswith("j2735") else "csae-json"
     if "messageId" in document or "intersections" in document:
         return "j2735-json"
     return "openv2x-json" if isinstance(document.get("nodes"), dict) else "csae-json"

@@ -67,6 +67,11 @@ def test_out_and_back_in_the_sae_world(
     site.write_text(text, "utf-8")
     assert run_command(["map", "export", str(site), form, *profile]) == 0
     assert capsys.readouterr().out == first
+    # Without links, as such a map comes, it is sound in its own world and not in the other.
+    assert run_command(["map", "check", str(site), *profile]) == 0
+    with pytest.raises(SystemExit):
+        run_command(["map", "check", str(site)])
+    assert "lane lane-1: upstream_node: missing" in capsys.readouterr().out
 
 
 def test_check_in_the_sae_world(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

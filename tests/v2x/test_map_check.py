@@ -56,7 +56,7 @@ def test_a_connection_that_nothing_leads_to_leaves_its_group_without_a_movement(
         changed(junction, "in-n-1", successors=("n-through",)), "n-left", signal_group=20
     )
     told = [str(finding) for finding in check_map(alone, 1)]
-    assert "lane n-left: successors: no entry lane with a link leads over it" in told
+    assert "lane n-left: successors: no entry lane leads over it" in told
     assert "lane n-left: signal_group: group 20 has no movement in the MAP" in told
 
 
@@ -64,3 +64,10 @@ def test_spat_and_map_must_name_the_same_phases(junction: SiteMap) -> None:
     told = [str(finding) for finding in check_map(junction, 1, {1, 2, 3, 4, 5, 6, 7, 30})]
     assert "SPAT phase 30 governs no movement of the map" in told
     assert "signal group 8 of the map has no phase in the SPAT" in told
+
+
+def test_without_links_roles_say_what_is_reached(junction: SiteMap) -> None:
+    assert [f for f in check_map(junction, 1, range(1, 9), by_links=False) if not f.warning] == []
+    lost = changed(junction, "in-n-1", successors=("n-through",))
+    told = [str(finding) for finding in check_map(lost, 1, by_links=False)]
+    assert "lane n-left: successors: no entry lane leads over it" in told

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from rsu.site.features import LaneKind, LaneRole
 from rsu.site.lanes import Lane, SiteMap
 from rsu.v2x.map.findings import Finding
-from rsu.v2x.map.links import links_of
+from rsu.v2x.map.links import Links, links_of
 
 VEHICLE_WIDTHS = (2.0, 6.0)
 """m between which the width of a lane for vehicles is plausible: a car is 1.8 m wide; beyond 6 m
@@ -20,21 +20,23 @@ it would be two lanes."""
 
 
 def check_map(
-    site: SiteMap, intersection: int, phases: Collection[int] | None = None
+    site: SiteMap,
+    intersection: int,
+    phases: Collection[int] | None = None,
+    *,
+    by_links: bool = True,
 ) -> list[Finding]:
-    """Findings on turns, signal groups and widths; `phases` are those a SPAT names, if known."""
-    links = links_of(site, intersection)
-    said: set[int] = set()
-    used: set[str] = set()
-    for link in links.links:
-        for one in link.lanes:
-            if one.lane.kind.on_foot and one.lane.signal_group:
-                said.add(one.lane.signal_group)
-            for turn in one.turns:
-                used.add(turn.path)
-                if turn.group is not None:
-                    said.add(turn.group)
-    findings = list(links.findings)
+    """Findings on turns, signal groups and widths; `phases` are those a SPAT names, if known.
+
+    `by_links` is for message sets that name lanes by link (CSAE); others need roles alone.
+    """
+    findings: list[Finding] = []
+    if by_links:
+        links = links_of(site, intersection)
+        findings += links.findings
+        said, used = _said_by_links(links)
+    else:
+        said, used = _said_by_roles(site)
     for lane in site.lanes:
         findings += _lane(site, lane, used)
         group = lane.signal_group
@@ -53,6 +55,26 @@ def check_map(
             for group in sorted(said - set(phases))
         ]
     return findings
+
+
+def _said_by_links(links: Links) -> tuple[set[int], set[str]]:
+    """Signal groups of turns and crosswalks, and the connections that are used."""
+    lanes = [one for link in links.links for one in link.lanes]
+    turns = [turn for one in lanes for turn in one.turns]
+    said = {turn.group for turn in turns if turn.group is not None}
+    walked = {one.lane.signal_group for one in lanes if one.lane.kind.on_foot}
+    return said | {group for group in walked if group is not None}, {turn.path for turn in turns}
+
+
+def _said_by_roles(site: SiteMap) -> tuple[set[int], set[str]]:
+    used = {
+        name
+        for lane in site.lanes_of(role=LaneRole.ENTRY)
+        for name in lane.successors
+        if site.lane(name).role is LaneRole.CONNECTION
+    }
+    governed = [site.lane(name) for name in used] + site.lanes_of(kind=LaneKind.CROSSWALK)
+    return {lane.signal_group for lane in governed if lane.signal_group is not None}, used
 
 
 def _lane(site: SiteMap, lane: Lane, used: Collection[str]) -> Iterator[Finding]:
@@ -74,7 +96,7 @@ def _lane(site: SiteMap, lane: Lane, used: Collection[str]) -> Iterator[Finding]
             )  # fmt: skip
     if lane.role is LaneRole.CONNECTION:
         if lane.id not in used:
-            yield Finding(lane.id, "successors", "no entry lane with a link leads over it")
+            yield Finding(lane.id, "successors", "no entry lane leads over it")
         for name in lane.successors:
             if site.lane(name).role is LaneRole.ENTRY:
                 yield Finding(lane.id, "successors", f"leads to {name}, which is an entry lane")

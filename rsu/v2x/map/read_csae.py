@@ -12,7 +12,7 @@ from typing import Any
 from rsu.site.features import LaneKind
 from rsu.v2x.codec import codec_for
 from rsu.v2x.csae.units import LATITUDE_UNAVAILABLE, LONGITUDE_UNAVAILABLE, SPEED_UNAVAILABLE
-from rsu.v2x.errors import EncodeError
+from rsu.v2x.errors import CodecError
 from rsu.v2x.map.csae import MANEUVER_BITS
 from rsu.v2x.map.findings import MapImportError
 from rsu.v2x.map.imported import SourceLane, SourceMap, SourceNode, SourceTurn
@@ -34,7 +34,7 @@ def source_map(value: Any, profile: str = "csae53_2020") -> SourceMap:
     """MapData in JSON form → records. Raises MapImportError for what is not of the profile."""
     try:
         codec_for(profile).encode({"mapFrame": value})
-    except EncodeError as error:
+    except CodecError as error:
         raise MapImportError(f"not a MAP of {profile}: {error}") from error
     return _Reader(value).read()
 

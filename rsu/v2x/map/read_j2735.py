@@ -15,7 +15,7 @@ from rsu.site.features import LaneRole
 from rsu.site.geodesy import LocalFrame
 from rsu.v2x.codec import codec_for
 from rsu.v2x.csae.units import LATITUDE_UNAVAILABLE, LONGITUDE_UNAVAILABLE
-from rsu.v2x.errors import EncodeError
+from rsu.v2x.errors import CodecError
 from rsu.v2x.map.csae import MANEUVER_BITS
 from rsu.v2x.map.findings import MapImportError
 from rsu.v2x.map.imported import SourceLane, SourceMap, SourceNode, SourceTurn
@@ -33,7 +33,7 @@ def source_map(
     """
     try:
         codec_for(profile).encode({"messageId": MESSAGE_ID, "value": {"MapData": value}})
-    except EncodeError as error:
+    except CodecError as error:
         raise MapImportError(f"not a MAP of {profile}: {error}") from error
     found = {one["id"]["id"]: one for one in reversed(value.get("intersections", ()))}
     if not found:

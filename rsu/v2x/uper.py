@@ -93,9 +93,9 @@ class Compiler(uper.Compiler):  # type: ignore[misc]
         kind = type(compiled)
         if kind is uper.BitString and compiled.has_extension_marker:
             compiled.__class__ = ExtensibleBitString
-        elif kind is uper.Sequence and compiled.additions:
+        elif kind is uper.Sequence and compiled.additions is not None:
             compiled.__class__ = ExtendedSequence
-        elif kind is uper.Choice and compiled.additions_index_to_member:
+        elif kind is uper.Choice and compiled.additions_index_to_member is not None:
             compiled.__class__ = ExtendedChoice
         if "open-type" in type_descriptor:
             compiled.open_type = type_descriptor["open-type"]

@@ -30,6 +30,7 @@ MODULE = """M DEFINITIONS AUTOMATIC TAGS ::= BEGIN
     Digits ::= NumericString (SIZE (2))
     Colour ::= ENUMERATED { red(0), green(1), ..., blue(2) }
     Which ::= CHOICE { flag BOOLEAN, ..., number INTEGER (0..255), none NULL }
+    Marked ::= SEQUENCE { a BOOLEAN, ... }
     Grown ::= SEQUENCE { a BOOLEAN, ..., b INTEGER (0..255), c Empty OPTIONAL }
     Oid ::= OBJECT IDENTIFIER
     Relative ::= RELATIVE-OID
@@ -186,6 +187,16 @@ def test_additions_of_a_later_version_are_skipped() -> None:
     bits = "1" + "1" + "0000011" + "1001" + "00000001" + "00001001" + "00000010" + "0" * 16
     octets = int(bits.ljust(56, "0"), 2).to_bytes(7, "big")
     assert decode("Grown", octets) == {"a": True, "b": 9}
+
+
+def test_additions_where_none_are_known_are_skipped_fragments_included() -> None:
+    # Extended, a, one presence bit; then a fragment of 16384 octets and a rest of one.
+    lengths = f"{0xC1:08b}" + "0" * 8 * 16_384 + f"{1:08b}" + "0" * 8
+    bits = "1" + "1" + "0000000" + "1" + lengths
+    octets = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    assert decode("Marked", octets) == {"a": True}
+    with pytest.raises(OctetsError):
+        decode("Marked", octets[:-2])
 
 
 def test_unknown_type_is_refused() -> None:

@@ -47,6 +47,26 @@ def test_frame_in_hex_on_the_command_line(text: str, flags: list[str]) -> None:
     assert result.return_value == 0
 
 
+@pytest.mark.parametrize("profile", ["csae53_2020", "csae157_2020", "legacy_20190724"])
+def test_corpus_of_every_profile_there_and_back(shared: Path, tmp_path: Path, profile: str) -> None:
+    corpus = (shared / "vectors" / "csae_corpus.jsonl").read_text().splitlines()
+    cases = [case for case in map(json.loads, corpus) if case["profile"] == profile][::7]
+    lines = tmp_path / "frames.txt"
+    lines.write_text("\n".join(case["hex"] for case in cases))
+    decoded = run("decode", "--profile", profile, str(lines))
+    assert [(r["message"], r["value"]) for r in records(decoded)] == [
+        (case["type"], case["value"]) for case in cases
+    ]
+    encoded = run("encode", "--profile", profile, given=decoded.stdout)
+    assert encoded.stdout.split() == [case["hex"] for case in cases]
+
+
+def test_bare_content_of_a_second_phase_message_gets_its_frame() -> None:
+    content = json.dumps({"msgCnt": 0, "userData": "00"})
+    result = run("encode", "--profile", "csae157_2020", "--message", "TEST", given=content)
+    assert result.stdout.strip() == "800700000400000000"
+
+
 def test_lines_on_standard_input_each_answered(shared: Path) -> None:
     lines = ["", OCTETS.hex(), "zz", json.dumps({"hex": OCTETS.hex(), "time": 7}), "{", "00", "{}"]
     result = run("decode", given="\n".join(lines))

@@ -129,7 +129,7 @@ def check(site: Path, profile: str, spat: Path | None, chord_error: float, as_js
         sys.exit(FOUND_WRONG)
 
 
-FORMATS = ("auto", "csae-hex", "csae-json", "openv2x-json", "j2735-hex", "j2735-json")
+FORMATS = ("auto", "csae-hex", "csae-json", "openv2x-json", "j2735-hex", "j2735-json", "lanelet2")
 
 
 @map_group.command(name="import")
@@ -174,8 +174,14 @@ def import_(
     if profile is not None:
         _known(profile)
     try:
-        found = _source(source, form, profile, node)
-        lanes = lane_features(found, node=node, lane_width=lane_width)
+        if form == "lanelet2" or (form == "auto" and "<osm" in _text(source)[:1000]):
+            from rsu.v2x.map.read_lanelet2 import lanelets
+
+            lanes, region, number = lanelets(_text(source)), None, None
+        else:
+            found = _source(source, form, profile, node)
+            lanes = lane_features(found, node=node, lane_width=lane_width)
+            region, number = found.region, lanes.node.number
     except V2xError as error:
         raise UnusableMapError(f"{source}: {error}") from error
     longitude, latitude = (value / 1e7 for value in lanes.node.position)
@@ -184,12 +190,12 @@ def import_(
         click.echo(note, err=True)
     altitude = lanes.node.elevation
     height = "" if altitude is None else f", altitude: {altitude}"
-    region = "" if found.region is None else f"  region: {found.region}\n"
-    click.echo(
-        f"site:\n{region}  intersection: {lanes.node.number}\n"
-        f"  origin: {{latitude: {latitude}, longitude: {longitude}{height}}}\n"
-        f"  lanes: {out}"
-    )
+    click.echo("site:")
+    for key, value in (("region", region), ("intersection", number)):
+        if value is not None:
+            click.echo(f"  {key}: {value}")
+    click.echo(f"  origin: {{latitude: {latitude}, longitude: {longitude}{height}}}")
+    click.echo(f"  lanes: {out}")
 
 
 def _known(profile: str) -> None:

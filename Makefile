@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
 DEMO ?= --duration 60
 TESTS ?= tests
+JOBS ?= 2
 
 .PHONY: help demo test test-long lint setup setup-dev lock clean
 
@@ -19,7 +20,7 @@ demo: setup
 	@$(BIN)/rsu demo $(DEMO)
 
 test: setup-dev lint
-	@$(BIN)/python -m pytest $(TESTS) -m "not long"
+	@$(BIN)/python -m pytest $(TESTS) -m "not long" -n $(JOBS) --dist loadfile
 
 test-long: setup-dev
 	@$(BIN)/python -m pytest $(TESTS) -m long

@@ -133,10 +133,10 @@ def _find(source: str, *, as_hex: bool) -> Iterator[Found]:
         yield _parse_line(source)
         return
     path = Path(source)
-    if source != "-" and (path.suffix == ".mcap" or path.is_dir()):
-        yield from _recorded(path)
-    elif source != "-" and not _is_file(path) and _octets(source) is not None:
+    if source != "-" and not _exists(path) and _octets(source) is not None:
         yield _parse_line(source)
+    elif source != "-" and (path.suffix == ".mcap" or path.is_dir()):
+        yield from _recorded(path)
     elif source != "-" and (frame := _binary_frame(path)) is not None:
         yield Found(frame, frame.hex())
     else:
@@ -145,11 +145,11 @@ def _find(source: str, *, as_hex: bool) -> Iterator[Found]:
                 yield _parse_line(line.strip(), {"line": number})
 
 
-def _is_file(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.is_file()
-    except OSError:  # a long frame in hex is not a possible file name
-        return False
+        return path.exists()
+    except OSError:
+        return False  # e.g. a frame in hex, which is longer than a file name may be
 
 
 def _recorded(path: Path) -> Iterator[Found]:

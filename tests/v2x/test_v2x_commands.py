@@ -214,3 +214,17 @@ def test_unknown_message_is_bad_usage() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["decode", "--help"], ["encode", "--help"]])
 def test_help_has_an_example(arguments: list[str]) -> None:
     assert "Example" in run(*arguments).output
+
+
+def test_a_frame_longer_than_a_file_name_may_be_is_read_from_the_command_line() -> None:
+    from click.testing import CliRunner
+
+    from rsu.cli.v2x_commands import v2x
+    from rsu.v2x.codec import codec_for
+
+    codec = codec_for("csae157_2020")
+    frame = codec.frame("TEST", {"msgCnt": 1, "userData": "ab" * 1500})
+    octets = codec.encode(frame).hex()
+    result = CliRunner().invoke(v2x, ["decode", "--profile", "csae157_2020", octets])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["value"] == frame

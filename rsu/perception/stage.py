@@ -8,33 +8,25 @@ the decision trace.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from rsu.config.cameras import CameraOptions
 from rsu.perception.detector import Detector
 from rsu.perception.projection import GroundProjector
+from rsu.schema.decision_log import DecisionLog
 from rsu.schema.frame import CameraFrame
-from rsu.schema.health import Decision, Verdict
+from rsu.schema.health import Verdict
 from rsu.schema.message import Message
 from rsu.schema.sensing import CameraDetections
 from rsu.schema.topics import CAMERA_DETECTIONS, CAMERA_FRAME, DECISION, Topic
 from rsu.schema.units import NS_PER_S, Instant
 
 
-@dataclass(slots=True)
-class _Drops:
-    """Rejections of one reason since the last tick."""
-
-    count: int
-    oldest_ns: int
-
-
 class PerceptionStage:
-    """Detects (unless read-ahead already has) and projects. Its only state are merged drops."""
+    """Detects (unless read-ahead already has) and projects. Its only state is the decision log."""
 
     inputs: tuple[Topic, ...] = (CAMERA_FRAME,)
     outputs: tuple[Topic, ...] = (CAMERA_DETECTIONS, DECISION)
-    period_ns: int | None = NS_PER_S  # merged decisions: at most one a second per reason
+    period_ns: int | None = NS_PER_S  # tells what the log has merged
 
     def __init__(self, camera: CameraOptions, detector: Detector) -> None:
         """Raises CalibrationError when the camera cannot place anything on the road."""
@@ -43,9 +35,9 @@ class PerceptionStage:
         self._regions = camera.regions
         self._detector = detector
         self._projector = GroundProjector(camera)
-        self._drops: dict[str, _Drops] = {}
+        self._log = DecisionLog(self.name)
 
-    def handle(self, message: Message, now: Instant) -> Iterable[Message]:  # noqa: ARG002
+    def handle(self, message: Message, now: Instant) -> Iterable[Message]:
         frame = message.payload
         assert isinstance(frame, CameraFrame)
         if frame.sensor != self._sensor:
@@ -56,8 +48,7 @@ class PerceptionStage:
         height, width = frame.image.shape[:2]
         placed = self._projector.place(found, width, height)
         for reason, count in placed.rejected.items():
-            drops = self._drops.setdefault(reason, _Drops(0, frame.capture_ns))
-            drops.count += count
+            self._log.note(now, f"sensor:{self._sensor}", Verdict.DROPPED, reason, count=count)
         yield Message.draft(
             CAMERA_DETECTIONS,
             self._sensor,
@@ -72,16 +63,7 @@ class PerceptionStage:
                 rejected=placed.rejected,
             ),
         )
+        yield from self._log.drafts(now)
 
     def tick(self, now: Instant) -> Iterable[Message]:
-        drops, self._drops = self._drops, {}
-        for reason, merged in sorted(drops.items()):
-            decision = Decision(
-                stage=self.name,
-                subject=f"sensor:{self._sensor}",
-                verdict=Verdict.DROPPED,
-                reason=reason,
-                time_ns=now.utc_ns,
-                count=merged.count,
-            )
-            yield Message.draft(DECISION, self.name, merged.oldest_ns, decision)
+        return self._log.drafts(now)

@@ -139,12 +139,6 @@ def info(paths: Paths, *, progress: Progress | None = None) -> RecordingInfo:
     )
 
 
-def site_text(paths: Paths) -> str | None:
-    """The site file's text as it was when the recording was made; None when not kept."""
-    fields = _first(Recording(paths).files, METADATA_SITE)
-    return fields.get("text") or None
-
-
 def _topics(
     counts: dict[str, _TopicCount], streams: tuple[StreamInfo, ...], duration: float
 ) -> tuple[TopicInfo, ...]:

@@ -22,7 +22,7 @@ import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import Attachment, Channel, Footer, Header, Metadata, Schema
+from mcap.records import Channel, Footer, Header, Metadata, Schema
 
 from rsu.recording.errors import Damage
 from rsu.recording.layout import RECORD_LIMIT, UNPACKED_LIMIT, identify
@@ -84,7 +84,6 @@ class FileScan:
     schemas: dict[int, Schema] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     metadata: list[Metadata] = field(default_factory=list)
-    attachments: list[tuple[int, int]] = field(default_factory=list)
     loose_messages: int = 0
     closed: bool = False
     damages: list[Damage] = field(default_factory=list)
@@ -148,8 +147,6 @@ class _Walk:
         elif opcode in _PARSED:
             self._parsed(opcode, body, length)
             proven = True
-        elif opcode == Opcode.ATTACHMENT:
-            self._found.attachments.append((body, length))
         elif opcode == Opcode.MESSAGE:
             self._found.loose_messages += 1
         elif opcode not in _SKIPPED and opcode < FIRST_PRIVATE_OPCODE:
@@ -320,16 +317,7 @@ def _content(data: bytes) -> ChunkContent:
     return ChunkContent(tuple(schemas), tuple(channels), tuple(messages))
 
 
-def read_attachment(file: BinaryIO, place: tuple[int, int]) -> Attachment | None:
-    """An attachment by its place; None when it is damaged or longer than is read into memory."""
-    offset, length = place
-    if length > RECORD_LIMIT:
-        return None
-    file.seek(offset)
-    return _parse(Attachment, file.read(length))
-
-
-AnyRecord = TypeVar("AnyRecord", Attachment, Channel, Footer, Header, Metadata, Schema)
+AnyRecord = TypeVar("AnyRecord", Channel, Footer, Header, Metadata, Schema)
 
 
 def _whole(kind: type[AnyRecord], data: bytes) -> AnyRecord:
@@ -360,6 +348,7 @@ _PARSED: dict[int, type] = {
 _SKIPPED = frozenset(
     {
         Opcode.CHUNK_INDEX,
+        Opcode.ATTACHMENT,
         Opcode.ATTACHMENT_INDEX,
         Opcode.STATISTICS,
         Opcode.METADATA_INDEX,

@@ -185,7 +185,7 @@ class _Walk:
                 raise _NotARecordError("damaged message index")
             return
         kind = _PARSED[opcode]
-        record = _parse(kind, data)
+        record: object = _parse(kind, data)
         if record is None:
             raise _NotARecordError(f"damaged {kind.__name__.lower()} record")
         if isinstance(record, Channel):

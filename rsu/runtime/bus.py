@@ -100,6 +100,10 @@ class BusClient:
         self.lost = 0
         self.garbage = 0
 
+    def subscribe(self, topics: Iterable[Topic]) -> None:
+        """Say what to hear; to be called before `open`."""
+        self._topics |= {topic.name for topic in topics}
+
     def open(self, timeout_s: float = 5.0) -> None:
         """Connect and wait until subscriptions work; raises BusError after `timeout_s`."""
         incoming, outgoing = _endpoints(self._folder)

@@ -83,19 +83,20 @@ def _run(
 ) -> None:
     from rsu.config.model import SiteConfig
     from rsu.runtime.bus import BusClient
-    from rsu.runtime.workers import Surroundings, make_worker, topics_for
+    from rsu.runtime.workers import Surroundings, make_worker
 
     run = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunFolder)
     config = SiteConfig.model_validate_json(run.config)
     base = Path(run.base)
     boot = system_now()
     meter = Meter(name)
-    bus = BusClient(folder, topics_for(role, config, base))
+    bus = BusClient(folder)
     try:
-        bus.open()
         worker = make_worker(
             role, instance, Surroundings(config, base, boot, system_now, bus, meter)
         )
+        bus.subscribe(worker.topics)
+        bus.open()
         worker.start()
         try:
             control.send(ControlKind.READY)

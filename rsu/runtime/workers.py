@@ -9,7 +9,7 @@ drivers; decisions live in stages.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -58,7 +58,13 @@ class Surroundings:
 
 
 class Worker(Protocol):
-    """One role. `start` may raise; the child reports it and exits, the supervisor tries again."""
+    """One role. `start` may raise; the child reports it and exits, the supervisor tries again.
+
+    `topics` is what it hears on the bus, which is opened between construction and `start`.
+    """
+
+    @property
+    def topics(self) -> frozenset[Topic]: ...
 
     def start(self) -> None: ...
 
@@ -73,6 +79,7 @@ class CoreWorker:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._group = graph.core_builder(around.config, around.base)(around.boot)
+        self.topics = self._group.inputs
 
     def start(self) -> None:
         from rsu.v2x.codec import codec_for
@@ -83,30 +90,21 @@ class CoreWorker:
         self._around.bus.publish(self._group.take_journal(self._around.clock()))
 
     def turn(self, timeout_s: float) -> Iterable[Message]:
-        clock, group = self._around.clock, self._group
-        for message in self._around.bus.receive(_until_tick(group, clock(), timeout_s)):
-            began = clock()
-            outputs = group.handle(message, began)
-            self._around.meter.observe(
-                "stage_seconds", (clock().mono_ns - began.mono_ns) / NS_PER_S, group="core"
-            )
-            yield from self._counted([group.take_journal(began), *outputs])
-        yield from self._counted(due_ticks(group, clock))
-
-    def stop(self) -> None:
-        """Nothing is open."""
-
-    def _counted(self, published: Iterable[Message]) -> Iterable[Message]:
-        for message in published:
+        for message in group_turn(self._group, self._around, timeout_s):
             if message.topic == TRACKS:
                 self._around.meter.gauge("tracks", len(message.payload.tracks))
             elif message.topic == V2X_TX:
                 self._around.meter.count("v2x_frames_total", message=message.payload.message)
             yield message
 
+    def stop(self) -> None:
+        """Nothing is open."""
+
 
 class CameraWorker:
     """Grabs frames of one camera and looks at the newest."""
+
+    topics: frozenset[Topic] = frozenset()
 
     def __init__(self, around: Surroundings, camera_id: str) -> None:
         from rsu.hal.camera.live import LiveCamera
@@ -155,7 +153,7 @@ class CameraWorker:
 class RadioWorker:
     """Puts frames on the air, drops those that waited too long, passes on what it hears."""
 
-    topics: tuple[Topic, ...] = (V2X_TX,)
+    topics: frozenset[Topic] = frozenset((V2X_TX,))
 
     def __init__(self, around: Surroundings, radio_id: str) -> None:
         from rsu.hal.radio.drivers import make_radio
@@ -271,6 +269,7 @@ class UplinkWorker:
         if build is None or config.uplink is None:
             raise ValueError("the site file has no uplink section")
         self._group = build(around.boot)
+        self.topics = self._group.inputs
         self._client = UplinkClient(config.uplink, config.site.id, around.base)
 
     def start(self) -> None:
@@ -278,18 +277,11 @@ class UplinkWorker:
         self._around.bus.publish(self._group.take_journal(self._around.clock()))
 
     def turn(self, timeout_s: float) -> Iterable[Message]:
-        clock, group = self._around.clock, self._group
-        published: list[Message] = []
-        for message in self._around.bus.receive(_until_tick(group, clock(), timeout_s)):
-            now = clock()
-            outputs = group.handle(message, now)
-            published += [group.take_journal(now), *outputs]
-        published += due_ticks(group, clock)
-        for message in published:
+        for message in group_turn(self._group, self._around, timeout_s):
             if message.topic == UPLINK_REPORT:
                 self._client.offer(message.payload)
+            yield message
         self._measure()
-        return published
 
     def stop(self) -> None:
         self._client.stop(timeout_s=1.5)
@@ -305,6 +297,8 @@ class UplinkWorker:
 
 class RecorderWorker:
     """Keeps every recorded topic."""
+
+    topics = frozenset(topic for topic in TOPICS.values() if topic.recorded)
 
     def __init__(self, around: Surroundings) -> None:
         from rsu.recording.recorder import Recorder
@@ -346,20 +340,6 @@ def site_metadata(config: SiteConfig, boot: Instant) -> dict[str, str]:
     }
 
 
-def topics_for(role: str, config: SiteConfig, base: Path) -> frozenset[Topic]:
-    """What a role subscribes to."""
-    if role == "core":
-        return graph.core_builder(config, base)(Instant(0, 0)).inputs
-    if role == "radio":
-        return frozenset(RadioWorker.topics)
-    if role == "uplink":
-        build = graph.reports_builder(config)
-        return build(Instant(0, 0)).inputs if build else frozenset()
-    if role == "recorder":
-        return frozenset(topic for topic in TOPICS.values() if topic.recorded)
-    return frozenset()
-
-
 def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
     """The worker for a role of `rsu.runtime.graph.process_plans`."""
     if role == "camera":
@@ -381,6 +361,19 @@ def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
 def _published_at(message: Message, now: Instant) -> Message:
     """Stamp the time at which slow work was done instead of when it began."""
     return message.stamped(message.header.boot_ns, message.header.seq, now.utc_ns)
+
+
+def group_turn(group: StageGroup, around: Surroundings, timeout_s: float) -> Iterator[Message]:
+    """One turn of a group that lives on the bus: what arrived, then the ticks that are due."""
+    clock = around.clock
+    for message in around.bus.receive(_until_tick(group, clock(), timeout_s)):
+        began = clock()
+        outputs = group.handle(message, began)
+        took_s = (clock().mono_ns - began.mono_ns) / NS_PER_S
+        around.meter.observe("stage_seconds", took_s, group=group.name)
+        yield group.take_journal(began)
+        yield from outputs
+    yield from due_ticks(group, clock)
 
 
 def due_ticks(group: StageGroup, clock: Callable[[], Instant]) -> list[Message]:

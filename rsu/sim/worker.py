@@ -14,6 +14,7 @@ from typing import Protocol
 
 from rsu.config.model import SiteConfig
 from rsu.schema.message import Message
+from rsu.schema.topics import Topic
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.sim.source import Arrival, simulated_messages
 
@@ -29,6 +30,8 @@ class Surroundings(Protocol):
 
 class SimulationWorker:
     """Publishes the simulated devices' messages in real time."""
+
+    topics: frozenset[Topic] = frozenset()  # it hears nothing
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around

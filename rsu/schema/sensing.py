@@ -139,3 +139,39 @@ class RadarObjects(msgspec.Struct, frozen=True, kw_only=True):
     cycle: int
     capture_ns: int
     objects: tuple[RadarObject, ...]
+
+
+class V2xObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One road user as a message states it, with the accuracy the message states.
+
+    `object_id` tells objects of one sender apart (a vehicle's temporary id in hex, a neighbour's
+    object number). `measured_ns` is the moment its state is of. `heading` (rad, counter-clockwise
+    from east) and `speed` (m/s, along the heading) have standard deviations, None where unknown.
+    `self_reported`: the road user speaks of itself; else the sender saw it.
+    """
+
+    object_id: str
+    measured_ns: int
+    position: Vec2
+    position_cov: Cov2
+    object_class: ObjectClass
+    self_reported: bool
+    heading: float | None = None
+    heading_std: float | None = None
+    speed: float | None = None
+    speed_std: float | None = None
+    size: Size | None = None
+    existence: float | None = None
+
+
+class V2xObjects(msgspec.Struct, frozen=True, kw_only=True):
+    """The road users of one message: `sensor` is `v2x`, `sender` the sender's id in hex.
+
+    `capture_ns` is the moment of the newest object. Nothing is said about objects not in it.
+    """
+
+    sensor: str
+    sender: str
+    message: str
+    capture_ns: int
+    objects: tuple[V2xObject, ...]

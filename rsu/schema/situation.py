@@ -1,7 +1,7 @@
 """What the scene means: signals, parking bays, traffic state, road events.
 
-Signal states come from drivers in `rsu.hal`; the rest from `rsu.situation`. Read by `rsu.v2x` and
-`rsu.uplink`. Times are UTC ns, speeds m/s, lengths m.
+Signal states come from drivers in `rsu.hal`, traffic signs from the site file, the rest from
+`rsu.situation`. Read by `rsu.v2x` and `rsu.uplink`. Times are UTC ns, speeds m/s, lengths m.
 """
 
 from __future__ import annotations
@@ -38,14 +38,30 @@ class SignalGroup(msgspec.Struct, frozen=True, kw_only=True):
     likely_end_ns: int | None = None
 
 
+class ControllerFlag(StrEnum):
+    """What a controller says of its own operation (T/CSAE 53-2020 `IntersectionStatusObject`,
+    SAE J2735 the same bits)."""
+
+    MANUAL = "manual"
+    STOP_TIME = "stop-time"
+    FAILURE_FLASH = "failure-flash"
+    PREEMPT = "preempt"
+    PRIORITY = "priority"
+    FIXED_TIME = "fixed-time"
+    TRAFFIC_DEPENDENT = "traffic-dependent"
+    STANDBY = "standby"
+    FAILURE = "failure"
+    OFF = "off"
+
+
 class SignalState(msgspec.Struct, frozen=True, kw_only=True):
-    """All groups of one intersection at one moment."""
+    """All groups of one intersection at `capture_ns`, when the controller said so."""
 
     controller: str
     intersection: int
     capture_ns: int
     groups: tuple[SignalGroup, ...]
-    fixed_time: bool = True
+    flags: tuple[ControllerFlag, ...] = ()
 
 
 class BayStatus(StrEnum):
@@ -65,12 +81,22 @@ class BayState(msgspec.Struct, frozen=True, kw_only=True):
     track: int | None = None
 
 
+class ParkingGuidance(msgspec.Struct, frozen=True, kw_only=True):
+    """The way to a bay for one vehicle: `vehicle` is its id on the air (8 octets), `lanes` the
+    aisles to follow in order, `bay` where it ends (None: the way out)."""
+
+    vehicle: bytes
+    lanes: tuple[str, ...]
+    bay: str | None = None
+
+
 class ParkingState(msgspec.Struct, frozen=True, kw_only=True):
-    """All bays of one lot at one moment."""
+    """All bays of one lot at one moment, and who is being guided there."""
 
     lot: str
     time_ns: int
     bays: tuple[BayState, ...]
+    guidance: tuple[ParkingGuidance, ...] = ()
 
 
 class LaneTraffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,11 +135,24 @@ class EventPhase(StrEnum):
     END = "end"
 
 
+class EventOrigin(StrEnum):
+    """Who knows of an event (T/CSAE 53-2020 `EventSource`)."""
+
+    UNKNOWN = "unknown"
+    POLICE = "police"
+    GOVERNMENT = "government"
+    METEOROLOGICAL = "meteorological"
+    INTERNET = "internet"
+    DETECTION = "detection"
+
+
 class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One road event through its life; the id stays the same from onset to end.
 
-    `code` is the GB/T 29100-2012 event code where the event has one. `confidence` is 0..1;
-    `radius` m; `tracks` is the evidence.
+    `code` is the GB/T 29100-2012 event code where the event has one, `itis` the ITIS code (SAE
+    J2540) where it has one. `confidence` is 0..1; `radius` m; `tracks` is the evidence; `time_ns`
+    when it was last known to hold, `end_ns` when it is expected to end. `severity` 0..7 grows with
+    urgency. `origin` is who knows of it: what this unit detects is `detection`.
     """
 
     id: int
@@ -127,3 +166,132 @@ class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     time_ns: int
     lanes: tuple[str, ...] = ()
     tracks: tuple[int, ...] = ()
+    end_ns: int | None = None
+    itis: int | None = None
+    severity: int = 0
+    origin: EventOrigin = EventOrigin.DETECTION
+    description: str = ""
+
+
+class RoadSign(msgspec.Struct, frozen=True, kw_only=True):
+    """One traffic sign that stands at the road, or is said on the air in place of one.
+
+    `code` is the GB 5768.2 sign code (with `RTSData.signType`), `itis` the ITIS code that says the
+    same in the SAE world; `lanes` are those it holds for; None times: always.
+    """
+
+    id: str
+    code: int | None
+    position: Vec2
+    itis: int | None = None
+    lanes: tuple[str, ...] = ()
+    description: str = ""
+    start_ns: int | None = None
+    end_ns: int | None = None
+    severity: int = 0
+
+
+class Behaviour(StrEnum):
+    """What a vehicle is advised to do (T/CSAE 157-2020 `DriveBehavior`)."""
+
+    STRAIGHT = "straight"
+    CHANGE_LEFT = "change-left"
+    CHANGE_RIGHT = "change-right"
+    RAMP_IN = "ramp-in"
+    RAMP_OUT = "ramp-out"
+    CROSS = "cross"
+    TURN_LEFT = "turn-left"
+    TURN_RIGHT = "turn-right"
+    U_TURN = "u-turn"
+    STOP_AND_GO = "stop-and-go"
+    STOP = "stop"
+    SLOW_DOWN = "slow-down"
+    SPEED_UP = "speed-up"
+    PARK = "park"
+
+
+class AdviceReason(StrEnum):
+    """Why (T/CSAE 157-2020 `CoordinationInfo`)."""
+
+    LANE_CHANGE = "lane-change"
+    MERGE = "merge"
+    LANE_CHANGE_AT_INTERSECTION = "lane-change-at-intersection"
+    UNSIGNALLED_INTERSECTION = "unsignalled-intersection"
+    DYNAMIC_LANES = "dynamic-lanes"
+    LANE_RESERVATION = "lane-reservation"
+    LANE_RESTRICTION = "lane-restriction"
+    SIGNAL_PRIORITY = "signal-priority"
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """Advice to one vehicle (`vehicle`, its id on the air, 8 octets) or to all on `lane`.
+
+    Exactly one of both is set. It holds from `start_ns` to `end_ns`; `speed` m/s.
+    """
+
+    start_ns: int
+    end_ns: int
+    vehicle: bytes | None = None
+    lane: str | None = None
+    speed: float | None = None
+    behaviours: tuple[Behaviour, ...] = ()
+    reasons: tuple[AdviceReason, ...] = ()
+    description: str = ""
+
+
+class Coordination(msgspec.Struct, frozen=True, kw_only=True):
+    """All advice that holds at `time_ns`, the time of the evidence it rests on."""
+
+    time_ns: int
+    advice: tuple[Advice, ...]
+
+
+class RequestState(StrEnum):
+    """What became of a request for signal priority (SAE J2735 `PrioritizationResponseStatus`)."""
+
+    UNKNOWN = "unknown"
+    REQUESTED = "requested"
+    PROCESSING = "processing"
+    WATCH_OTHER_TRAFFIC = "watch-other-traffic"
+    GRANTED = "granted"
+    REJECTED = "rejected"
+    MAX_PRESENCE = "max-presence"
+    RESERVICE_LOCKED = "reservice-locked"
+
+
+class SignalRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One vehicle's request to pass an intersection, as heard (SRM, VIR).
+
+    `vehicle` is its id on the air; `request` and `sequence` its own numbers, which the answer
+    repeats. `inbound` and `outbound` name lanes of this site where the message's lane or approach
+    is on its map. `role` is the requester's own word (J2735 BasicVehicleRole; nothing is verified).
+    """
+
+    vehicle: bytes
+    request: int
+    sequence: int
+    time_ns: int
+    intersection: int
+    role: str
+    cancel: bool = False
+    inbound: str | None = None
+    outbound: str | None = None
+    inbound_lane_id: int | None = None
+    outbound_lane_id: int | None = None
+    arrival_ns: int | None = None
+    duration_s: float | None = None
+
+
+class SignalAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A request and what became of it."""
+
+    request: SignalRequest
+    state: RequestState
+
+
+class SignalPriority(msgspec.Struct, frozen=True, kw_only=True):
+    """All requests that an intersection has open at `time_ns`."""
+
+    intersection: int
+    time_ns: int
+    answers: tuple[SignalAnswer, ...]

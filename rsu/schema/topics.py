@@ -13,10 +13,18 @@ import msgspec
 from rsu.schema.health import Decision, Metrics, SensorHealth, UnitHealth
 from rsu.schema.journal import Journal
 from rsu.schema.reports import Truth, UplinkReport
-from rsu.schema.sensing import CameraDetections, RadarObjects
-from rsu.schema.situation import ParkingState, RoadEvent, SignalState, TrafficState
+from rsu.schema.sensing import CameraDetections, RadarObjects, V2xObjects
+from rsu.schema.situation import (
+    Coordination,
+    ParkingState,
+    RoadEvent,
+    SignalPriority,
+    SignalRequest,
+    SignalState,
+    TrafficState,
+)
 from rsu.schema.tracks import TrackList
-from rsu.schema.v2x import RadioReport, ReceivedV2x, V2xFrame
+from rsu.schema.v2x import Corrections, PushedV2x, RadioReport, ReceivedV2x, V2xFrame
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,12 +56,19 @@ def _topic(
 CAMERA_FRAME = _topic("camera/frame", None, 25, recorded=False)
 CAMERA_DETECTIONS = _topic("detections/camera", CameraDetections, 25)
 RADAR_OBJECTS = _topic("detections/radar", RadarObjects, 14)
+V2X_OBJECTS = _topic("detections/v2x", V2xObjects, 0)
 SIGNAL_STATE = _topic("signal/state", SignalState, 10)
 TRACKS = _topic("tracks", TrackList, 10)
 PARKING = _topic("situation/parking", ParkingState, 1)
 TRAFFIC = _topic("situation/traffic", TrafficState, 1)
 ROAD_EVENT = _topic("situation/event", RoadEvent, 0)
+COORDINATION = _topic("situation/coordination", Coordination, 0)
+SIGNAL_REQUEST = _topic("signal/request", SignalRequest, 0)
+SIGNAL_PRIORITY = _topic("signal/priority", SignalPriority, 0)
+CORRECTIONS = _topic("gnss/corrections", Corrections, 1)
 V2X_RX = _topic("v2x/rx", ReceivedV2x, 0)
+V2X_HEARD = _topic("v2x/heard", ReceivedV2x, 0)
+V2X_PUSHED = _topic("v2x/pushed", PushedV2x, 0)
 V2X_TX = _topic("v2x/tx", V2xFrame, 10)
 RADIO_REPORT = _topic("v2x/report", RadioReport, 10)
 UPLINK_REPORT = _topic("uplink/report", UplinkReport, 0)
@@ -67,9 +82,10 @@ JOURNAL = _topic("journal", Journal, 10)
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
-        CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, SIGNAL_STATE, TRACKS, PARKING, TRAFFIC,
-        ROAD_EVENT, V2X_RX, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH, SENSOR_HEALTH, UNIT_HEALTH,
-        DECISION, METRICS, JOURNAL,
+        CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE, SIGNAL_REQUEST,
+        SIGNAL_PRIORITY, TRACKS, PARKING, TRAFFIC, ROAD_EVENT, COORDINATION, CORRECTIONS, V2X_RX,
+        V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH, SENSOR_HEALTH,
+        UNIT_HEALTH, DECISION, METRICS, JOURNAL,
     )
 }  # fmt: skip
 """Every topic by name."""

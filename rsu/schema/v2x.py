@@ -33,10 +33,40 @@ class V2xFrame(msgspec.Struct, frozen=True, kw_only=True):
     value: dict[str, Any]
     time_ns: int
     subjects: tuple[int, ...] = ()
+    channel: int | None = None
+
+
+class PushedV2x(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole message that a centre wants on the air: `payload` is sent as it came, bit for bit.
+
+    It is repeated every `period_s` (0: once) until `until_ns`; `key` names it, so that a newer one
+    takes its place, and one with no octets ends it.
+    """
+
+    key: str
+    profile: str
+    message: str
+    payload: bytes
+    received_ns: int
+    until_ns: int
+    period_s: float = 0.0
+
+
+class Corrections(msgspec.Struct, frozen=True, kw_only=True):
+    """GNSS corrections: whole RTCM 10403 messages as the reference station made them."""
+
+    station: str
+    time_ns: int
+    messages: tuple[bytes, ...]
 
 
 class ReceivedV2x(msgspec.Struct, frozen=True, kw_only=True):
-    """One message heard by a radio: `value` is None until a codec has read it."""
+    """One message heard by a radio.
+
+    As it comes from the driver, `payload` is the datagram and `profile` to `value` are None. Once
+    read, `payload` is the message frame inside, `value` its content in the JSON form, and `layers`
+    what it was wrapped in, the outermost first. No signature is checked anywhere yet.
+    """
 
     radio: str
     capture_ns: int
@@ -46,6 +76,7 @@ class ReceivedV2x(msgspec.Struct, frozen=True, kw_only=True):
     aid: int | None = None
     value: dict[str, Any] | None = None
     rssi: float | None = None
+    layers: tuple[str, ...] = ()
 
 
 class RadioReport(msgspec.Struct, frozen=True, kw_only=True):

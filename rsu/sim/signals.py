@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rsu.schema.situation import LightState, SignalGroup, SignalState
+from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
 from rsu.sim.roads import Roads
@@ -79,7 +79,7 @@ class SignalPlan:
             intersection=intersection,
             capture_ns=time_ns,
             groups=tuple(groups),
-            fixed_time=True,
+            flags=(ControllerFlag.FIXED_TIME,),
         )
 
     def _spell(self, group: int, time_ns: int) -> tuple[LightState, int, int]:

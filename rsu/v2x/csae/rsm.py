@@ -17,22 +17,22 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
-from rsu.config.place import OriginOptions
-from rsu.config.v2x import V2xOptions
 from rsu.schema.sensing import ObjectClass, SensorKind
 from rsu.schema.tracks import Track
-from rsu.site.geodesy import LocalFrame, compass_degrees
+from rsu.site.geodesy import compass_degrees
 from rsu.v2x import time
 from rsu.v2x.csae import units
-from rsu.v2x.csae.participants import SELF_ID
+from rsu.v2x.numbers import LAST_ID
+from rsu.v2x.unit import Unit
 
 ROAD_USERS_MAX = 15
 """Road users per message: 16 participants less the unit itself."""
+
+SELF_ID = 0
+"""ptcId of the unit itself (T/CSAE 159-2020 clause 7.2)."""
 
 _CLASS_KNOWN = 0.5
 """Probability above which a class is more likely right than wrong."""
@@ -63,43 +63,38 @@ _SOURCE = {
 
 
 class RsmWriter:
-    """What one unit at one place writes. `sensors` says what kind each sensor id is."""
+    """What one unit writes; a `rsu.v2x.writers.TrackWriter`.
 
-    def __init__(
-        self, options: V2xOptions, origin: OriginOptions, sensors: Mapping[str, SensorKind]
-    ) -> None:
-        self._rsu_id = options.rsu_id.lower()
-        self._antenna_height = options.antenna_height
-        self._sensors = dict(sensors)
-        self._frame = LocalFrame(origin.latitude, origin.longitude, origin.altitude)
-        self._frame.to_geodetic(0.0, 0.0)  # loads the geodesy now, not with the first road user
+    Raises OutOfRangeError for a place or an antenna that the message cannot carry.
+    """
+
+    objects_max = ROAD_USERS_MAX
+    numbers_max = LAST_ID
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        longitude, latitude, altitude = unit.origin
         self._reference = {
-            "lat": units.latitude(origin.latitude),
-            "long": units.longitude(origin.longitude),
-            "elevation": units.elevation(origin.altitude),
+            "lat": units.latitude(latitude),
+            "long": units.longitude(longitude),
+            "elevation": units.elevation(altitude),
         }
+        self._antenna = units.vertical_offset(unit.antenna_height)
 
-    def message(
+    def speaks_of(self, track: Track) -> bool:  # noqa: ARG002  as every writer
+        """Everything that moves is a participant."""
+        return True
+
+    def content(
         self, count: int, time_ns: int, road_users: Sequence[dict[str, Any]]
     ) -> dict[str, Any]:
-        """One frame with the unit itself and at most ROAD_USERS_MAX road users."""
+        """RoadsideSafetyMessage with the unit itself and at most ROAD_USERS_MAX road users."""
         return {
-            "rsmFrame": {
-                "msgCnt": count,
-                "id": self._rsu_id,
-                "refPos": dict(self._reference),
-                "participants": [self._itself(time_ns), *road_users],
-            }
+            "msgCnt": count,
+            "id": self._unit.rsu_id,
+            "refPos": dict(self._reference),
+            "participants": [self._itself(time_ns), *road_users],
         }
-
-    def positions(self, tracks: Sequence[Track]) -> list[tuple[float, float]]:
-        """(longitude, latitude) in degrees of each track."""
-        if not tracks:
-            return []
-        x = np.array([track.position.x for track in tracks], dtype=np.float64)
-        y = np.array([track.position.y for track in tracks], dtype=np.float64)
-        latitude, longitude, _ = self._frame.to_geodetic(x, y)
-        return list(zip(longitude.tolist(), latitude.tolist(), strict=True))
 
     def road_user(
         self, track: Track, number: int, time_ns: int, position: tuple[float, float]
@@ -136,7 +131,7 @@ class RsmWriter:
             "secMark": time.dsecond(time_ns),
             "pos": {
                 "offsetLL": {"position-LL1": {"lon": 0, "lat": 0}},
-                "offsetV": units.vertical_offset(self._antenna_height),
+                "offsetV": self._antenna,
             },
             "posConfidence": {"pos": "unavailable"},
             "speed": 0,
@@ -153,22 +148,11 @@ class RsmWriter:
         )
 
     def _source(self, sensors: Iterable[str]) -> str:
-        kinds = {self._sensors[sensor] for sensor in sensors if sensor in self._sensors}
+        known = self._unit.sensors
+        kinds = {known[sensor] for sensor in sensors if sensor in known}
         if len(kinds) > 1:
             return "integrated"
         return _SOURCE.get(kinds.pop(), "unknown") if kinds else "unknown"
-
-
-def in_order(tracks: Iterable[Track]) -> list[Track]:
-    """Vulnerable road users first, then the nearest to the unit; ties by id."""
-    return sorted(
-        tracks,
-        key=lambda track: (
-            not track.object_class.is_vru,
-            math.hypot(track.position.x, track.position.y),
-            track.id,
-        ),
-    )
 
 
 def _heading(track: Track) -> int:

@@ -1,8 +1,9 @@
-"""Participant numbers: track ids in, ptcId 1..255 out, stable for a track's life.
+"""Numbers on the air: track ids in, numbers from 1 on out, stable for a track's life.
 
-A roadside unit numbers what it sees 1..255 (0 is the unit itself; T/CSAE 159-2020 clause 7.2). A
-number that has become free rests before it is given to another track, so that no receiver glues two
-road users together. Numbers are handed out in turn, the longest unused first.
+In an RSM a roadside unit numbers what it sees 1..255 (0 is the unit itself; T/CSAE 159-2020 clause
+7.2); other messages have room for 65535. A number that has become free rests before it is given to
+another track, so that no receiver glues two road users together. Numbers are handed out in turn,
+the longest unused first.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Set as AbstractSet
 
 from rsu.schema.units import NS_PER_S
 
-SELF_ID = 0
 FIRST_ID, LAST_ID = 1, 255
+"""ptcId of road users in an RSM."""
 
 REST_NS = 10 * NS_PER_S
 """How long a number rests. Receivers keep a participant they no longer hear of for a few seconds at
@@ -21,13 +22,13 @@ most (a vehicle is 100 ms to 1 s between messages); 255 numbers at 10 s carry 25
 second, which no junction has."""
 
 
-class ParticipantIds:
-    """The numbers of one unit. All times are monotonic ns."""
+class Numbers:
+    """The numbers 1..`last` of one unit's message. All times are monotonic ns."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: int = LAST_ID) -> None:
         self._held: dict[int, int] = {}
         self._resting: dict[int, tuple[int, int]] = {}  # track → (number, free from)
-        self._free = deque(range(FIRST_ID, LAST_ID + 1))
+        self._free = deque(range(FIRST_ID, last + 1))
 
     def keep_only(self, tracks: AbstractSet[int], now_ns: int) -> None:
         """Let go of the numbers of all tracks that are not among `tracks`."""
@@ -42,7 +43,7 @@ class ParticipantIds:
             self._free.append(number)
 
     def number(self, track: int) -> int | None:
-        """The number of a track; None when all 255 are held or rest.
+        """The number of a track; None when all are held or rest.
 
         A track that comes back while its number rests gets the same one again.
         """

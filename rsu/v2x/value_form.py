@@ -311,6 +311,10 @@ class OidForm:
         return str(value)
 
     def json(self, native: str) -> str:
+        # Behind a 2 the second number may exceed 39 (X.690 8.19.4); asn1tools then reads 3 and up.
+        first, second, *rest = native.split(".")
+        if int(first) > 2:
+            native = ".".join(["2", str(int(first) * 40 + int(second) - 80), *rest])
         if not _OID.fullmatch(native):
             raise FormError("an object identifier with a number of more than 64 bits")
         return native

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +94,16 @@ def stage(options: Callable[..., V2xOptions]) -> Callable[..., V2xStage]:
         return V2xStage(options(**changes), ORIGIN, SENSORS, boot or Instant(START_NS, 0))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def any_value() -> Callable[[str, str], Any]:
+    """`any_value(profile, type_name)`: a hypothesis strategy for every value of the type."""
+    spec = importlib.util.spec_from_file_location(
+        "any_value_of_a_schema", Path(__file__).with_name("any_value.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.any_value

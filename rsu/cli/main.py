@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("rsu.cli.replay:replay", "Run the same pipeline over a recording, video or folder."),
     "recording": ("rsu.cli.recording_commands:recording", "Inspect, recover, export recordings."),
     "map": ("rsu.cli.map_commands:map_group", "Write, check and read MAP messages."),
-    "v2x": ("rsu.cli.v2x_commands:v2x", "Decode and encode V2X messages."),
+    "v2x": ("rsu.cli.v2x_commands:v2x", "Decode, encode, inspect and compare V2X messages."),
     "config": ("rsu.cli.config_commands:config", "Check, show and compare site files."),
     "models": ("rsu.cli.models_commands:models", "List, check and add detector models."),
     "status": ("rsu.cli.status:status", "How the running unit is."),

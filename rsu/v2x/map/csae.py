@@ -7,15 +7,19 @@ lane. Field by field in docs/map.md; ranges from facts: csae53-2020-fields.md, m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from rsu.site.features import LaneKind, Maneuver
 from rsu.site.lanes import Lane, SiteMap
+from rsu.v2x import time
 from rsu.v2x.csae import units
+from rsu.v2x.csae.place import CHORD_ERRORS
 from rsu.v2x.map.findings import Finding, MapExportError
 from rsu.v2x.map.links import Link, LinkLane, Rounded, links_of, node_positions, thinned
+from rsu.v2x.unit import Unit
+from rsu.v2x.writers import Content
 
 POINTS = 31
 """PointList, SIZE (2..31)."""
@@ -44,6 +48,9 @@ LANE_TYPES = {
 """Kind → alternative of LaneTypeAttributes, its bits, and the bit set (5: not for the public)."""
 
 
+bits = units.bits
+
+
 @dataclass(frozen=True, slots=True)
 class MapPlace:
     """What a MAP says of the site beside its lanes; altitude None leaves the elevation out."""
@@ -64,10 +71,36 @@ def map_data(
     return _Export(site, place, chord_error).map_data(count)
 
 
-def bits(count: int, set_bits: Iterable[int]) -> dict[str, str]:
-    """BIT STRING of `count` bits in JSON form."""
-    chosen = set(set_bits)
-    return {"bits": "".join("1" if index in chosen else "0" for index in range(count))}
+class MapWriter:
+    """What one unit writes; a `rsu.v2x.writers.StandingWriter`.
+
+    The map is made once, at the smallest chord error (0.1, 0.2, 0.5, 1 m) whose message `fits`:
+    whether the whole content can be encoded and framed. Raises MapExportError with what the site
+    map lacks, or where no message fits.
+    """
+
+    def __init__(self, unit: Unit, fits: Callable[[Content], bool]) -> None:
+        altitude = unit.origin[2]
+        place = MapPlace(unit.name, unit.region, unit.intersection, altitude)
+        failed: MapExportError | None = None
+        for chord_error in CHORD_ERRORS:
+            try:
+                value, findings = map_data(unit.site, place, chord_error=chord_error)
+            except MapExportError as error:  # fewer points may do
+                failed = error
+                continue
+            if fits({**value, "timeStamp": time.MINUTE_OF_YEAR_UNAVAILABLE}):
+                self._data, self.findings, self.chord_error = value, findings, chord_error
+                return
+            failed = None
+        raise failed or MapExportError(
+            [Finding("", "", f"too large for a message, even {CHORD_ERRORS[-1]:g} m off the lanes")]
+        )
+
+    def content(self, count: int, time_ns: int | None) -> Content:
+        """MapData; with `time_ns` its minute as time stamp."""
+        stamp = {} if time_ns is None else {"timeStamp": time.minute_of_year(time_ns)}
+        return {"msgCnt": count, **stamp, "nodes": self._data["nodes"]}
 
 
 class _Export:

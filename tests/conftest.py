@@ -7,7 +7,9 @@ stops running is worse than a red one.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import math
 import os
 import shutil
 import socket
@@ -18,7 +20,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from rsu.v2x.codec import schema_text
+from rsu.v2x.codec import codec_for, schema_text
+from rsu.v2x.open_types import OPEN_TYPES
 
 # The same examples on every run and machine; HYPOTHESIS_PROFILE=search looks for new ones.
 settings.register_profile("same", deadline=None, derandomize=True)
@@ -69,30 +72,99 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def pycrate_decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bytes], Any]]:
-    """Decodes a frame with pycrate, an independent codec, over the same ASN.1 text.
-
-    Asserts that pycrate encodes what it decoded to the same octets, and returns it in JSON form.
-    """
+def pycrate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """`pycrate(profile)` decodes frames with pycrate, an independent codec, over the same ASN.1
+    text: it asserts that pycrate encodes what it decoded to the same octets, and returns it in
+    JSON form, the value of an open type as its id announces it."""
     asnproc = pytest.importorskip("pycrate_asn1c.asnproc")
-    target = Path(tmp_path_factory.mktemp("pycrate")) / "csae53_2020.py"
-    asnproc.compile_text(schema_text("csae53_2020"))
-    asnproc.generate_modules(asnproc.PycrateGenerator, str(target))
-    asnproc.GLOBAL.clear()
-    spec = importlib.util.spec_from_file_location("pycrate_csae53_2020", target)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    frame = module.MsgFrame.MessageFrame
+    oracles: dict[str, _Pycrate] = {}
 
-    def decode(octets: bytes) -> Any:
-        frame.from_uper(octets)
-        assert frame.to_uper() == octets
-        return _json_form(frame.get_val())
+    def decoder(profile: str) -> Callable[[bytes], Any]:
+        if profile not in oracles:
+            folder = tmp_path_factory.mktemp("pycrate")
+            oracles[profile] = _Pycrate(asnproc, profile, folder / f"{profile}.py")
+        return oracles[profile].frame
 
-    yield decode
-    asnproc.GLOBAL.clear()
+    yield decoder
+    importlib.import_module("pycrate_asn1rt.glob").GLOBAL.clear()
+
+
+@pytest.fixture(scope="session")
+def pycrate_decode(pycrate: Callable[[str], Any]) -> Callable[[bytes], Any]:
+    """Decodes a frame of T/CSAE 53-2020 with pycrate."""
+    return pycrate("csae53_2020")
+
+
+@pytest.fixture(scope="session")
+def said(pycrate: Callable[[str], Any]) -> Callable[[str, str, Any], bytes]:
+    """`said(profile, message, content)`: the frame's octets, after asserting that both pycrate and
+    our codec read them as that content."""
+
+    def encode(profile: str, message: str, content: Any) -> bytes:
+        codec = codec_for(profile)
+        frame = codec.frame(message, content)
+        octets = codec.encode(frame)
+        assert codec.decode(octets) == frame
+        assert pycrate(profile)(octets) == frame
+        return octets
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def metres_to_steps() -> Callable[..., tuple[int, int]]:
+    """(longitude, latitude) in steps of 1e-7 degree of (x, y) in m from a place near by.
+
+    By the radii of curvature of the WGS-84 ellipsoid, which is not how the runtime does it; exact
+    to a tenth of a step within 100 m.
+    """
+
+    def offset(x: float, y: float, latitude: float, altitude: float) -> tuple[int, int]:
+        a, e2 = 6_378_137.0, 6.69437999014e-3
+        sine = math.sin(math.radians(latitude))
+        across = a / math.sqrt(1 - e2 * sine**2)
+        along = a * (1 - e2) / (1 - e2 * sine**2) ** 1.5
+        east = math.degrees(x / ((across + altitude) * math.cos(math.radians(latitude))))
+        north = math.degrees(y / (along + altitude))
+        return math.floor(east * 1e7 + 0.5), math.floor(north * 1e7 + 0.5)
+
+    return offset
+
+
+class _Pycrate:
+    """One profile, compiled by pycrate into a module at `target`."""
+
+    def __init__(self, asnproc: Any, profile: str, target: Path) -> None:
+        self._global = importlib.import_module("pycrate_asn1rt.glob").GLOBAL
+        self._global.clear()
+        asnproc.compile_text(schema_text(profile))
+        asnproc.generate_modules(asnproc.PycrateGenerator, str(target))
+        asnproc.GLOBAL.clear()
+        spec = importlib.util.spec_from_file_location(f"pycrate_{profile}", target)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self._modules = dict(self._global.MOD.items())
+        self._open_types = OPEN_TYPES.get(profile, {})
+
+    def frame(self, octets: bytes) -> Any:
+        # Types refer to one another through this table, and every profile names its modules alike.
+        self._global.MOD.clear()
+        self._global.MOD.update(self._modules)
+        value = _json_form(self._decode("MessageFrame", octets))
+        extended = value.get("msgFrameExt")
+        if extended is not None:
+            opened = self._open_types["MessageFrameExt", "value"].types[extended["messageId"]]
+            inner = self._decode(opened, bytes.fromhex(extended["value"]))
+            extended["value"] = {opened: _json_form(inner)}
+        return value
+
+    def _decode(self, name: str, octets: bytes) -> Any:
+        (found,) = [module[name] for module in self._modules.values() if name in module["_type_"]]
+        found.from_uper(octets)
+        assert found.to_uper() == octets
+        return found.get_val()
 
 
 def _json_form(value: Any) -> Any:

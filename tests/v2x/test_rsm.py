@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rsu.config.place import OriginOptions
-from rsu.config.v2x import V2xOptions
 from rsu.schema.sensing import ObjectClass, SensorKind
 from rsu.schema.tracks import Track
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
-from rsu.v2x.codec import codec_for
-from rsu.v2x.csae.rsm import RsmWriter, in_order
+from rsu.v2x.csae.rsm import ROAD_USERS_MAX, RsmWriter
 from rsu.v2x.csae.units import OutOfRangeError
 
 SENSORS = {
@@ -26,36 +26,24 @@ SENSORS = {
 }
 
 
-def offsets(x: float, y: float, latitude: float, altitude: float) -> tuple[float, float]:
-    """(longitude, latitude) offset in 1e-7 degree of a point near the origin.
-
-    By the radii of curvature of the WGS-84 ellipsoid, which is not how the runtime does it.
-    """
-    a, e2 = 6_378_137.0, 6.69437999014e-3
-    sine = math.sin(math.radians(latitude))
-    across = a / math.sqrt(1 - e2 * sine**2)
-    along = a * (1 - e2) / (1 - e2 * sine**2) ** 1.5
-    east = math.degrees(x / ((across + altitude) * math.cos(math.radians(latitude))))
-    return east * 1e7, math.degrees(y / (along + altitude)) * 1e7
+@pytest.fixture
+def writer(unit) -> RsmWriter:
+    return RsmWriter(unit(sensors=SENSORS))
 
 
 @pytest.fixture
-def writer(options, origin: OriginOptions) -> RsmWriter:
-    return RsmWriter(options(), origin, SENSORS)
-
-
-@pytest.fixture
-def road_user(writer: RsmWriter, start_ns: int):
+def road_user(writer: RsmWriter, unit, start_ns: int):
     """The participant that one track becomes."""
 
     def make(track: Track, number: int = 7) -> dict[str, Any]:
-        return writer.road_user(track, number, start_ns, writer.positions([track])[0])
+        (place,) = unit().degrees([track.position])
+        return writer.road_user(track, number, start_ns, place)
 
     return make
 
 
 def test_scene_of_three_road_users(
-    writer: RsmWriter, track, origin: OriginOptions, start_ns: int, pycrate_decode
+    writer: RsmWriter, unit, track, origin: OriginOptions, start_ns: int, metres_to_steps, said
 ) -> None:
     time_ns = start_ns + 19 * NS_PER_S + 999 * NS_PER_MS + 999_999  # one ns short of the minute
     scene = [
@@ -81,86 +69,84 @@ def test_scene_of_three_road_users(
             sources=("north", "south"),
         ),
     ]
-    places = writer.positions(scene)
+    places = unit().degrees([one.position for one in scene])
     users = [
         writer.road_user(one, 10 + one.id, time_ns, place)
         for one, place in zip(scene, places, strict=True)
     ]
-    value = writer.message(5, time_ns, users)
+    value = writer.content(5, time_ns, users)
 
     # Longitude 121.4737, latitude 31.2304: exact in 1e-7 degree, so only one rounding counts.
     pos = {}
     for one in scene:
-        lon, lat = offsets(one.position.x, one.position.y, origin.latitude, origin.altitude)
-        pos[one.id] = {"lon": math.floor(lon + 0.5), "lat": math.floor(lat + 0.5)}
+        lon, lat = metres_to_steps(one.position.x, one.position.y, origin.latitude, origin.altitude)
+        pos[one.id] = {"lon": lon, "lat": lat}
     assert pos[1] == {"lon": 2099, "lat": 902}  # 20 m is 2099e-7° of longitude here
 
     assert value == {
-        "rsmFrame": {
-            "msgCnt": 5,
-            "id": "00112233aabbccdd",
-            "refPos": {"lat": 312_304_000, "long": 1_214_737_000, "elevation": 120},
-            "participants": [
-                {
-                    "ptcType": "rsu",
-                    "ptcId": 0,
-                    "source": "selfinfo",
-                    "secMark": 59_999,
-                    "pos": {
-                        "offsetLL": {"position-LL1": {"lon": 0, "lat": 0}},
-                        "offsetV": {"offset1": 50},
-                    },
-                    "posConfidence": {"pos": "unavailable"},
-                    "speed": 0,
-                    "heading": 28_800,
-                    "size": {"width": 0, "length": 0},
+        "msgCnt": 5,
+        "id": "00112233aabbccdd",
+        "refPos": {"lat": 312_304_000, "long": 1_214_737_000, "elevation": 120},
+        "participants": [
+            {
+                "ptcType": "rsu",
+                "ptcId": 0,
+                "source": "selfinfo",
+                "secMark": 59_999,
+                "pos": {
+                    "offsetLL": {"position-LL1": {"lon": 0, "lat": 0}},
+                    "offsetV": {"offset1": 50},
                 },
-                {
-                    "ptcType": "motor",
-                    "ptcId": 11,
-                    "source": "microwaveRadar",
-                    "secMark": 59_999,
-                    "pos": {"offsetLL": {"position-LL2": pos[1]}},
-                    "posConfidence": {"pos": "a1m"},  # 2.4477 × 0.3 m = 0.73 m
-                    "speed": 695,
-                    "heading": 0,  # north
-                    "motionCfd": {
-                        "speedCfd": "prec1ms",  # 1.96 × 0.2 m/s = 0.39 m/s
-                        "headingCfd": "prec05deg",  # 1.96 × 2° = 3.9°
-                    },
-                    "size": {"width": 180, "length": 450, "height": 30},
-                    "vehicleClass": {"classification": 10},
+                "posConfidence": {"pos": "unavailable"},
+                "speed": 0,
+                "heading": 28_800,
+                "size": {"width": 0, "length": 0},
+            },
+            {
+                "ptcType": "motor",
+                "ptcId": 11,
+                "source": "microwaveRadar",
+                "secMark": 59_999,
+                "pos": {"offsetLL": {"position-LL2": pos[1]}},
+                "posConfidence": {"pos": "a1m"},  # 2.4477 × 0.3 m = 0.73 m
+                "speed": 695,
+                "heading": 0,  # north
+                "motionCfd": {
+                    "speedCfd": "prec1ms",  # 1.96 × 0.2 m/s = 0.39 m/s
+                    "headingCfd": "prec05deg",  # 1.96 × 2° = 3.9°
                 },
-                {
-                    "ptcType": "pedestrian",
-                    "ptcId": 12,
-                    "source": "integrated",
-                    "secMark": 59_999,
-                    "pos": {"offsetLL": {"position-LL1": pos[2]}},
-                    "posConfidence": {"pos": "a50cm"},  # 2.4477 × 0.1 m = 0.24 m
-                    "speed": 70,
-                    "heading": 28_800,  # 1.96 × 57° is more than a quarter turn
-                    "motionCfd": {"speedCfd": "prec1ms", "headingCfd": "unavailable"},
-                    "size": {"width": 60, "length": 50, "height": 35},
-                },
-                {
-                    "ptcType": "motor",
-                    "ptcId": 13,
-                    "source": "video",
-                    "secMark": 59_999,
-                    "pos": {"offsetLL": {"position-LL3": pos[3]}},
-                    "posConfidence": {"pos": "a5m"},  # 2.4477 × 0.9 m = 2.2 m
-                    "speed": 400,
-                    "heading": 18_000,  # south-west, 225°
-                    "motionCfd": {"speedCfd": "prec1ms", "headingCfd": "prec01deg"},
-                    "size": {"width": 255, "length": 1800, "height": 62},
-                    "vehicleClass": {"classification": 50},
-                },
-            ],
-        }
+                "size": {"width": 180, "length": 450, "height": 30},
+                "vehicleClass": {"classification": 10},
+            },
+            {
+                "ptcType": "pedestrian",
+                "ptcId": 12,
+                "source": "integrated",
+                "secMark": 59_999,
+                "pos": {"offsetLL": {"position-LL1": pos[2]}},
+                "posConfidence": {"pos": "a50cm"},  # 2.4477 × 0.1 m = 0.24 m
+                "speed": 70,
+                "heading": 28_800,  # 1.96 × 57° is more than a quarter turn
+                "motionCfd": {"speedCfd": "prec1ms", "headingCfd": "unavailable"},
+                "size": {"width": 60, "length": 50, "height": 35},
+            },
+            {
+                "ptcType": "motor",
+                "ptcId": 13,
+                "source": "video",
+                "secMark": 59_999,
+                "pos": {"offsetLL": {"position-LL3": pos[3]}},
+                "posConfidence": {"pos": "a5m"},  # 2.4477 × 0.9 m = 2.2 m
+                "speed": 400,
+                "heading": 18_000,  # south-west, 225°
+                "motionCfd": {"speedCfd": "prec1ms", "headingCfd": "prec01deg"},
+                "size": {"width": 255, "length": 1800, "height": 62},
+                "vehicleClass": {"classification": 50},
+            },
+        ],
     }
-    octets = codec_for("csae53_2020").encode(value)
-    assert pycrate_decode(octets) == value
+    for profile in ("csae53_2020", "csae157_2020", "legacy_20190724"):
+        said(profile, "RSM", value)
 
 
 @pytest.mark.parametrize(
@@ -236,25 +222,41 @@ def test_track_that_the_message_cannot_carry_is_refused(road_user, track, change
         road_user(track(**changes))
 
 
-def test_unit_that_hangs_too_high_for_the_message_is_refused(options, origin) -> None:
-    writer = RsmWriter(options(antenna_height=300.0), origin, {})
+def test_unit_that_hangs_too_high_for_the_message_is_refused(unit) -> None:
     with pytest.raises(OutOfRangeError, match="vertical offset"):
-        writer.message(0, 0, [])
+        RsmWriter(unit(antenna_height=300.0))
 
 
-def test_order_is_vulnerable_first_then_near_first(track) -> None:
-    tracks = [
-        track(1, position=Vec2(5.0, 0.0)),
-        track(2, position=Vec2(50.0, 0.0), object_class=ObjectClass.BICYCLE),
-        track(3, position=Vec2(0.0, 4.0)),
-        track(4, position=Vec2(0.0, -40.0), object_class=ObjectClass.PEDESTRIAN),
-        track(5, position=Vec2(5.0, 0.0)),
-    ]
-    assert [one.id for one in in_order(tracks)] == [4, 2, 3, 1, 5]
-
-
-def test_rsu_id_is_stated_in_lower_case_whatever_the_site_file_says(
-    options, origin: OriginOptions
+def test_fifteen_road_users_fit_beside_the_unit(
+    writer: RsmWriter, road_user, track, start_ns: int, said
 ) -> None:
-    chosen: V2xOptions = options(rsu_id="ABCDEF0123456789")
-    assert RsmWriter(chosen, origin, {}).message(0, 0, [])["rsmFrame"]["id"] == "abcdef0123456789"
+    users = [road_user(track(number), number) for number in range(1, ROAD_USERS_MAX + 1)]
+    value = writer.content(127, start_ns, users)
+    assert [one["ptcId"] for one in value["participants"]] == list(range(16))
+    said("csae53_2020", "RSM", value)
+
+
+def test_nobody_is_the_unit_alone(writer: RsmWriter, start_ns: int, said) -> None:
+    value = writer.content(0, start_ns, [])
+    assert [one["ptcType"] for one in value["participants"]] == ["rsu"]
+    said("csae53_2020", "RSM", value)
+
+
+# The fixtures are factories: they hold nothing that an example could leave behind.
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_road_user_in_range_can_be_said(
+    data, writer: RsmWriter, road_user, track, said
+) -> None:
+    reals = st.floats
+    one = track(
+        object_class=data.draw(st.sampled_from(ObjectClass)),
+        class_probability=data.draw(reals(0, 1)),
+        position=Vec2(data.draw(reals(-5e3, 5e3)), data.draw(reals(-5e3, 5e3))),
+        heading=data.draw(reals(-math.pi, math.pi)),
+        speed=data.draw(reals(-163.8, 163.8)),
+        size=Size(data.draw(reals(0, 40)), data.draw(reals(0, 10)), data.draw(reals(0, 20))),
+        stds=tuple(data.draw(reals(0, 1e3)) for _ in range(5)),
+    )
+    time_ns = data.draw(st.integers(0, 4_000_000_000 * NS_PER_S))
+    said("csae53_2020", "RSM", writer.content(0, time_ns, [road_user(one)]))

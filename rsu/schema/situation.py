@@ -262,9 +262,10 @@ class RequestState(StrEnum):
 class SignalRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One vehicle's request to pass an intersection, as heard (SRM, VIR).
 
-    `vehicle` is its id on the air; `request` and `sequence` its own numbers, which the answer
-    repeats. `inbound` and `outbound` name lanes of this site where the message's lane or approach
-    is on its map. `role` is the requester's own word (J2735 BasicVehicleRole; nothing is verified).
+    `vehicle` is its id on the air, with `station` the four octets of a number that fixed equipment
+    keeps (J2735 StationID); `request` and `sequence` are its own numbers, which the answer repeats.
+    `inbound` and `outbound` name lanes of this site where the message's lane or approach is on its
+    map. `role` is the requester's own word (J2735 BasicVehicleRole; nothing is verified).
     """
 
     vehicle: bytes
@@ -280,6 +281,7 @@ class SignalRequest(msgspec.Struct, frozen=True, kw_only=True):
     outbound_lane_id: int | None = None
     arrival_ns: int | None = None
     duration_s: float | None = None
+    station: bool = False
 
 
 class SignalAnswer(msgspec.Struct, frozen=True, kw_only=True):

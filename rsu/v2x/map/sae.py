@@ -2,22 +2,28 @@
 
 One intersection; lanes in and out with nodes in cm from the reference point, the first at the stop
 line (or where an exit lane begins) and the others away from it. Field by field in docs/map.md;
-names and ranges from facts: j2735-2024-fields.md, MAP.
+names and ranges from facts: j2735-2024-fields.md, MAP. `MapWriter` says it on the air, at the
+smallest chord error whose message fits a packet.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rsu.site.features import Direction, LaneKind, LaneRole
 from rsu.site.lanes import Lane, SiteMap
+from rsu.v2x import time
 from rsu.v2x.csae import units
 from rsu.v2x.map.csae import CHORD_ERROR, LANE_TYPES, MANEUVER_BITS, MapPlace, bits
 from rsu.v2x.map.findings import Finding, MapExportError
 from rsu.v2x.map.thinning import TooManyPointsError, thin
+from rsu.v2x.unit import Unit
+from rsu.v2x.writers import Content
 
 MESSAGE_ID = 18
 """DSRCmsgID of MAP."""
@@ -34,6 +40,13 @@ OFFSETS = (
 """Alternatives of NodeOffsetPointXY in cm and their bits, the smallest first."""
 D_WIDTH = (-512, 511)
 """Offset-B10, cm."""
+CHORD_ERRORS = (0.1, 0.2, 0.5, 1.0)
+"""m, tried in turn: from a tenth of what separates a vehicle from the edge of a 3.5 m lane to all
+of it."""
+REVISIONS = 128
+"""MsgCount, 0..127."""
+NAME = 63
+"""DescriptiveName, SIZE (1..63)."""
 
 
 def map_data(
@@ -62,6 +75,52 @@ def lane_numbers(lanes: list[Lane]) -> dict[str, int]:
     if None not in own and len(set(own)) == len(own):
         return {lane.id: lane.lane_id or 0 for lane in lanes}
     return {lane.id: index for index, lane in enumerate(lanes, start=1)}
+
+
+class MapWriter:
+    """The standing MAP of one unit; a `rsu.v2x.writers.StandingWriter`.
+
+    msgIssueRevision and the intersection's revision count changes of the map, not messages (facts:
+    j2735-2024-fields.md has one for each; the samples keep both while they repeat). The unit has no
+    memory of the maps it said before, so the revision is a check sum of the content: the same map
+    keeps it through a restart, another one has another in 127 of 128 cases.
+
+    `fits` says whether a content fits a packet. Raises MapExportError with what is missing, or when
+    the message does not fit even with a chord error of 1 m.
+    """
+
+    def __init__(self, unit: Unit, fits: Callable[[Content], bool]) -> None:
+        name = unit.name if unit.name.isascii() and unit.name.isprintable() else ""
+        place = MapPlace(name[:NAME], unit.region, unit.intersection, unit.origin[2])
+        self.chord_error, self.findings, self._map = _smallest(unit.site, place, fits)
+
+    def content(self, count: int, time_ns: int | None) -> Content:  # noqa: ARG002  see above
+        """MapData; timeStamp, the minute of the year, only where the time is known."""
+        if time_ns is None:
+            return dict(self._map)
+        return {"timeStamp": time.minute_of_year(time_ns), **self._map}
+
+
+def _smallest(
+    site: SiteMap, place: MapPlace, fits: Callable[[Content], bool]
+) -> tuple[float, list[Finding], Content]:
+    missing: MapExportError | None = None
+    for chord_error in CHORD_ERRORS:
+        try:
+            value, findings = map_data(site, place, chord_error=chord_error)
+        except MapExportError as error:
+            missing = error  # fewer points may help
+            continue
+        revision = zlib.crc32(repr(value).encode()) % REVISIONS
+        value["msgIssueRevision"] = revision
+        for intersection in value["intersections"]:
+            intersection["revision"] = revision
+        if fits({"timeStamp": time.MINUTE_OF_YEAR_UNAVAILABLE, **value}):
+            return chord_error, findings, value
+        missing = None
+    raise missing or MapExportError(
+        [Finding("", "lanes", f"one message does not hold them, even to {CHORD_ERRORS[-1]:g} m")]
+    )
 
 
 class _Export:

@@ -185,18 +185,12 @@ class PamWriter:
         for name in guidance.lanes:
             # An aisle for both directions may be taken in either; its neighbours decide which.
             ways = [drive for drive in self._lot.drives if drive.lane.id == name]
-            followed = (
-                next(
-                    (
-                        [*chain, drive]
-                        for chain in chains
-                        if not chain or chain[-1].downstream == drive.upstream
-                    ),
-                    None,
-                )
-                for drive in ways
-            )
-            chains = [chain for chain in followed if chain is not None]
+            followed: dict[Drive, list[Drive]] = {}
+            for chain in chains:
+                for drive in ways:
+                    if not chain or chain[-1].downstream == drive.upstream:
+                        followed.setdefault(drive, [*chain, drive])
+            chains = list(followed.values())
         if not chains or not chains[0]:
             raise units.OutOfRangeError(f"aisles that do not follow each other: {guidance.lanes}")
         out = guidance.bay is None

@@ -372,7 +372,7 @@ SIGNS = st.builds(
 )
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     events=st.lists(EVENTS, min_size=1, max_size=3, unique_by=lambda one: one.id),
     signs=st.lists(SIGNS, max_size=3, unique_by=lambda one: one.id),

@@ -217,6 +217,8 @@ def test_as_many_as_fit_and_no_more(writer: SsmWriter, stated, track, start_ns: 
         writer.content(0, start_ns, users)
     with pytest.raises(OutOfRangeError, match="65 obstacles"):
         writer.content(0, start_ns, things)
+    # What a caller may put into one message is never refused, be it all obstacles.
+    writer.content(0, start_ns, things[: writer.objects_max])
 
 
 @pytest.mark.parametrize(

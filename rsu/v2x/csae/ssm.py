@@ -58,7 +58,9 @@ class SsmWriter:
     OutOfRangeError for more than 8, and for an area with holes or not 4..32 corners.
     """
 
-    objects_max = PARTICIPANTS_MAX
+    objects_max = OBSTACLES_MAX
+    """What fits whatever the mixture: any of them may be an obstacle. The longest packet (2302
+    octets) holds some 90 participants, the usual one (1400) 55."""
     numbers_max = NUMBERS_MAX
 
     def __init__(self, unit: Unit, regions: Sequence[Zone] = ()) -> None:

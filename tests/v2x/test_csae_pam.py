@@ -278,6 +278,33 @@ def test_largest_drive(unit, origin, said) -> None:
         PamWriter(unit(site=site_of(origin, zones=tuple(bays))), "yard")
 
 
+def test_corners_are_left_out_where_they_do_not_fit(unit, origin, said) -> None:
+    here = unit(site=site_of(origin))
+    whole = PamWriter(here, "yard").content(0, state())
+    size = len(said("csae157_2020", "PAM", whole))
+    asked: list[int] = []
+
+    def at_most(most: int) -> Any:
+        def fits(content: Any) -> bool:
+            asked.append(len(said("csae157_2020", "PAM", content)))
+            return asked[-1] <= most
+
+        return fits
+
+    assert PamWriter(here, "yard", at_most(size)).content(0, state()) == whole
+    small = PamWriter(here, "yard", at_most(size - 1)).content(0, state())
+    assert asked == [size, size]
+    assert len(said("csae157_2020", "PAM", small)) < size
+    slots = [
+        slot
+        for node in small["pamNodes"]
+        for drive in node.get("inDrives", ())
+        for slot in drive.get("parkingSlots", ())
+    ]
+    assert [slot["slotID"] for slot in slots] == [1, 2, 3, 4]
+    assert not any("position" in slot for slot in slots)
+
+
 def test_a_map_that_lacks_something_says_what(unit, origin) -> None:
     with pytest.raises(MapExportError, match="no zone of kind bay belongs to lot nowhere"):
         PamWriter(unit(site=site_of(origin)), "nowhere")

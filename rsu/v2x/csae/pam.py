@@ -9,7 +9,7 @@ the site map does not say them. Floors, heights, payment and the lot's class are
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -50,10 +50,15 @@ _TYPE_UNKNOWN = 0
 class PamWriter:
     """What one unit writes of one lot; a `rsu.v2x.writers.ParkingWriter`.
 
-    Raises MapExportError with what the site map must say of the lot before it can be stated.
+    `fits` says whether a content can be encoded and framed: a message that is too large with the
+    corners of the bays is stated without them. Raises MapExportError with what the site map must
+    say of the lot before it can be stated.
     """
 
-    def __init__(self, unit: Unit, lot: str) -> None:
+    def __init__(
+        self, unit: Unit, lot: str, fits: Callable[[Content], bool] = lambda _: True
+    ) -> None:
+        self._fits = fits
         self._unit = unit
         self._name = lot
         self._lot = lot_of(unit.site, lot)
@@ -87,7 +92,7 @@ class PamWriter:
         }
         if state.guidance:
             out["parkingAreaGuidance"] = [self._guide(guidance) for guidance in state.guidance]
-        return out
+        return out if self._fits(out) else _without_corners(out)
 
     def _stated(self, number: int, status: Mapping[str, str]) -> Content:
         """PAMNode with the status of the bays at its drives."""
@@ -197,6 +202,14 @@ class PamWriter:
         passed = [drive.downstream if out else drive.upstream for drive in chains[0]]
         units.at_most("nodes of a guidance", passed, PATH_NODES)
         return passed
+
+
+def _without_corners(content: Content) -> Content:
+    for node in content["pamNodes"]:
+        for drive in node.get("inDrives", ()):
+            for slot in drive.get("parkingSlots", ()):
+                slot.pop("position", None)
+    return content
 
 
 def _thinned(lane: Lane) -> list[list[float]] | None:

@@ -80,10 +80,10 @@ def lane_numbers(lanes: list[Lane]) -> dict[str, int]:
 class MapWriter:
     """The standing MAP of one unit; a `rsu.v2x.writers.StandingWriter`.
 
-    msgIssueRevision and the intersection's revision count changes of the map, not messages (facts:
-    j2735-2024-fields.md has one for each; the samples keep both while they repeat). The unit has no
-    memory of the maps it said before, so the revision is a check sum of the content: the same map
-    keeps it through a restart, another one has another in 127 of 128 cases.
+    msgIssueRevision and the intersection's revision count changes of the map, not messages, and are
+    the same (as in the public samples of deployed units). The unit has no memory of the maps it
+    said before, so the revision is a check sum of the content: the same map keeps it through a
+    restart, another one has another in 127 of 128 cases.
 
     `fits` says whether a content fits a packet. Raises MapExportError with what is missing, or when
     the message does not fit even with a chord error of 1 m.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Places:
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
+        self._path_of = cache(self._path)
 
     def position(self, point: Vec2) -> Content:
         """Position3D of a point of the site frame."""
@@ -73,7 +75,7 @@ class Places:
         the lanes would say that the others are free."""
         if not 0 < len(lanes) <= PATHS:
             return None
-        found = [self._path(lane) for lane in lanes]
+        found = [self._path_of(lane) for lane in lanes]
         return None if None in found else [path for path in found if path is not None]
 
     def _path(self, lane: Lane) -> Content | None:

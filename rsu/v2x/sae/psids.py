@@ -8,13 +8,17 @@ unit that sends RSM must be configured with one.
 
 from __future__ import annotations
 
-PSIDS = {
-    "BSM": 0x20,
-    "PSM": 0x27,
-    "RTCM": 0x80,
-    "SPAT": 0x82,
-    "SSM": 0x82,
-    "TIM": 0x83,
-    "SDSM": 0x90,
-    "MAP": 0x204097,
-}
+from types import MappingProxyType
+
+PSIDS = MappingProxyType(
+    {
+        "BSM": 0x20,
+        "PSM": 0x27,
+        "RTCM": 0x80,
+        "SPAT": 0x82,
+        "SSM": 0x82,
+        "TIM": 0x83,
+        "SDSM": 0x90,
+        "MAP": 0x204097,
+    }
+)

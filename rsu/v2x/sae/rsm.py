@@ -19,6 +19,7 @@ a group that names a place or a vehicle instead of a cause, is not spoken of.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rsu.schema.situation import EventPhase, RoadEvent, RoadSign
@@ -38,18 +39,23 @@ OBSTACLES = range(523, 542)
 """ITIScodes of ObstacleDetection and DisabledVehicle."""
 GROUPS = range(1, 256)
 """ITISgroups; codes of group 0 name nothing."""
+OBJECT_IDENTIFIER = re.compile(r"([01]\.[1-3]?[0-9]|2\.[0-9]{1,9})(\.[0-9]{1,9})*")
+"""X.660: below 0 and 1 numbers end at 39; nine digits are more than any authority has."""
 
 
 class RsmWriter:
     """What one unit writes; a `rsu.v2x.writers.EventWriter` with one event to a message.
 
     `operator` is the object identifier of who runs the road ("2.16.840.1"); it cannot be guessed.
+    Raises OutOfRangeError for what is none.
     """
 
     events_max = 1
     signs_max = 0
 
     def __init__(self, unit: Unit, operator: str) -> None:
+        if not OBJECT_IDENTIFIER.fullmatch(operator):
+            raise OutOfRangeError(f"operator {operator!r} is no object identifier")
         self._places = Places(unit)
         self._operator = operator
         self._revisions = Revisions()

@@ -2,6 +2,8 @@
 
 Each group states the light that shows and how long it may; the controller says nothing of the
 lights that follow, so none is stated. moy and timeStamp are the moment the controller said so.
+revision is a MsgCount without a public word on what it counts: here changes of what is said, not
+messages, as in MAP.
 
 TimeMark is 0.1 s within the hour (UTC), of this hour or the next (facts: j2735-2024-fields.md;
 sae.md 4.4 has the wrap at 36000 from a public implementation), 36000 for more than an hour ahead.
@@ -24,6 +26,7 @@ from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, Signal
 from rsu.schema.units import NS_PER_S
 from rsu.v2x import time
 from rsu.v2x.sae import units
+from rsu.v2x.sae.revision import Revisions
 from rsu.v2x.steps import OutOfRangeError
 from rsu.v2x.unit import Unit
 from rsu.v2x.writers import Content
@@ -69,9 +72,10 @@ class SpatWriter:
 
     def __init__(self, unit: Unit) -> None:
         self._region = unit.region
+        self._revisions = Revisions()
 
-    def content(self, count: int, state: SignalState) -> Content:
-        """SPAT of one intersection as of `state.capture_ns`; `count` is its revision.
+    def content(self, count: int, state: SignalState) -> Content:  # noqa: ARG002  see above
+        """SPAT of one intersection as of `state.capture_ns`.
 
         Raises OutOfRangeError for no groups, for numbers that are no SignalGroupID or occur twice,
         and for an intersection without a number.
@@ -79,15 +83,17 @@ class SpatWriter:
         numbers = [group.group for group in state.groups]
         if not numbers or len(set(numbers)) < len(numbers):
             raise OutOfRangeError(f"signal groups {numbers}: none, or one of them twice")
+        status = units.bits(16, _status(state))
+        movements = [_movement(group, state.capture_ns) for group in state.groups]
         return {
             "intersections": [
                 {
                     "id": units.intersection(self._region, state.intersection),
-                    "revision": count,
-                    "status": units.bits(16, _status(state)),
+                    "revision": self._revisions.of(state.intersection, (status, movements)),
+                    "status": status,
                     "moy": time.minute_of_year(state.capture_ns),
                     "timeStamp": time.dsecond(state.capture_ns),
-                    "states": [_movement(group, state.capture_ns) for group in state.groups],
+                    "states": movements,
                 }
             ]
         }

@@ -39,6 +39,12 @@ def event(**changes: Any) -> RoadEvent:
     return RoadEvent(**{**values, **changes})
 
 
+@pytest.mark.parametrize("operator", ["", "2", "3.1", "1.40", "1.0.", "2.16.x", " 1.0"])
+def test_an_operator_must_be_an_object_identifier(unit, operator: str) -> None:
+    with pytest.raises(OutOfRangeError, match="operator"):
+        RsmWriter(unit(), operator)
+
+
 def said(writer: RsmWriter, one: RoadEvent, time_ns: int | None = NEW_YEAR_NS) -> dict[str, Any]:
     return writer.content(0, time_ns, [one], [])
 

@@ -62,7 +62,7 @@ def test_a_junction_in_mid_cycle(writer: SpatWriter, on_air) -> None:
         "intersections": [
             {
                 "id": {"region": 310, "id": 7},
-                "revision": 33,
+                "revision": 0,
                 "status": {"bits": "0000101000000000"},
                 "moy": day_of_year * 1440 + 15 * 60 + 6,
                 "timeStamp": 40_040,
@@ -97,6 +97,17 @@ def test_a_junction_in_mid_cycle(writer: SpatWriter, on_air) -> None:
         ]
     }
     on_air("SPAT", value)
+
+
+def test_the_revision_counts_changes(writer: SpatWriter) -> None:
+    def revision(light: LightState, second: float, number: int = 7) -> Any:
+        group = SignalGroup(group=1, light=light, min_end_ns=seconds(20))
+        state = word(group, now_ns=seconds(second), intersection=number)
+        return writer.content(9, state)["intersections"][0]["revision"]
+
+    red, green = LightState.RED, LightState.PROTECTED_GREEN
+    assert [revision(red, 10), revision(red, 10.1), revision(green, 10.2)] == [0, 0, 1]
+    assert [revision(red, 10.2, 8), revision(green, 10.3)] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -220,6 +231,31 @@ def test_marks_are_read_as_others_write_them(writer: SpatWriter, shared: Path) -
                 assert said == {"minEndTime": given_["minEndTime"]}
                 seen += 1
     assert seen > 0
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    now=st.integers(0, 86_400_000),
+    low=st.integers(0, 3_500_000),
+    more=st.integers(0, 90_000),
+    where=st.floats(0, 1),
+)
+def test_read_back_the_window_holds_the_controllers(unit, now, low, more, where) -> None:
+    """A receiver that takes a mark for the next moment with it gets no narrower a window."""
+    now_ns = HOUR_NS + now * NS_PER_MS
+    ends = [now_ns + offset * NS_PER_MS for offset in (low, low + round(where * more), low + more)]
+    said = timing(
+        SpatWriter(unit()), now_ns, min_end_ns=ends[0], likely_end_ns=ends[1], max_end_ns=ends[2]
+    )
+    step = NS_PER_S // 10
+
+    def moment(mark: int) -> int:
+        ahead = (mark - now_ns // step) % 36_000
+        return (now_ns // step + ahead) * step
+
+    assert 0 <= ends[0] - moment(said["minEndTime"]) < step
+    assert 0 <= moment(said["maxEndTime"]) - ends[2] < step
+    assert abs(moment(said["likelyTime"]) - ends[1]) <= step // 2
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -304,6 +304,24 @@ def test_list_sizes(writer: TimWriter, start_ns: int, on_air) -> None:
             writer.content(0, start_ns, events, signs)
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    start=st.integers(0, 50_000_000),
+    lasts=st.integers(0, 1_900_000),
+    after=st.integers(-1_000_000, 1_900_000),
+)
+def test_the_window_covers_the_event(unit, start: int, lasts: int, after: int) -> None:
+    start_ns = NEW_YEAR_NS + start * NS_PER_S
+    end_ns = start_ns + lasts * NS_PER_S
+    one = event(start_ns=start_ns, end_ns=end_ns)
+    value = frame(TimWriter(unit(site=SITE)), one, start_ns + after * NS_PER_S)
+    years = {2026: NEW_YEAR_NS, 2027: NEW_YEAR_NS + 365 * 1440 * MINUTE_NS}
+    first = years[value["startYear"]] + value["startTime"] * MINUTE_NS
+    last = first + value["durationTime"] * MINUTE_NS
+    assert 0 <= start_ns - first < MINUTE_NS
+    assert 0 <= last - end_ns < MINUTE_NS
+
+
 moments = st.integers(0, 4_000_000_000 * NS_PER_S)
 coordinates = st.builds(Vec2, st.floats(-5000, 5000), st.floats(-5000, 5000))
 lanes = st.lists(st.sampled_from(["north", "path", "long", "l0", "gone"]), max_size=4).map(tuple)

@@ -37,6 +37,13 @@ from rsu.v2x.csae.units import OutOfRangeError
         (units.width, 1.804, 180),
         (units.length, 18.75, 1875),
         (units.height, 1.52, 30),
+        (units.size_value, 0.05, 1),
+        (units.size_value, 102.3, 1023),
+        (units.lane_width, 3.504, 350),
+        (units.radius, 1.75, 18),
+        (units.radius, 6553.5, 65_535),
+        (units.confidence, 0.0025, 1),
+        (units.confidence, 1.0, 200),
     ],
 )
 def test_values_in_their_steps(element, value: float, stated: int) -> None:
@@ -59,6 +66,12 @@ def test_values_in_their_steps(element, value: float, stated: int) -> None:
         (units.width, -0.01),
         (units.speed, math.nan),
         (units.latitude, math.inf),
+        (units.size_value, 102.4),
+        (units.lane_width, 327.68),
+        (units.radius, 6553.6),
+        (units.radius, -0.1),
+        (units.confidence, 1.01),
+        (units.confidence, -0.01),
     ],
 )
 def test_values_beyond_the_range_are_never_clamped(element, value: float) -> None:

@@ -25,7 +25,7 @@ def writer(unit) -> RsmWriter:
 
 def event(**changes: Any) -> RoadEvent:
     values: dict[str, Any] = {
-        "id": 0x1_0000_0A0B,
+        "id": 0x1_8000_0A0B,
         "kind": "wrong-way",
         "phase": EventPhase.ONSET,
         "code": None,
@@ -56,7 +56,7 @@ def test_a_wrong_way_driver(writer: RsmWriter, origin: OriginOptions, degrees, o
     assert value == {
         "commonContainer": {
             "eventInfo": {
-                "eventID": {"operatorID": {"fullRdAuthID": OPERATOR}, "uniqueID": "00000a0b"},
+                "eventID": {"operatorID": {"fullRdAuthID": OPERATOR}, "uniqueID": "80000a0b"},
                 "eventUpdate": 0,
                 "eventCancellation": False,
                 "startDateTime": last,

@@ -231,6 +231,10 @@ def test_without_a_clock_no_time_is_stated(writer: TimWriter, on_air) -> None:
             (2026, 10_000, 30_000),
         ),
         (
+            {"start_ns": NEW_YEAR_NS, "end_ns": NEW_YEAR_NS + 32_000 * MINUTE_NS},
+            (2026, 10_000, 22_000),
+        ),
+        (
             {"start_ns": NEW_YEAR_NS, "end_ns": NEW_YEAR_NS + 60_000 * MINUTE_NS},
             (2026, 10_000, 31_999),
         ),

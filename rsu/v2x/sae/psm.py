@@ -6,8 +6,8 @@ is not more likely right than wrong are not spoken of: the message has no way to
 
 - id: the last two octets of the unit's id, then the person's number, which stays while the track
   lives and rests before it is given to somebody else. It names a track, never a person.
-- accuracy is the one-sigma ellipse of the track's covariance (facts: j2735-2024-fields.md, 0.05 m; that it is one sigma is
-  general knowledge of J2735).
+- accuracy is the one-sigma ellipse of the track's covariance (0.05 m, facts:
+  j2735-2024-fields.md; that it is one sigma is general knowledge of J2735).
 - heading is the direction of motion; unavailable where its 95 % error exceeds a quarter turn.
 - The height is not measured but assumed (the road plane), so position has no elevation.
 - propulsion is left out: a pedestrian may be in a wheelchair, a bicycle may have a motor.

@@ -4,9 +4,10 @@
     octets = codec.encode({"rsmFrame": {...}})
     value = codec.decode(octets)
 
-The JSON form is described in `rsu.v2x.value_form` and docs/v2x-json.md. asn1tools does the packed
-encoding over our own ASN.1 text (`asn1/<profile>/`); this module compiles only what is asked for,
-checks values on both ways, and turns every way in which octets can be wrong into DecodeError.
+The JSON form is described in `rsu.v2x.value_form` and docs/v2x-json.md, the types in our own ASN.1
+text (`asn1/<profile>/`). Code written from that text (`rsu.v2x.specialised`) takes what is right;
+the plain codec (`rsu.v2x.plain`) has the last word on everything else, so that the written code
+never decides what is refused. See docs/v2x-codec.md.
 
 The profile is configured and never guessed: the same octets decode under a wrong profile to a
 silently wrong value often enough to matter (facts: csae.md 1.1).
@@ -21,18 +22,21 @@ Known limits
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rsu.v2x.errors import CodecError, DecodeError, EncodeError
-from rsu.v2x.notation import read_modules
+from rsu.v2x.notation import Descriptor, read_modules
 from rsu.v2x.open_types import OPEN_TYPES
 from rsu.v2x.profiles import FRAME, PROFILES, frame_of, message_in
-from rsu.v2x.type_form import form_of
-from rsu.v2x.uper import Compiler, OctetsError, decode_octets, encode_octets
-from rsu.v2x.value_form import Form, decode_form, encode_form
+from rsu.v2x.specialised.generator import Generator
+from rsu.v2x.specialised.schema import Schema
+
+if TYPE_CHECKING:
+    from rsu.v2x.plain import PlainCodec
+    from rsu.v2x.value_form import Form
 
 __all__ = ["FRAME", "MAX_FRAME_OCTETS", "PROFILES", "Codec", "codec_for", "schema_text"]
 
@@ -50,7 +54,7 @@ def codec_for(profile: str) -> Codec:
 class Codec:
     """Encoder and decoder of one profile. Raises CodecError for an unknown profile.
 
-    Types compile when first used: the frame takes about 30 ms, others less.
+    Code for a type is written when the type first occurs: some milliseconds for a message.
     """
 
     def __init__(self, profile: str) -> None:
@@ -59,13 +63,14 @@ class Codec:
         self.profile = profile
         self.messages = PROFILES[profile].messages
         """Names of the messages that a frame can hold."""
-        self._compiler = Compiler(read_modules(schema_text(profile)), OPEN_TYPES[profile])
-        self._types: dict[str, tuple[Any, Form]] = {}
+        self.specialised = Generator(Schema(self._modules(), OPEN_TYPES[profile]))
 
     def encode(self, value: Any, type_name: str = FRAME) -> bytes:
         """JSON form → UPER octets. Raises EncodeError, with the path of what does not fit."""
-        compiled, form = self._type(type_name)
-        octets = encode_octets(compiled, encode_form(form, value))
+        try:
+            octets = self.specialised.encode(value, type_name)
+        except Exception:  # whatever a wrong value makes Python raise
+            octets = self.plain.encode(value, type_name)
         if len(octets) > MAX_FRAME_OCTETS:
             raise EncodeError(f"{len(octets)} octets, at most {MAX_FRAME_OCTETS} are allowed")
         return octets
@@ -78,12 +83,17 @@ class Codec:
         """
         if not 0 < len(octets) <= MAX_FRAME_OCTETS:
             raise DecodeError(f"{len(octets)} octets, 1..{MAX_FRAME_OCTETS} are allowed")
-        compiled, form = self._type(type_name)
         try:
-            native = decode_octets(compiled, octets)
-        except OctetsError as error:
-            raise DecodeError(f"not a {type_name} of {self.profile}: {error}") from error
-        return decode_form(form, native)
+            return self.specialised.decode(octets, type_name)
+        except Exception:  # whatever wrong octets make Python raise
+            return self.plain.decode(octets, type_name)
+
+    @cached_property
+    def plain(self) -> PlainCodec:
+        """The codec over asn1tools, which is imported here."""
+        from rsu.v2x.plain import PlainCodec
+
+        return PlainCodec(self._modules(), OPEN_TYPES[self.profile])
 
     def frame(self, message: str, content: Any) -> dict[str, Any]:
         """The frame that holds the bare content of a message; raises CodecError for a name that
@@ -94,11 +104,11 @@ class Codec:
         """Name of the message in a decoded frame, e.g. `RSM`; raises CodecError."""
         return message_in(self.profile, value)
 
+    def _modules(self) -> dict[str, Descriptor]:
+        return read_modules(schema_text(self.profile))
+
     def _type(self, name: str) -> tuple[Any, Form]:
-        if name not in self._types:
-            compiled = self._compiler.root(name)
-            self._types[name] = compiled, form_of(compiled, self._type)
-        return self._types[name]
+        return self.plain.type(name)
 
 
 def schema_text(profile: str) -> str:

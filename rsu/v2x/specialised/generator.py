@@ -58,7 +58,7 @@ class Generator:
     """
 
     def __init__(self, schema: Schema) -> None:
-        self._schema = schema
+        self.schema = schema
         self._names: dict[str, Any] = {name: getattr(runtime, name) for name in _RUNTIME}
         self._names |= {"encoder_of": self.encoder_of, "decoder_of": self.decoder_of}
         self._types: dict[str, Type] = {}
@@ -108,7 +108,7 @@ class Generator:
         function = kind + identifier(type_name)
         found = self._names.get(function)
         if found is None:
-            self._schema.named(type_name)
+            self.schema.named(type_name)
             found = self._stand_in(function, Reference(type_name))
         return found
 
@@ -130,7 +130,7 @@ class Generator:
     def _write(self, function: str) -> None:
         kind, _, name = function.partition("_")
         make = EncoderWriter if kind == "encode" else DecoderWriter
-        writer = make(self._schema, name)
+        writer = make(self.schema, name)
         source = writer.source(self._types[function])
         for called, type_ in writer.calls.items():
             if called not in self._names:

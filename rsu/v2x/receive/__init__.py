@@ -1,0 +1,1 @@
+"""What radios heard: datagrams to messages, messages to facts. `stage` is the entry."""

@@ -18,11 +18,13 @@ from scipy.optimize import linear_sum_assignment
 from rsu.fusion.classes import CONFUSION
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import determinant2, distance2, velocity_of
-from rsu.fusion.table import NEVER, Rows, believed_position, seen_by_one
+from rsu.fusion.table import NEVER, Rows, believed_position, live_labels, seen_by_one
 
 Floats = npt.NDArray[np.float64]
 
 REGISTRATION_STD = 0.5  # m: two surveyed cameras place one car's footprint this far apart
+
+SAME_NAME = 20.0  # −2·ln of how seldom (e⁻¹⁰) a name passes to another object nearby
 
 
 class Pairs(NamedTuple):
@@ -49,9 +51,11 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     if len(rows) == 0 or len(scan) == 0:
         return Pairs(nobody, nobody, np.zeros(0))
     # Component by component: N×M×2×2 arrays cost three times as much.
-    strange = np.where(rows.last_seen[:, column] == NEVER, REGISTRATION_STD**2, 0.0)
+    new = (rows.last_seen[:, column] == NEVER) | (not scan.surveys)
+    strange = np.where(new, REGISTRATION_STD**2, 0.0)
     place, spread = believed_position(rows)
-    shared = ~seen_by_one(rows, column)
+    # What is heard comes from many senders, each with a standing error of its own.
+    shared = ~seen_by_one(rows, column) | (not scan.surveys)
     spread = spread + np.where(shared[:, None, None], rows.constant_cov, 0.0)
     fresh = scan.position_cov - scan.constant_cov
     constant = np.where(shared[:, None], 1.0, 0.0)
@@ -73,6 +77,11 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     price = CONFUSION[rows.class_index][:, scan.class_index]
     possible = distance + price <= gate
     cost = distance + price + np.log(area) - 2.0 * np.log(rows.existence)[:, None]
+    if scan.label is not None:
+        named = live_labels(rows, scan.capture_ns)[:, None]
+        # A road user that goes by a name takes no other's words, and prefers its own.
+        possible &= (named == 0) | (scan.label == 0) | (named == scan.label)
+        cost -= SAME_NAME * ((named != 0) & (named == scan.label))
     if scan.velocity is not None and scan.velocity_cov is not None:
         expected, jacobian = velocity_of(rows.state, rows.polar)
         known = np.einsum("nij,njk,nlk->nil", jacobian, rows.cov, jacobian)

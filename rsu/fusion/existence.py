@@ -30,7 +30,7 @@ def decay(existence: Floats, dt: float, survival_s: float) -> Floats:
 
 
 def after_hit(
-    existence: Floats, likelihood: Floats, score: Floats, look_s: float,
+    existence: Floats, likelihood: Floats, score: Floats, look_s: float | Floats,
     detection_probability: float, clutter_density: float,
 ) -> Floats:  # fmt: skip
     """Existence after a measurement.
@@ -44,7 +44,7 @@ def after_hit(
         + _log_odds(score)
     )
     gain = np.clip(evidence, -LARGEST_GAIN, LARGEST_GAIN)
-    return _shift(existence, gain * min(1.0, look_s / LOOK_S))
+    return _shift(existence, gain * np.minimum(1.0, look_s / LOOK_S))
 
 
 def after_miss(

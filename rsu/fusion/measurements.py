@@ -19,6 +19,7 @@ from rsu.schema.sensing import CameraDetections, RadarObjects
 from rsu.schema.units import Cov2, Size, Vec2
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 MAX_MEASUREMENTS = 512  # per scan: an ARS408 cycle has at most 100 objects, a frame fewer
 FARTHEST = 20_000.0  # m from the site's origin; nothing roadside sees farther
@@ -49,6 +50,12 @@ class Scan:
     class_index: npt.NDArray[np.intp]
     score: Floats
     size: Floats
+    surveys: bool = True
+    """Whether silence about a track speaks against it; what is heard says nothing of others."""
+    label: Integers | None = None
+    """M: which road user speaks of itself (`rsu.fusion.heard`), 0: none; None: nobody does."""
+    evidence_ns: Integers | None = None
+    """M: when each was measured, not after `capture_ns`; None: all at `capture_ns`."""
 
     @property
     def key(self) -> tuple[int, str, int]:
@@ -61,7 +68,7 @@ class Scan:
 
 def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
     """A camera frame's detections as a scan, and refused detections by reason."""
-    rows = _Rows()
+    rows = Rows()
     for detection in message.detections:
         rows.add(
             detection.position, detection.position_cov, None, None,
@@ -76,7 +83,7 @@ def scan_from_radar(message: RadarObjects) -> tuple[Scan, dict[str, int]]:
 
     The radar's own probability of existence serves as score; 0.5 where it states none.
     """
-    rows = _Rows()
+    rows = Rows()
     for item in message.objects:
         rows.add(
             item.position, item.position_cov, item.velocity, item.velocity_cov,
@@ -86,7 +93,7 @@ def scan_from_radar(message: RadarObjects) -> tuple[Scan, dict[str, int]]:
     return rows.scan(message.sensor, message.capture_ns, message.cycle, moving=True)
 
 
-class _Rows:
+class Rows:
     """Collects checked measurements row by row."""
 
     def __init__(self) -> None:

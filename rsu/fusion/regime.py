@@ -31,7 +31,7 @@ from rsu.fusion.motion import (
     velocity_of,
     wrap,
 )
-from rsu.fusion.table import UNKNOWN_HEADING_STD, Rows, seen_by_one
+from rsu.fusion.table import COMPANY_NS, UNKNOWN_HEADING_STD, Rows, seen_by_one
 from rsu.schema.units import NS_PER_S
 
 Index = npt.NDArray[np.intp]
@@ -49,6 +49,9 @@ DRIVING = (
 TURN_ON_SPOT = 0.5  # rad²/s: people turn where they stand, vehicles do not
 REST_TURN_STD = 0.05  # rad/s
 FOR_REST, AGAINST_REST = 2.0, 4.0  # nats one measurement may speak for and against rest
+HEARD_S, HEARD_MOST = 1.0, 10.0
+"""s and factor: errors of GNSS and of other units' filters last for many messages; ten words in one
+second say no more about the place than one."""
 SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of walking is 1.3 m
 
 
@@ -69,11 +72,22 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
     The standing error of the scan's sensor (`column`) is noise only where several sensors work on
     one track; alone it shifts the track as a whole and is added when the track is published.
     """
+    _admit(rows, index, column)
     state, cov = rows.state[index], rows.cov[index]
     polar, held = rows.polar[index], rows.resting[index]
     position, constant = scan.position[which], scan.constant_cov[which]
     alone = seen_by_one(rows, column)[index]
     noise = scan.position_cov[which] - np.where(alone[:, None, None], constant, 0.0)
+    if not scan.surveys:
+        # In company its standing error is noise that hardly changes from word to word: all the
+        # words of `HEARD_S` count as one. The track keeps the smaller standing error.
+        passed = (scan.capture_ns - np.maximum(rows.last_seen[index, column], 0)) / NS_PER_S
+        repeated = np.clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
+        noise = noise * np.where(alone, 1.0, repeated)[:, None, None]
+        old, new = (cov[:, 0, 0] + cov[:, 1, 1] for cov in (rows.constant_cov[index], constant))
+        constant = np.where(
+            (alone | (new < old))[:, None, None], constant, rows.constant_cov[index]
+        )
     rows.constant_cov[index] = constant
     rest_spread = rows.rest_cov[index] + noise
     off_rest = position - rows.rest_position[index]
@@ -98,6 +112,15 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
     rest = rows.rest_probability[index]
     weight = np.exp(np.clip(evidence, -AGAINST_REST, FOR_REST))
     rows.rest_probability[index] = rest * weight / (rest * weight + 1.0 - rest)
+
+
+def _admit(rows: Rows, index: Index, column: int) -> None:
+    """Where another sensor alone worked on a track until now, its standing error becomes an error
+    of the state, in place: against a second sensor it shows."""
+    recent = rows.last_seen[index] > rows.updated_ns[index, None] - COMPANY_NS
+    joined = index[~recent[:, column] & (recent.sum(axis=1) == 1)]
+    rows.cov[joined, :2, :2] += rows.constant_cov[joined]
+    rows.rest_cov[joined] += rows.constant_cov[joined]
 
 
 def settle(rows: Rows, time_ns: int) -> None:

@@ -1,9 +1,9 @@
 """The fusion stage: any sensor's ground detections in, tracks and reasons out.
 
-In: `detections/camera`, `detections/radar`. Out: `tracks` after every applied message (at most
-`publish_hz` of them, the last one never lost), also when nothing is there, so that consumers know
-fusion lives; `decision` for every refused message, measurement and birth and for every published
-track that ended. When all sensors are silent, ticks remove what has gone stale.
+In: `detections/camera`, `detections/radar`, `detections/v2x`. Out: `tracks` after every applied
+message (at most `publish_hz` of them, the last one never lost), also when nothing is there, so that
+consumers know fusion lives; `decision` for every refused message, measurement and birth and for
+every published track that ended. When all sensors are silent, ticks remove what has gone stale.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rsu.config.fusion import FusionOptions
+from rsu.fusion.heard import Heard
 from rsu.fusion.history import History
 from rsu.fusion.measurements import Scan, scan_from_camera, scan_from_radar
 from rsu.fusion.publication import track_list
@@ -19,8 +20,15 @@ from rsu.fusion.tracker import Outcome, Tracker
 from rsu.schema.decision_log import DecisionLog
 from rsu.schema.health import Verdict
 from rsu.schema.message import Message
-from rsu.schema.sensing import CameraDetections, RadarObjects
-from rsu.schema.topics import CAMERA_DETECTIONS, DECISION, RADAR_OBJECTS, TRACKS, Topic
+from rsu.schema.sensing import CameraDetections, RadarObjects, V2xObjects
+from rsu.schema.topics import (
+    CAMERA_DETECTIONS,
+    DECISION,
+    RADAR_OBJECTS,
+    TRACKS,
+    V2X_OBJECTS,
+    Topic,
+)
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 
 # A capture time further ahead of now is a broken clock. Tighter than "too old", because one
@@ -40,7 +48,7 @@ class FusionStage:
     """
 
     name = "fusion"
-    inputs: tuple[Topic, ...] = (CAMERA_DETECTIONS, RADAR_OBJECTS)
+    inputs: tuple[Topic, ...] = (CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS)
     outputs: tuple[Topic, ...] = (TRACKS, DECISION)
     period_ns: int | None = 100 * NS_PER_MS
 
@@ -52,7 +60,9 @@ class FusionStage:
         self._rate = options.publish_hz
         self._tokens = BURST
         self._filled_ns = boot.mono_ns
-        self._heard_ns = boot.mono_ns
+        self._fused_ns = boot.mono_ns
+        self._looked_ns = boot.mono_ns - SILENCE_NS - 1  # no camera or radar yet
+        self._heard = Heard()
         self._pending = False
         self._published: frozenset[int] = frozenset()
         self._endings: dict[int, str] = {}
@@ -65,8 +75,38 @@ class FusionStage:
             scan, refused = scan_from_camera(payload)
         elif isinstance(payload, RadarObjects):
             scan, refused = scan_from_radar(payload)
+        elif isinstance(payload, V2xObjects):
+            return self._hear(payload, now)
         else:
             return []
+        self._looked_ns = now.mono_ns
+        self._fuse(scan, refused, now)
+        if self._heard.due(now.mono_ns):
+            self._fuse_heard(now)
+        return [*self._publish(now), *self._log.drafts(now)]
+
+    def _hear(self, payload: V2xObjects, now: Instant) -> list[Message]:
+        subject = f"sensor:{payload.sensor}"
+        reason = None
+        if payload.capture_ns > now.utc_ns + LARGEST_LEAD_NS:
+            reason = "capture_in_future"
+        elif payload.objects:
+            reason = self._heard.add(payload, now.mono_ns)
+        if reason is not None:
+            self._drop(now, subject, reason, len(payload.objects))
+        if self._heard.due(now.mono_ns):
+            self._fuse_heard(now)
+        return [*self._publish(now), *self._log.drafts(now)]
+
+    def _fuse_heard(self, now: Instant) -> None:
+        looking = now.mono_ns - self._looked_ns <= SILENCE_NS
+        time_ns = self._history.table.time_ns
+        for scan, refused in self._heard.take(
+            time_ns if looking and time_ns != NEVER else None, now.mono_ns
+        ):
+            self._fuse(scan, refused, now)
+
+    def _fuse(self, scan: Scan, refused: dict[str, int], now: Instant) -> None:
         subject = f"sensor:{scan.sensor}"
         if self._history.table.time_ns > now.utc_ns + LARGEST_LEAD_NS:
             self._note_endings(self._history.restart())
@@ -81,15 +121,16 @@ class FusionStage:
         if reason is not None:
             self._drop(now, subject, reason)
         else:
-            self._heard_ns = now.mono_ns
+            self._fused_ns = now.mono_ns
             self._pending = True
             for code in sorted(refused):
                 self._drop(now, subject, code, refused[code])
-        return [*self._publish(now), *self._log.drafts(now)]
 
     def tick(self, now: Instant) -> Iterable[Message]:
         """Remove tracks gone stale while sensors are silent; let out what the rate held back."""
-        silence_ns = now.mono_ns - self._heard_ns
+        if self._heard.due(now.mono_ns):
+            self._fuse_heard(now)
+        silence_ns = now.mono_ns - self._fused_ns
         if silence_ns > SILENCE_NS:
             outcome = self._history.expire(silence_ns)
             if outcome.ended:

@@ -25,6 +25,7 @@ NEVER = -(2**62)  # a time before every other, ns
 UNKNOWN_HEADING_STD = float(np.pi / np.sqrt(3.0))  # rad: σ of an angle of which nothing is known
 CLASS_PRIOR = 0.1  # Dirichlet pseudo-count per class: one detection of score 1 gives it 0.55
 COMPANY_NS = NS_PER_S  # ns: sensors that measured a track this recently work on it together
+NAMED_NS = 1_500_000_000  # ns: a road user that speaks once a second keeps its name
 REST_PRIOR = 0.5  # a new object stands or moves; nothing favours either
 
 
@@ -53,6 +54,8 @@ class Rows:
     class_evidence: Floats  # [N×C] scores seen per class, fading
     size: Floats  # [N×3]
     sized: Integers  # how many sizes were averaged
+    label: Integers  # who said it was this object (see rsu.fusion.heard), 0: nobody
+    labelled_ns: Integers  # when last, or NEVER
     last_seen: Integers  # [N×S] capture time of the last measurement by each sensor, or NEVER
 
     def __len__(self) -> int:
@@ -139,6 +142,11 @@ def seen_by_one(rows: Rows, column: int) -> Bools:
     return np.asarray(recent[:, column] & (recent.sum(axis=1) == 1))
 
 
+def live_labels(rows: Rows, time_ns: int) -> Integers:
+    """Who said lately that it is this object; 0 where nobody did within `NAMED_NS`."""
+    return np.where(rows.labelled_ns > time_ns - NAMED_NS, rows.label, 0)
+
+
 def empty_table(first_id: int, sensors: int = 0) -> Table:
     """A table without tracks whose first birth gets `first_id`."""
     return Table(NEVER, first_id, _blank(0, sensors), np.full(sensors, NEVER))
@@ -166,6 +174,10 @@ def newborn(
     if scan.velocity is not None and scan.velocity_cov is not None:
         rows.state[:, 2:4] = scan.velocity[which]
         rows.cov[:, 2:4, 2:4] = scan.velocity_cov[which]
+        # A velocity less certain than what is known of the class says nothing.
+        known = BIRTH_SPEED_STD[classes] ** 2
+        wide = np.maximum(rows.cov[:, 2, 2], rows.cov[:, 3, 3]) > known
+        rows.cov[wide, 2:4, 2:4] = known[wide, None, None] * np.eye(2)
     else:
         rows.cov[:, 2, 2] = rows.cov[:, 3, 3] = BIRTH_SPEED_STD[classes] ** 2
     rows.existence[:] = existence
@@ -175,6 +187,11 @@ def newborn(
     rows.size[:] = np.where(measured, scan.size[which], DEFAULT_SIZE[classes])
     rows.sized[:] = measured.all(axis=1)
     rows.last_seen[:, column] = scan.capture_ns
+    if scan.evidence_ns is not None:
+        rows.updated_ns[:] = scan.evidence_ns[which]
+    if scan.label is not None:
+        rows.label[:] = scan.label[which]
+        rows.labelled_ns[rows.label != 0] = scan.capture_ns
     return rows
 
 
@@ -201,5 +218,7 @@ def _blank(count: int, sensors: int) -> Rows:
         class_evidence=np.zeros((count, len(CLASSES))),
         size=np.zeros((count, 3)),
         sized=np.zeros(count, dtype=np.int64),
+        label=np.zeros(count, dtype=np.int64),
+        labelled_ns=np.full(count, NEVER),
         last_seen=np.full((count, sensors), NEVER),
     )

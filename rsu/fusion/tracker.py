@@ -19,7 +19,7 @@ from rsu.fusion.existence import after_hit, after_miss, decay, responsible
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import predict, velocity_of
 from rsu.fusion.regime import measure, predict_rest, settle
-from rsu.fusion.table import NEVER, Rows, Table, believed_position, newborn
+from rsu.fusion.table import NEVER, Rows, Table, believed_position, live_labels, newborn
 from rsu.schema.units import NS_PER_S
 
 CLASS_MEMORY = 0.97  # per measurement: class evidence fades over about 33 measurements
@@ -66,7 +66,8 @@ class Tracker:
         self._predict(rows, dt)
         pairs = associate(rows, scan, self._gate, column)
         self._update(rows, scan, pairs, column, look_s)
-        self._miss(rows, pairs, column, look_s)
+        if scan.surveys:
+            self._miss(rows, pairs, column, look_s)
         settle(rows, scan.capture_ns)
         unborn = self._bear(table, scan, pairs, column)
         outcome.unborn = unborn
@@ -94,11 +95,22 @@ class Tracker:
         if len(hit) == 0:
             return
         measure(rows, hit, scan, which, column)
+        looks: float | npt.NDArray[np.float64] = look_s
+        if not scan.surveys:  # each road user is a look of its own
+            seen = rows.last_seen[hit, column]
+            passed = (scan.capture_ns - np.maximum(seen, 0)) / NS_PER_S
+            looks = np.where(seen == NEVER, FIRST_LOOK_S, passed)
         rows.existence[hit] = after_hit(
-            rows.existence[hit], pairs.likelihood, scan.score[which], look_s,
+            rows.existence[hit], pairs.likelihood, scan.score[which], looks,
             self._options.detection_probability, self._options.clutter_density,
         )  # fmt: skip
-        rows.updated_ns[hit] = rows.last_seen[hit, column] = scan.capture_ns
+        rows.last_seen[hit, column] = scan.capture_ns
+        evidence = scan.capture_ns if scan.evidence_ns is None else scan.evidence_ns[which]
+        rows.updated_ns[hit] = np.maximum(rows.updated_ns[hit], evidence)
+        if scan.label is not None:
+            named = scan.label[which] != 0
+            rows.label[hit[named]] = scan.label[which][named]
+            rows.labelled_ns[hit[named]] = scan.capture_ns
         rows.hits[hit] += 1
         classes, score = scan.class_index[which], scan.score[which]
         known = classes != UNKNOWN
@@ -194,6 +206,9 @@ def _merge(table: Table, outcome: Outcome) -> None:
         (rows.last_seen[first] == rows.last_seen[second])
         & (rows.last_seen[first] > table.time_ns - SAME_SCAN_NS)
     ).any(axis=1)
+    # Who speaks of itself under two names at once is two.
+    named = live_labels(rows, table.time_ns)
+    seen_apart |= (named[first] != 0) & (named[second] != 0) & (named[first] != named[second])
     velocity, jacobian = velocity_of(rows.state, rows.polar)
     spread = np.einsum("nij,njk,nik->ni", jacobian, rows.cov, jacobian).sum(axis=1)
     apart2 = ((velocity[first] - velocity[second]) ** 2).sum(axis=1)
@@ -207,6 +222,9 @@ def _merge(table: Table, outcome: Outcome) -> None:
             rows.existence[winner] = max(rows.existence[winner], rows.existence[loser])
             rows.updated_ns[winner] = max(rows.updated_ns[winner], rows.updated_ns[loser])
             rows.last_seen[winner] = np.maximum(rows.last_seen[winner], rows.last_seen[loser])
+            if rows.labelled_ns[loser] > rows.labelled_ns[winner]:
+                rows.label[winner] = rows.label[loser]
+                rows.labelled_ns[winner] = rows.labelled_ns[loser]
             outcome.ended.append((int(rows.id[loser]), "merged"))
     if not keep.all():
         table.rows = rows.take(keep)

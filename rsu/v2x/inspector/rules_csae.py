@@ -173,7 +173,7 @@ def _map(where: str, content: Any, _: int | None) -> Iterator[Finding]:
 
 def _link(where: str, link: Any) -> Iterator[Finding]:
     basis = "T/CSAE 53-2020, Link and Lane"
-    if link["linkWidth"] == 0:
+    if link.get("linkWidth") == 0:  # optional in the draft of 2019
         yield warning(f"{where}.linkWidth", "a link without width", basis)
     for number, times in Counter(lane["laneID"] for lane in link["lanes"]).items():
         if times > 1:

@@ -258,10 +258,12 @@ def _refuse_overwriting(source: Path, out: Path | None, golden: Path | None) -> 
 
 
 def _metadata(config: SiteConfig, site_path: Path) -> dict[str, str]:
+    from rsu.runtime.graph import profiles_of
+
     return {
         "site": config.site.id,
         "config": site_path.read_text(encoding="utf-8"),
-        "profile": config.v2x.profile if config.v2x else "",
+        "profile": ",".join(profiles_of(config)),
         "version": rsu.__version__,
     }
 

@@ -7,10 +7,13 @@ Every field has a title (or a telling name), a unit in its description where it 
 origin of its default.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+
+from rsu.schema.units import NS_PER_S
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 """Names of sensors, lanes, radios; lower case, since they become file, topic and metric names."""
@@ -20,6 +23,19 @@ Longitude = Annotated[float, Field(ge=-180.0, le=180.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
+
+
+UtcTime = Annotated[
+    str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")
+]
+"""RFC 3339, UTC; text in the file, so that it must be quoted and is shown as it was written."""
+
+
+def utc_ns(text: str) -> int:
+    """Nanoseconds since the epoch of a `UtcTime`; ValueError where it is no date that exists."""
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
+    return seconds * NS_PER_S + int((fraction or "0").ljust(9, "0"))
 
 
 class Options(BaseModel):

@@ -245,9 +245,14 @@ def _air(config: SiteConfig) -> Iterator[Note]:
         yield Note(("v2x",), "no radio is configured: nothing leaves the unit", warning=True)
     if not int(v2x.rsu_id, 16):
         yield Note(("v2x", "rsu_id"), "is all zero: it must name this unit")
-    if not v2x.rsm.enabled:
-        yield Note(("v2x", "rsm", "enabled"), "no message is enabled: nothing is said",
-                   warning=True)  # fmt: skip
+    if v2x.csae is None and v2x.sae is None:
+        yield Note(("v2x",), "neither csae nor sae is spoken: nothing is said", warning=True)
+    for index, sign in enumerate(config.site.signs):
+        for key in ("from_utc", "until_utc"):
+            text = getattr(sign, key)
+            if text is not None and not _is_time(text):
+                at = ("site", "signs", index, key)
+                yield Note(at, f"{quote(text)} is no date that exists")
     on_air = next((r for r in radios if not isinstance(r, FileRadioOptions)), None)
     if on_air is None:
         return

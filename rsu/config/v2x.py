@@ -1,37 +1,20 @@
-"""Section `v2x`: what is said on the air, as whom, in which message set."""
+"""Section `v2x`: as whom this unit speaks, in which message sets, and what it listens to.
 
-from typing import Literal
+Everything that all messages share is here; the messages are in `v2x_csae` and `v2x_sae`, what is
+heard in `v2x_receive`.
+"""
 
 from pydantic import Field
 
-from rsu.config.base import NonNegative, Options, Positive
-
-
-class RsmOptions(Options):
-    """T/CSAE 53-2020 roadside safety message."""
-
-    enabled: bool = True
-    rate_hz: float = Field(
-        10.0, gt=0, le=10.0, description="Highest rate, Hz (T/CSAE 159-2020 cl. 5.4: 100 ms)."
-    )
-    aid: int = Field(
-        3623, ge=0, le=0x407F, description="Application id (YD/T 3707 carries 0..0x407F)."
-    )
-    priority: int = Field(208, ge=0, le=255, description="T/CSAE 159-2020 cl. 5.5.")
-    max_evidence_age_s: Positive = Field(
-        0.5, description="A participant whose last measurement is older is withheld, s."
-    )
-    silence_s: Positive = Field(
-        1.0, description="With no participant at all the unit still states itself this often, s."
-    )
+from rsu.config.base import NonNegative, Options
+from rsu.config.v2x_csae import CsaeOptions
+from rsu.config.v2x_receive import ReceiveOptions
+from rsu.config.v2x_sae import SaeOptions
 
 
 class V2xOptions(Options):
-    """Identity and message classes of this unit."""
+    """Identity and message sets of this unit."""
 
-    profile: Literal["csae53_2020"] = Field(
-        "csae53_2020", description="Message set; configured, never guessed."
-    )
     rsu_id: str = Field(
         pattern=r"^[0-9a-fA-F]{16}$", description="RSU id, 8 octets as 16 hex digits."
     )
@@ -40,4 +23,16 @@ class V2xOptions(Options):
         False, description="Send even when the operating system does not say its clock is "
         "synchronised (laboratory only)."
     )  # fmt: skip
-    rsm: RsmOptions = RsmOptions()
+    packet_octets: int = Field(
+        1400, ge=200, le=2302, description="Longest packet with all headers, octets (WsmMaxLength "
+        "1400; a roadside unit takes at most 2302)."
+    )  # fmt: skip
+    security_octets: int = Field(
+        240, ge=0, le=1000, description="Of these, what is kept free for the signature and "
+        "certificate of a radio that signs: 100..240 octets."
+    )  # fmt: skip
+    csae: CsaeOptions | None = Field(
+        CsaeOptions(), description="The Chinese message set; null: not spoken."
+    )
+    sae: SaeOptions | None = Field(None, description="SAE J2735; none: not spoken.")
+    receive: ReceiveOptions = ReceiveOptions()

@@ -13,25 +13,33 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsu.config.base import utc_ns
 from rsu.config.cameras import CameraOptions
 from rsu.config.model import SiteConfig
 from rsu.runtime.stage import Stage, StageGroup
 from rsu.schema.sensing import SensorKind
-from rsu.schema.units import Instant
+from rsu.schema.situation import RoadSign
+from rsu.schema.units import Instant, Vec2
 
 if TYPE_CHECKING:
     from rsu.perception.detector import Detector
     from rsu.site.lanes import SiteMap
+    from rsu.v2x.unit import Unit
 
 SIMULATION_WORKER = "rsu.sim.worker:SimulationWorker"
 """Loaded by name: the runtime does not depend on the simulator."""
 CORE = "core"
+HEARD = "v2x"
+"""Sensor id of all that is heard by radio (`V2xObjects.sensor`)."""
 REPORTS = "reports"
 
 
 def sensors_of(config: SiteConfig) -> dict[str, SensorKind]:
     """Every configured sensor and its kind."""
-    return {camera.id: SensorKind.CAMERA for camera in config.cameras}
+    sensors = {camera.id: SensorKind.CAMERA for camera in config.cameras}
+    if config.v2x is not None and config.v2x.receive.enabled:
+        sensors[HEARD] = SensorKind.V2X
+    return sensors
 
 
 def load_map(config: SiteConfig, base: Path) -> SiteMap:
@@ -54,15 +62,62 @@ def core_builder(config: SiteConfig, base: Path) -> Callable[[Instant], StageGro
 def _build_core(config: SiteConfig, site_map: SiteMap, boot: Instant) -> StageGroup:
     from rsu.fusion.stage import FusionStage
     from rsu.situation.traffic import TrafficStage
-    from rsu.v2x.stage import V2xStage
 
-    sensors = sensors_of(config)
     stages: list[Stage] = [FusionStage(config.fusion, boot)]
     if config.v2x is not None:
+        from rsu.v2x.receive.stage import ReceiveStage
+        from rsu.v2x.stage import V2xStage
+
+        unit = unit_of(config, site_map)
+        if config.v2x.receive.enabled:
+            stages.insert(0, ReceiveStage(config.v2x.receive, unit, boot))
         # Before situation: what goes on the air does not wait for statistics.
-        stages.append(V2xStage(config.v2x, config.site.origin, sensors, boot))
+        stages.append(V2xStage(config.v2x, unit, boot, signs_of(config, site_map)))
     stages.append(TrafficStage(site_map, boot))
     return StageGroup(CORE, stages, boot)
+
+
+def unit_of(config: SiteConfig, site_map: SiteMap) -> Unit:
+    """Who speaks and where it stands. Only for a site with a section `v2x`."""
+    from rsu.v2x.unit import Unit
+
+    assert config.v2x is not None
+    return Unit(
+        rsu_id=config.v2x.rsu_id.lower(),
+        site=site_map,
+        antenna_height=config.v2x.antenna_height,
+        region=config.site.region,
+        intersection=config.site.intersection,
+        name=config.site.title,
+        sensors=sensors_of(config),
+    )
+
+
+def signs_of(config: SiteConfig, site_map: SiteMap) -> list[RoadSign]:
+    """The site's traffic signs, in its frame."""
+    signs = []
+    for sign in config.site.signs:
+        x, y, _ = site_map.frame.to_enu(sign.latitude, sign.longitude)
+        signs.append(
+            RoadSign(
+                id=sign.id,
+                code=sign.code,
+                itis=sign.itis,
+                position=Vec2(x, y),
+                lanes=sign.lanes,
+                description=sign.description,
+                severity=sign.severity,
+                start_ns=utc_ns(sign.from_utc) if sign.from_utc else None,
+                end_ns=utc_ns(sign.until_utc) if sign.until_utc else None,
+            )
+        )
+    return signs
+
+
+def profiles_of(config: SiteConfig) -> list[str]:
+    """The message sets that the unit speaks."""
+    v2x = config.v2x
+    return [] if v2x is None else [one.profile for one in (v2x.csae, v2x.sae) if one is not None]
 
 
 def reports_builder(config: SiteConfig) -> Callable[[Instant], StageGroup] | None:

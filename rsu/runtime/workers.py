@@ -82,11 +82,6 @@ class CoreWorker:
         self.topics = self._group.inputs
 
     def start(self) -> None:
-        from rsu.v2x.codec import codec_for
-
-        v2x = self._around.config.v2x
-        if v2x is not None:
-            codec_for(v2x.profile)  # compiling the schema takes longer than a message may
         self._around.bus.publish(self._group.take_journal(self._around.clock()))
 
     def turn(self, timeout_s: float) -> Iterable[Message]:
@@ -333,7 +328,7 @@ def site_metadata(config: SiteConfig, boot: Instant) -> dict[str, str]:
 
     return {
         "site": config.site.id,
-        "profile": config.v2x.profile if config.v2x else "",
+        "profile": ",".join(graph.profiles_of(config)),
         "version": rsu.__version__,
         "boot_ns": str(boot.utc_ns),
         "config": config.model_dump_json(),

@@ -36,6 +36,8 @@ class TrackWriter(Protocol):
     """Road users in one message."""
     numbers_max: int
     """Road users are numbered 1..this."""
+    alone: bool
+    """Whether the message can say that nobody is there."""
 
     def speaks_of(self, track: Track) -> bool:
         """Whether the message is about road users like this one."""

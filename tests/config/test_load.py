@@ -110,9 +110,9 @@ def test_a_good_file_loads_with_its_values_and_defaults(tmp_path):
          "s.yaml:15:11: v2x.rsu_id: must be text: put 0000000000000007 in quotes"),
         ('rsu_id: "5253550000000001"', 'rsu_id: "52"',
          "s.yaml:15:11: v2x.rsu_id: must be 16 hex digits in quotes, not '52'"),
-        ('rsu_id: "5253550000000001"', 'rsu_id: "5253550000000001"\n  profile: csae53-2020',
-         "s.yaml:16:12: v2x.profile: 'csae53-2020' is not 'csae53_2020' (did you mean "
-         "csae53_2020?)"),
+        ('rsu_id: "5253550000000001"', 'rsu_id: "5253550000000001"\n  csae: {profile: csae53-2020}',
+         "s.yaml:16:19: v2x.csae.profile: 'csae53-2020' is not 'csae53_2020' or 'csae157_2020' "
+         "(did you mean csae53_2020?)"),
         ("port: 5000", "port: 70000",
          "s.yaml:17:51: radios[0].port: must be less than or equal to 65535, not 70000"),
         ("port: 5000", "port: 0b11",

@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 
 from rsu.config.place import OriginOptions
-from rsu.config.v2x import RsmOptions, V2xOptions
+from rsu.config.v2x import V2xOptions
+from rsu.config.v2x_csae import CsaeOptions
 from rsu.schema.message import Message
 from rsu.schema.sensing import ObjectClass, SensorKind
 from rsu.schema.topics import TRACKS
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
+from rsu.site.geodesy import LocalFrame
+from rsu.site.lanes import SiteMap
 from rsu.v2x.stage import V2xStage
+from rsu.v2x.unit import Unit
 
 ORIGIN = OriginOptions(latitude=31.2304, longitude=121.4737, altitude=12.0)
 SENSORS = {"north": SensorKind.CAMERA, "south": SensorKind.CAMERA, "mast": SensorKind.RADAR}
+FRAME = LocalFrame(ORIGIN.latitude, ORIGIN.longitude, ORIGIN.altitude)
 START_NS = 1_750_000_000 * NS_PER_S  # 2025-06-15T15:06:40Z
 
 
@@ -33,6 +38,26 @@ def start_ns() -> int:
 @pytest.fixture(scope="session")
 def origin() -> OriginOptions:
     return ORIGIN
+
+
+@pytest.fixture
+def unit() -> Callable[..., Unit]:
+    """Makes a unit at `ORIGIN`, on a map without lanes unless told otherwise (`site=`)."""
+
+    def make(**changes: Any) -> Unit:
+        frame = LocalFrame(ORIGIN.latitude, ORIGIN.longitude, ORIGIN.altitude)
+        values = {
+            "rsu_id": "00112233aabbccdd",
+            "site": SiteMap(frame),
+            "antenna_height": 5.0,
+            "region": 310,
+            "intersection": 7,
+            "name": "Example",
+            "sensors": SENSORS,
+        }
+        return Unit(**{**values, **changes})
+
+    return make
 
 
 @pytest.fixture
@@ -79,19 +104,22 @@ def tracks_message() -> Callable[..., Message]:
 def options() -> Callable[..., V2xOptions]:
     """V2X options of a unit that trusts its clock unless told otherwise."""
 
-    def make(rsm: dict[str, Any] | None = None, **changes: Any) -> V2xOptions:
+    def make(
+        rsm: dict[str, Any] | None = None, csae: dict[str, Any] | None = None, **changes: Any
+    ) -> V2xOptions:
         values = {"rsu_id": "00112233AABBCCDD", "trust_clock": True, **changes}
-        return V2xOptions(rsm=RsmOptions(**(rsm or {})), **values)
+        return V2xOptions(csae=CsaeOptions(**{"rsm": rsm or {}, **(csae or {})}), **values)
 
     return make
 
 
 @pytest.fixture
-def stage(options: Callable[..., V2xOptions]) -> Callable[..., V2xStage]:
+def stage(options: Callable[..., V2xOptions], unit: Callable[..., Unit]) -> Callable[..., V2xStage]:
     """A stage that boots at `start_ns` with monotonic time 0."""
 
-    def make(boot: Instant | None = None, **changes: Any) -> V2xStage:
-        return V2xStage(options(**changes), ORIGIN, SENSORS, boot or Instant(START_NS, 0))
+    def make(boot: Instant | None = None, signs: Any = (), **changes: Any) -> V2xStage:
+        speaker = unit(**changes.pop("speaker", {}))
+        return V2xStage(options(**changes), speaker, boot or Instant(START_NS, 0), signs)
 
     return make
 

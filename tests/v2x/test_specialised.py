@@ -1,4 +1,4 @@
-"""The written code against the plain codec: same octets, same values, same verdicts, same errors."""
+"""The written code against the plain codec: same octets, values, verdicts and errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -73,6 +74,13 @@ def test_damaged_frames_get_the_verdict_of_the_plain_codec(shared: Path, profile
     assert verdicts == {"refused", "read"}
 
 
+def _encoded_or_error(encode: Callable[[], bytes]) -> bytes | str:
+    try:
+        return encode()
+    except EncodeError as error:
+        return str(error)
+
+
 BAD = [True, False, 1.0, None, "x", "", "0_1", " 1", 10**30, -(10**30), [], {}, [1], {"x": 1}]
 
 
@@ -92,15 +100,9 @@ def test_spoilt_values_get_the_error_of_the_plain_codec(shared: Path, profile: s
             node["surplus"] = 1
         else:
             node[key] = choice.choice(BAD)
-        try:
-            expected = codec.plain.encode(value, FRAME)
-        except EncodeError as error:
-            refused += 1
-            with pytest.raises(EncodeError) as found:
-                codec.encode(value)
-            assert str(found.value) == str(error)
-        else:
-            assert codec.encode(value) == expected
+        expected = _encoded_or_error(lambda: codec.plain.encode(value, FRAME))
+        refused += isinstance(expected, str)
+        assert _encoded_or_error(lambda: codec.encode(value)) == expected
     assert refused > 10
 
 

@@ -16,7 +16,7 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.topics import DECISION, PARKING, UNIT_HEALTH, V2X_TX
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant, Vec2
 from rsu.schema.v2x import V2xFrame
-from rsu.v2x.codec import codec_for
+from rsu.v2x.codec import Codec, codec_for
 from rsu.v2x.csae.units import OutOfRangeError
 from rsu.v2x.errors import EncodeError
 from rsu.v2x.network import dsmp
@@ -156,6 +156,7 @@ def test_more_than_fifteen_road_users_take_more_frames(
     assert [subject for frame in frames for subject in frame.subjects] == list(range(1, seen + 1))
     for frame in frames:
         assert pycrate_decode(frame.payload) == frame.value
+    air.tick(1050)  # repeats are told a second later
     assert air.reasons == {("message:RSM", "road_users"): len(sizes)}
 
 
@@ -187,7 +188,7 @@ def test_road_user_keeps_its_number_and_a_new_one_gets_another(
 
 
 def test_without_a_free_number_a_road_user_is_withheld(air, track, tracks_message) -> None:
-    air = air()
+    air = air(rsm={"max_frames": 20})
     frames = air.give(
         tracks_message(*(track(i, position=Vec2(0.1 * i, 0.0)) for i in range(1, 261)))
     )
@@ -376,7 +377,7 @@ def test_identity_that_cannot_be_carried_is_refused_at_the_start(stage) -> None:
     with pytest.raises(ValidationError, match="aid"):
         stage(rsm={"aid": dsmp.AID_MAX + 1})
     with pytest.raises(OutOfRangeError):
-        stage(antenna_height=500.0)
+        stage(speaker={"antenna_height": 500.0})
 
 
 def test_fault_of_the_encoder_is_counted_and_the_unit_goes_on(
@@ -384,12 +385,11 @@ def test_fault_of_the_encoder_is_counted_and_the_unit_goes_on(
 ) -> None:
     air = air()
 
-    class BrokenCodec:
-        def encode(self, value: Any) -> bytes:
-            raise EncodeError("rsmFrame: broken")
+    def broken(self: Codec, value: Any, type_name: str = "") -> bytes:
+        raise EncodeError("rsmFrame: broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(air.stage, "_codec", BrokenCodec())
+        patch.setattr(Codec, "encode", broken)
         assert air.give(tracks_message(track())) == []
     assert air.decisions[0].verdict is Verdict.DROPPED
     assert air.decisions[0].reason == "encode_failed"

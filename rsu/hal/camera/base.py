@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from rsu.config import base as options
 from rsu.hal.errors import DeviceError
-from rsu.schema.units import NS_PER_S, Instant
+from rsu.schema.units import Instant
 
 Image = npt.NDArray[np.uint8]
 """height × width × 3, BGR."""
@@ -96,9 +96,7 @@ def utc_ns(text: str) -> int:
 
     Raises DeviceError where the text has the form but is no date.
     """
-    whole, _, fraction = text.removesuffix("Z").partition(".")
     try:
-        seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
+        return options.utc_ns(text)
     except ValueError as error:
         raise DeviceError(f"start_utc {text!r} is no time: {error}", "correct it") from error
-    return seconds * NS_PER_S + int((fraction or "0").ljust(9, "0"))

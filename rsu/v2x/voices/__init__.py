@@ -1,0 +1,1 @@
+"""Voices: when a message is said, one module per kind of fact that messages rest on."""

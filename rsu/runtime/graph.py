@@ -35,11 +35,9 @@ REPORTS = "reports"
 
 
 def sensors_of(config: SiteConfig) -> dict[str, SensorKind]:
-    """Every configured sensor and its kind."""
-    sensors = {camera.id: SensorKind.CAMERA for camera in config.cameras}
-    if config.v2x is not None and config.v2x.receive.enabled:
-        sensors[HEARD] = SensorKind.V2X
-    return sensors
+    """Every configured sensor and its kind. What is heard by radio is none: silence there is no
+    fault."""
+    return {camera.id: SensorKind.CAMERA for camera in config.cameras}
 
 
 def load_map(config: SiteConfig, base: Path) -> SiteMap:
@@ -89,7 +87,7 @@ def unit_of(config: SiteConfig, site_map: SiteMap) -> Unit:
         region=config.site.region,
         intersection=config.site.intersection,
         name=config.site.title,
-        sensors=sensors_of(config),
+        sensors={**sensors_of(config), HEARD: SensorKind.V2X},
     )
 
 

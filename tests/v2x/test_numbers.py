@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsu.v2x.csae.participants import REST_NS, ParticipantIds
+from rsu.v2x.numbers import REST_NS, Numbers
 
 
 def test_number_stays_while_the_track_lives() -> None:
-    ids = ParticipantIds()
+    ids = Numbers()
     numbers = {track: ids.number(track) for track in (100, 200, 300)}
     assert sorted(numbers.values()) == [1, 2, 3]
     for step in range(100):
@@ -19,7 +19,7 @@ def test_number_stays_while_the_track_lives() -> None:
 
 
 def test_freed_number_rests_and_goes_to_the_back_of_the_queue() -> None:
-    ids = ParticipantIds()
+    ids = Numbers()
     for track in range(255):
         assert ids.number(track) == track + 1
     assert ids.number(999) is None
@@ -32,7 +32,7 @@ def test_freed_number_rests_and_goes_to_the_back_of_the_queue() -> None:
 
 
 def test_unused_numbers_go_before_rested_ones() -> None:
-    ids = ParticipantIds()
+    ids = Numbers()
     assert ids.number(1) == 1
     ids.keep_only(set(), 0)
     ids.keep_only(set(), REST_NS)
@@ -40,7 +40,7 @@ def test_unused_numbers_go_before_rested_ones() -> None:
 
 
 def test_track_that_comes_back_while_its_number_rests_gets_it_again() -> None:
-    ids = ParticipantIds()
+    ids = Numbers()
     ids.number(1)
     ids.number(2)
     ids.keep_only({2}, 0)
@@ -57,7 +57,7 @@ def test_track_that_comes_back_while_its_number_rests_gets_it_again() -> None:
     st.lists(st.tuples(st.sets(st.integers(0, 400), max_size=300), st.integers(0, 8)), max_size=12)
 )
 def test_two_live_tracks_never_share_a_number(steps: list[tuple[set[int], int]]) -> None:
-    ids = ParticipantIds()
+    ids = Numbers()
     now_ns, previous, last_used = 0, {}, {}
     for tracks, seconds in steps:
         now_ns += seconds * 1_000_000_000

@@ -129,7 +129,10 @@ def check(site: Path, profile: str, spat: Path | None, chord_error: float, as_js
         sys.exit(FOUND_WRONG)
 
 
-FORMATS = ("auto", "csae-hex", "csae-json", "openv2x-json", "j2735-hex", "j2735-json", "lanelet2")
+FORMATS = (
+    "auto", "csae-hex", "csae-json", "openv2x-json", "j2735-hex", "j2735-json", "j2735-xer",
+    "roadway", "lanelet2",
+)  # fmt: skip
 
 
 @map_group.command(name="import")
@@ -305,12 +308,18 @@ def _source(path: Path, form: str, profile: str | None, node: int | None) -> Sou
     text = _text(path)
     if form == "auto":
         form = _form_of(text, path, profile)
+    if form == "roadway":
+        from rsu.v2x.map.read_roadway import roadway
+
+        return roadway(text, node=node)
     family, notation = form.split("-")
     used = profile or ("j2735_2024" if family == "j2735" else "csae53_2020")
     if used.startswith("j2735") != (family == "j2735"):
         raise UnusableMapError(f"{path}: {form} is no form of {used}")
     if notation == "hex":
         value = _message(path, used, "MAP")
+    elif notation == "xer":
+        value = _content(_xer(text, path, used), "MAP", path)
     else:
         value = _content(_json(text, path), "MAP", path)
     if family == "j2735":
@@ -321,9 +330,25 @@ def _source(path: Path, form: str, profile: str | None, node: int | None) -> Sou
     return read_csae.source_map(value, used)
 
 
+def _xer(text: str, path: Path, profile: str) -> Any:
+    from rsu.v2x.codec import FRAME, codec_for
+    from rsu.v2x.errors import CodecError
+    from rsu.v2x.xer import read_xer
+
+    try:
+        name, value = read_xer(text, codec_for(profile))
+    except CodecError as error:
+        raise UnusableMapError(f"{path}: not a message of {profile}: {error}") from error
+    if name == FRAME:
+        return value
+    if name != "MapData":
+        raise UnusableMapError(f"{path}: holds {name}, not a MAP")
+    return value
+
+
 def _form_of(text: str, path: Path, profile: str | None) -> str:
     if text.startswith("<"):
-        raise UnusableMapError(f"{path}: XML is not read; known: {', '.join(FORMATS[1:])}")
+        return "roadway" if "<J2735.GID.blob" in text[:1000] else "j2735-xer"
     if not text.startswith("{"):
         return "j2735-hex" if (profile or "").startswith("j2735") else "csae-hex"
     document = _json(text, path)

@@ -140,7 +140,8 @@ def test_check_compares_with_a_spat(
         ("[1]", "neither"),
         ('{"nodes": {}}', "expected an object with the one key Node"),
         ('{"mapFrame": {}}', "msgCnt"),
-        ("<a/>", "XML"),
+        ("<a/>", "no type of j2735_2024"),
+        ("<a", "not XML"),
     ],
 )
 def test_sources_that_are_no_map_end_with_2_and_write_nothing(

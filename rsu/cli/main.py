@@ -44,6 +44,15 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader (head, less) has gone: not an error, and nothing more may be written, not
+            # even by the interpreter as it ends. Caught here, since click itself would exit with 1.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -64,20 +73,13 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    try:
-        sys.exit(run_command(sys.argv[1:]))
-    except BrokenPipeError:
-        # The reader (head, less) has gone: not an error, and nothing more may be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    sys.exit(run_command(sys.argv[1:]))
 
 
 def run_command(arguments: list[str]) -> int:
     """Run one command line; returns its exit code and never lets a traceback out unasked."""
     try:
         result: Any = cli.main(args=arguments, prog_name="rsu", standalone_mode=False)
-    except BrokenPipeError:
-        raise
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("RSU_DEBUG") == "1" and not isinstance(error, click.ClickException):
             raise

@@ -1,9 +1,14 @@
 """SDSM of SAE J3224: what a neighbour sees → road users.
 
-Offsets are metres east and north of refPos, laid into the tangent plane there (a height of refPos
-moves points by less than 1 cm per km and 50 m, and is left out). The accuracy of refPos, where
-stated, adds to that of every object. An SDSM does not say what its objects rest on: something the
-neighbour has only heard cannot be told from what it sees.
+Offsets are of a north-east-down frame (facts: sae.md 2): offsetX metres north, offsetY metres east
+of refPos, laid into the tangent plane there (a height of refPos moves points by less than 1 cm per
+km and 50 m, and is left out). The accuracy of refPos, where stated, adds to that of every object.
+An SDSM does not say what its objects rest on: something the neighbour has only heard cannot be told
+from what it sees.
+
+The sign of measurementTime is in dispute: a public sender writes time stamp less object, a public
+receiver adds it to the time stamp. An object is taken for one at the time stamp, and what it moves
+in the stated time is one standard deviation more of its position; without a speed it has no time.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 
 from rsu.schema.sensing import ObjectClass, V2xObject
-from rsu.schema.units import NS_PER_MS, Cov2, Size, Vec2
+from rsu.schema.units import Cov2, Size, Vec2
 from rsu.site.geodesy import LocalFrame
 from rsu.v2x.receive import quantities as q
 from rsu.v2x.receive.moments import of_dsecond
@@ -44,6 +49,12 @@ def read(content: q.Content, receiver: q.Receiver) -> q.RoadUsers:
             continue
         # Rounding to 0.1 m is an even error: a twelfth of the step squared.
         cov = q.total(cov, q.circle(_OFFSET_STEP / 12**0.5))
+        aside_s, speed = abs(common["measurementTime"]) / 1000, q.speed(common["speed"])
+        if aside_s > 0:
+            if speed is None:
+                refused["time_unstated"] += 1
+                continue
+            cov = q.total(cov, q.circle(aside_s * speed))
         if reference_cov is not None:
             cov = q.total(cov, reference_cov)
         found.append(_object(one, stamp, cov, there, receiver))
@@ -55,14 +66,13 @@ def _object(
 ) -> V2xObject:
     common = one["detObjCommon"]
     offset = common["pos"]
-    latitude, longitude, _ = there.to_geodetic(
-        offset["offsetX"] * _OFFSET_STEP, offset["offsetY"] * _OFFSET_STEP
-    )
+    north, east = offset["offsetX"] * _OFFSET_STEP, offset["offsetY"] * _OFFSET_STEP
+    latitude, longitude, _ = there.to_geodetic(east, north)
     x, y, _ = receiver.frame.to_enu(latitude, longitude)
     kind, size = _kind(one)
     return V2xObject(
         object_id=str(common["objectID"]),
-        measured_ns=stamp + common["measurementTime"] * NS_PER_MS,
+        measured_ns=stamp,
         position=Vec2(x, y),
         position_cov=cov,
         object_class=kind,

@@ -63,6 +63,7 @@ PARKING = _topic("situation/parking", ParkingState, 1)
 TRAFFIC = _topic("situation/traffic", TrafficState, 1)
 ROAD_EVENT = _topic("situation/event", RoadEvent, 0)
 COORDINATION = _topic("situation/coordination", Coordination, 0)
+SIGNAL_PUSHED = _topic("signal/pushed", SignalState, 0)
 SIGNAL_REQUEST = _topic("signal/request", SignalRequest, 0)
 SIGNAL_PRIORITY = _topic("signal/priority", SignalPriority, 0)
 CORRECTIONS = _topic("gnss/corrections", Corrections, 1)
@@ -82,10 +83,10 @@ JOURNAL = _topic("journal", Journal, 10)
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
-        CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE, SIGNAL_REQUEST,
-        SIGNAL_PRIORITY, TRACKS, PARKING, TRAFFIC, ROAD_EVENT, COORDINATION, CORRECTIONS, V2X_RX,
-        V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH, SENSOR_HEALTH,
-        UNIT_HEALTH, DECISION, METRICS, JOURNAL,
+        CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE, SIGNAL_PUSHED,
+        SIGNAL_REQUEST, SIGNAL_PRIORITY, TRACKS, PARKING, TRAFFIC, ROAD_EVENT, COORDINATION,
+        CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH,
+        SENSOR_HEALTH, UNIT_HEALTH, DECISION, METRICS, JOURNAL,
     )
 }  # fmt: skip
 """Every topic by name."""

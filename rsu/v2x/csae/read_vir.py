@@ -8,6 +8,7 @@ from __future__ import annotations
 from rsu.schema.situation import SignalRequest
 from rsu.schema.units import NS_PER_MS
 from rsu.v2x.receive.moments import of_dsecond
+from rsu.v2x.receive.phases import is_ours
 from rsu.v2x.receive.quantities import Content
 from rsu.v2x.unit import Unit
 
@@ -29,7 +30,7 @@ def read(content: Content, unit: Unit, heard_ns: int) -> list[SignalRequest]:
         if wanted is None or request.get("targetRSU", unit.rsu_id) != unit.rsu_id:
             continue
         where = wanted["intersectionId"]
-        if where["id"] != unit.intersection or where.get("region", unit.region) != unit.region:
+        if not is_ours(where, unit):
             continue
         if request["status"] not in (*_ASKS, *_ENDS):
             continue

@@ -1,10 +1,17 @@
-"""What the signal messages of both worlds share: status bits, marks within the hour."""
+"""What the signal messages of both worlds share: whose they are, status bits, marks in the hour."""
 
 from __future__ import annotations
 
-from rsu.schema.situation import ControllerFlag
-from rsu.schema.units import NS_PER_S
+from collections import Counter
+from collections.abc import Sequence
 
+from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.units import NS_PER_S
+from rsu.v2x.receive.quantities import Content
+from rsu.v2x.unit import Unit
+
+CENTRE = "centre"
+"""The controller of states that a centre told; a device of the site file has a name of its own."""
 TENTH_NS = NS_PER_S // 10
 HOUR_NS = 3600 * NS_PER_S
 MARK_MAX = 35_999
@@ -16,6 +23,40 @@ _FLAGS = (
     ControllerFlag.TRAFFIC_DEPENDENT, ControllerFlag.STANDBY, ControllerFlag.FAILURE,
     ControllerFlag.OFF,
 )  # fmt: skip
+
+
+_NO_VALID_SPAT = 13
+_INVALID_GROUP = 0
+"""PhaseID "invalid", SignalGroupID "unknown"."""
+
+
+def is_ours(where: Content, unit: Unit) -> bool:
+    """Whether a reference to an intersection (region optional, id) means that of `unit`."""
+    return bool(
+        where["id"] == unit.intersection and where.get("region", unit.region) == unit.region
+    )
+
+
+def state_of(
+    unit: Unit, moment: int, status_bits: str, groups: Sequence[SignalGroup]
+) -> SignalState:
+    """What was told of `unit`'s intersection.
+
+    A number without a meaning and one that is told twice name no group. A message that says of
+    itself that it is not valid tells no light.
+    """
+    if status_bits[_NO_VALID_SPAT : _NO_VALID_SPAT + 1] == "1":
+        groups = [SignalGroup(group=one.group, light=LightState.UNAVAILABLE) for one in groups]
+    times = Counter(one.group for one in groups)
+    return SignalState(
+        controller=CENTRE,
+        intersection=unit.intersection,
+        capture_ns=moment,
+        groups=tuple(
+            one for one in groups if one.group != _INVALID_GROUP and times[one.group] == 1
+        ),
+        flags=flags(status_bits),
+    )
 
 
 def flags(bits: str) -> tuple[ControllerFlag, ...]:

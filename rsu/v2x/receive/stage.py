@@ -1,8 +1,9 @@
 """The receiving stage: datagrams of radios in, messages read, road users and requests out.
 
-In: `v2x/rx`, and `v2x/tx` to know our own words again. Out: `v2x/heard` for all that
-decodes, `detections/v2x` for road users that may be fused, `signal/request`, `decision`.
-Nothing is guessed: what a frame is wrapped in chooses the message set, by configuration.
+In: `v2x/rx`, `v2x/tx` to know our own words again, and `v2x/pushed`. Out: `v2x/heard` for all that
+decodes, `detections/v2x` for road users that may be fused, `signal/request`, `signal/pushed` for
+what a centre says of our lights, `decision`. Nothing is guessed: what a frame is wrapped in chooses
+the message set, by configuration.
 """
 
 from __future__ import annotations
@@ -17,21 +18,33 @@ from rsu.schema.decision_log import DecisionLog
 from rsu.schema.health import Verdict
 from rsu.schema.message import Message
 from rsu.schema.sensing import V2xObject, V2xObjects
-from rsu.schema.situation import SignalRequest
-from rsu.schema.topics import DECISION, SIGNAL_REQUEST, V2X_HEARD, V2X_OBJECTS, V2X_RX, V2X_TX
+from rsu.schema.situation import SignalRequest, SignalState
+from rsu.schema.topics import (
+    DECISION,
+    SIGNAL_PUSHED,
+    SIGNAL_REQUEST,
+    V2X_HEARD,
+    V2X_OBJECTS,
+    V2X_PUSHED,
+    V2X_RX,
+    V2X_TX,
+)
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
-from rsu.schema.v2x import ReceivedV2x
+from rsu.schema.v2x import PushedV2x, ReceivedV2x
 from rsu.v2x.codec import codec_for
 from rsu.v2x.csae import read_bsm as csae_bsm
 from rsu.v2x.csae import read_participants, read_vir
 from rsu.v2x.csae import read_psm as csae_psm
+from rsu.v2x.csae import read_spat as csae_spat
 from rsu.v2x.errors import CodecError, NetworkError
 from rsu.v2x.network.unwrap import DSMP, PC5, RSU41, WSMP, Unwrapped, unwrap
+from rsu.v2x.receive.phases import CENTRE
 from rsu.v2x.receive.quantities import Receiver, RoadUsers, circle, total
 from rsu.v2x.receive.senders import Bucket, OwnWords, Senders
 from rsu.v2x.sae import read_bsm as sae_bsm
 from rsu.v2x.sae import read_psm as sae_psm
 from rsu.v2x.sae import read_sdsm, read_srm
+from rsu.v2x.sae import read_spat as sae_spat
 from rsu.v2x.unit import Unit
 
 SENSOR = "v2x"
@@ -57,14 +70,18 @@ _SAE_ROAD: dict[str, _Road] = {
     "SDSM": read_sdsm.read,
 }
 _SELF_REPORTS = ("BSM", "PSM")
+_SPAT = "SPAT"
+_SAE = "j2735_2024"
 
 
 class ReceiveStage:
     """Reads what radios hear. Deterministic; a bad datagram is a counted drop, never an error."""
 
     name = "v2x-receive"
-    inputs = (V2X_RX, V2X_TX)
-    outputs = (V2X_HEARD, V2X_OBJECTS, SIGNAL_REQUEST, DECISION)
+    inputs = (V2X_RX, V2X_TX, V2X_PUSHED)
+    # Lights get a topic of their own: SPAT says again what is on SIGNAL_STATE, while a pushed SPAT
+    # is sent on as it is; and a topic that a process makes itself does not reach it from devices.
+    outputs = (V2X_HEARD, V2X_OBJECTS, SIGNAL_REQUEST, SIGNAL_PUSHED, DECISION)
     period_ns: int | None = TICK_NS
 
     def __init__(self, options: ReceiveOptions, unit: Unit, boot: Instant) -> None:
@@ -84,13 +101,18 @@ class ReceiveStage:
             codec_for(str(profile))  # compiled before time matters
 
     def handle(self, message: Message, now: Instant) -> Iterable[Message]:
-        """Read one datagram, or remember one frame of our own."""
+        """Read one datagram or a centre's message, or remember one frame of our own."""
         if message.topic == V2X_TX:
             self._own.remember(message.payload.payload, now.mono_ns)
             return []
-        if message.topic != V2X_RX or not self._options.enabled:
+        if not self._options.enabled:
             return []
-        return [*self._datagram(message.payload, now), *self._log.drafts(now)]
+        out: list[Message] = []
+        if message.topic == V2X_PUSHED:
+            out = self._pushed(message.payload, now)
+        elif message.topic == V2X_RX:
+            out = self._datagram(message.payload, now)
+        return [*out, *self._log.drafts(now)]
 
     def tick(self, now: Instant) -> Iterable[Message]:
         """Tell merged decisions."""
@@ -158,7 +180,7 @@ class ReceiveStage:
         self, profile: str, name: str, value: dict[str, Any], heard_ns: int, now: Instant
     ) -> list[Message]:
         """What follows from a message beside having heard it."""
-        sae = profile == "j2735_2024"
+        sae = profile == _SAE
         road = (_SAE_ROAD if sae else _CSAE_ROAD).get(name)
         asked: _Asked | None = None
         if name == ("SRM" if sae else "VIR"):
@@ -230,6 +252,25 @@ class ReceiveStage:
         )  # fmt: skip
         return [Message.draft(V2X_OBJECTS, self.name, min(moments), found)]
 
+    def _pushed(self, pushed: PushedV2x, now: Instant) -> list[Message]:
+        """What a centre says of this unit's lights. Unlike a radio's, its word needs no signature:
+        it comes by a session that this unit opened."""
+        states = _told(pushed, self._unit, now)
+        if states is None:
+            return []
+        subject = f"pushed:{pushed.key}"
+        if not states:
+            self._drop(now, subject, "not_for_us")
+        out = []
+        for state in states:
+            reason = self._untimely(state.capture_ns, now.utc_ns)
+            reason = reason or self._senders.refusal(CENTRE, _SPAT, 1.0, now.mono_ns)
+            if reason is not None:
+                self._drop(now, subject, reason)
+                continue
+            out.append(Message.draft(SIGNAL_PUSHED, self.name, state.capture_ns, state))
+        return out
+
     def _untimely(self, moment_ns: int, now_ns: int) -> str | None:
         if now_ns - moment_ns > self._oldest_ns:
             return "too_old"
@@ -239,6 +280,22 @@ class ReceiveStage:
         self, now: Instant, subject: str, reason: str, detail: str = "", count: int = 1
     ) -> None:
         self._log.note(now, subject, Verdict.DROPPED, reason, detail[:200], count)
+
+
+def _told(pushed: PushedV2x, unit: Unit, now: Instant) -> list[SignalState] | None:
+    """States of our lights in a SPAT; None for anything else, for what does not decode and what is
+    over: the voice of pushed messages tells of those (`rsu.v2x.voices.pushed`)."""
+    if pushed.message != _SPAT or not pushed.payload or now.utc_ns > pushed.until_ns:
+        return None
+    try:
+        codec = codec_for(pushed.profile)
+        value = codec.decode(pushed.payload)
+        if codec.message_name(value) != _SPAT:
+            return None
+    except CodecError:
+        return None
+    read = sae_spat.read if pushed.profile == _SAE else csae_spat.read
+    return read(_content(value), unit, pushed.received_ns)
 
 
 def _content(value: dict[str, Any]) -> Any:

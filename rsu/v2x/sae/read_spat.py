@@ -1,11 +1,12 @@
-"""SPAT of SAE J2735: signal states as a neighbour says them → `SignalState`s."""
+"""SPAT of SAE J2735: signal states as a centre tells them → `SignalState`s of this intersection."""
 
 from __future__ import annotations
 
 from rsu.schema.situation import LightState, SignalGroup, SignalState
 from rsu.v2x.receive.moments import of_minute
-from rsu.v2x.receive.phases import flags, of_mark
+from rsu.v2x.receive.phases import is_ours, of_mark, state_of
 from rsu.v2x.receive.quantities import Content
+from rsu.v2x.unit import Unit
 
 _LIGHT = {
     "unavailable": LightState.UNAVAILABLE,
@@ -22,22 +23,20 @@ _LIGHT = {
 }
 
 
-def read(content: Content, heard_ns: int) -> list[SignalState]:
-    """SPAT in JSON form → one state for each intersection; undated ones are dated by hearing."""
+def read(content: Content, unit: Unit, heard_ns: int) -> list[SignalState]:
+    """SPAT in JSON form → its states of `unit`'s intersection; undated ones are dated by hearing.
+
+    The first event of a movement is the one that holds.
+    """
     found = []
     for one in content["intersections"]:
+        if not is_ours(one["id"], unit):
+            continue
         minute = one.get("moy", content.get("timeStamp"))
         stated = of_minute(minute, one.get("timeStamp"), heard_ns)
         moment = heard_ns if stated is None else stated
-        found.append(
-            SignalState(
-                controller="v2x",
-                intersection=one["id"]["id"],
-                capture_ns=moment,
-                groups=tuple(_group(state, moment) for state in one["states"]),
-                flags=flags(one["status"]["bits"]),
-            )
-        )
+        groups = [_group(state, moment) for state in one["states"]]
+        found.append(state_of(unit, moment, one["status"]["bits"], groups))
     return found
 
 

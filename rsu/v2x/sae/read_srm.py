@@ -9,6 +9,7 @@ from __future__ import annotations
 from rsu.schema.situation import SignalRequest
 from rsu.v2x.map.sae import lane_numbers, lanes_said
 from rsu.v2x.receive.moments import of_minute
+from rsu.v2x.receive.phases import is_ours
 from rsu.v2x.receive.quantities import Content
 from rsu.v2x.time import MS_PER_MINUTE
 from rsu.v2x.unit import Unit
@@ -30,7 +31,7 @@ def read(content: Content, unit: Unit, heard_ns: int) -> list[SignalRequest]:
     for package in content.get("requests", ()):
         request = package["request"]
         where = request["id"]
-        if where["id"] != unit.intersection or where.get("region", unit.region) != unit.region:
+        if not is_ours(where, unit):
             continue
         inbound = request["inBoundLane"].get("lane")
         outbound = request.get("outBoundLane", {}).get("lane")
@@ -52,6 +53,7 @@ def read(content: Content, unit: Unit, heard_ns: int) -> list[SignalRequest]:
                 duration_s=None
                 if duration is None or duration >= MS_PER_MINUTE
                 else duration / 1000,
+                station=kind == "stationID",
             )
         )
     return found

@@ -1,6 +1,6 @@
-"""The built-in world: traffic and walkers at one signalised junction, and what sensors make of it.
+"""A world with known truth, and devices that look at it.
 
-`world` holds the truth (with `roads`, `signals`, `traffic`, `pedestrians`, `road_users`),
-`detections` models cameras looking at it, `source` turns both into the messages that real devices
-would have published. Truth never knows who looks at it: adding a sensor changes no vehicle.
+`world` holds the truth, `sensors` models what devices make of it, `source` turns both into the
+messages that real devices would have published. Truth never knows who looks at it: adding a sensor
+changes no vehicle.
 """

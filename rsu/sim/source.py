@@ -21,9 +21,10 @@ from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
 from rsu.schema.topics import CAMERA_DETECTIONS, SENSOR_HEALTH, SIGNAL_STATE, TRUTH
 from rsu.schema.units import NS_PER_MS, NS_PER_S
-from rsu.sim.detections import ModelledCamera
 from rsu.sim.errors import SimulationError
-from rsu.sim.world import World, stream
+from rsu.sim.sensors.camera import ModelledCamera
+from rsu.sim.world.scene import stream
+from rsu.sim.world.world import World
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import SiteMap, SiteMapError, load_site_map
 

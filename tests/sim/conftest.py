@@ -11,7 +11,7 @@ from rsu.config.load import load_site
 from rsu.config.model import SiteConfig
 from rsu.config.simulation import SimulationOptions
 from rsu.sim.source import simulated_map
-from rsu.sim.world import World
+from rsu.sim.world.world import World
 from rsu.site.lanes import SiteMap
 
 START_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z

@@ -18,10 +18,10 @@ import numpy as np
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import LightState
 from rsu.schema.units import NS_PER_S, Size
-from rsu.sim.pedestrians import Band, Walker
-from rsu.sim.road_users import BIKE_SPEED, Driver, draw_cyclist, draw_vehicle
-from rsu.sim.roads import Crossing, Roads, Route
-from rsu.sim.signals import GREENS, SignalPlan
+from rsu.sim.world.pedestrians import Band, Walker
+from rsu.sim.world.road_users import BIKE_SPEED, Driver, draw_cyclist, draw_vehicle
+from rsu.sim.world.roads import Crossing, Roads, Route
+from rsu.sim.world.signals import GREENS, SignalPlan
 
 EXPONENT = 4.0
 """δ of the IDM (same paper)."""

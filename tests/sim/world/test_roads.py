@@ -12,8 +12,8 @@ from rsu.config.simulation import SimulationOptions
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
-from rsu.sim.roads import build_roads
-from rsu.sim.world import World
+from rsu.sim.world.roads import build_roads
+from rsu.sim.world.world import World
 from rsu.site.lanes import Direction, Lane, LaneKind, LaneRole, Maneuver, SiteMap
 
 MakeWorld = Callable[..., World]

@@ -17,9 +17,9 @@ import numpy as np
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import LightState
 from rsu.schema.units import NS_PER_S, Size
-from rsu.sim.paths import Floats, Path
-from rsu.sim.road_users import RIDER_SHARE, draw_walker
-from rsu.sim.signals import CLEARING_SPEED, GREENS, SignalPlan
+from rsu.sim.world.paths import Floats, Path
+from rsu.sim.world.road_users import RIDER_SHARE, draw_walker
+from rsu.sim.world.signals import CLEARING_SPEED, GREENS, SignalPlan
 from rsu.site.lanes import Direction, Lane, LaneKind, SiteMap
 
 SNAP = 1.0

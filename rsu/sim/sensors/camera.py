@@ -31,8 +31,8 @@ from rsu.perception.projection import GroundProjector
 from rsu.schema.sensing import CameraDetections, ImageDetection, ObjectClass
 from rsu.schema.units import Box
 from rsu.sim.errors import SimulationError
-from rsu.sim.road_users import VEHICLES
-from rsu.sim.world import Scene
+from rsu.sim.world.road_users import VEHICLES
+from rsu.sim.world.scene import Scene
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

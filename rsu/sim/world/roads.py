@@ -15,8 +15,8 @@ import numpy as np
 import shapely
 
 from rsu.sim.errors import SimulationError
-from rsu.sim.paths import Floats, Path, joined
-from rsu.sim.road_users import BRAKING, WIDEST
+from rsu.sim.world.paths import Floats, Path, joined
+from rsu.sim.world.road_users import BRAKING, WIDEST
 from rsu.site.lanes import Lane, LaneKind, LaneRole, Maneuver, SiteMap
 
 DEFAULT_LIMIT = 13.889

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
-from rsu.sim.roads import Roads
+from rsu.sim.world.roads import Roads
 from rsu.site.lanes import Maneuver
 
 YELLOW_S = 3.0

@@ -14,9 +14,9 @@ from rsu.config.simulation import SimulationOptions
 from rsu.perception.camera_model import camera_model
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import Cov2
-from rsu.sim.detections import ModelledCamera
 from rsu.sim.errors import SimulationError
-from rsu.sim.world import Scene, stream
+from rsu.sim.sensors.camera import ModelledCamera
+from rsu.sim.world.scene import Scene, stream
 
 PERFECT = SimulationOptions(miss_probability=0.0, clutter_per_frame=0.0)
 CAR = (ObjectClass.CAR, 4.5, 1.8, 1.5)

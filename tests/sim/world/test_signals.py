@@ -10,8 +10,8 @@ from rsu.config.simulation import SimulationOptions
 from rsu.schema.situation import LightState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
-from rsu.sim.signals import GREENS
-from rsu.sim.world import World
+from rsu.sim.world.signals import GREENS
+from rsu.sim.world.world import World
 from rsu.site.lanes import SiteMap
 
 MakeWorld = Callable[..., World]

@@ -12,7 +12,8 @@ import shapely
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import LightState
 from rsu.schema.units import NS_PER_S
-from rsu.sim.world import STEP_NS, Scene, World
+from rsu.sim.world.scene import Scene
+from rsu.sim.world.world import STEP_NS, World
 
 MakeWorld = Callable[..., World]
 VEHICLES = frozenset(

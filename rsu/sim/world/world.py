@@ -8,52 +8,26 @@ see the world only through `Scene`; scoring sees it as `Truth`.
 from __future__ import annotations
 
 import math
-import zlib
-from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
-import numpy.typing as npt
 
 from rsu.config.simulation import SimulationOptions
 from rsu.schema.reports import Truth, TruthObject
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
-from rsu.sim.pedestrians import build_pedestrians
-from rsu.sim.roads import build_roads
-from rsu.sim.signals import build_plan
-from rsu.sim.traffic import Traffic
+from rsu.sim.world.pedestrians import build_pedestrians
+from rsu.sim.world.roads import build_roads
+from rsu.sim.world.scene import Scene, stream
+from rsu.sim.world.signals import build_plan
+from rsu.sim.world.traffic import Traffic
 from rsu.site.lanes import SiteMap
-
-Floats = npt.NDArray[np.float64]
 
 STEP_NS = 50 * NS_PER_MS
 """A twentieth of a driver's reaction time (1 s): halving it changes no trajectory visibly."""
 AXLES = 0.3
 """Share of the length from front and rear to the axles, on which a body follows its path."""
-
-
-def stream(seed: int, concern: str) -> np.random.Generator:
-    """A random stream of its own per concern, so that a new sensor changes no traffic."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(concern.encode()),))
-    return np.random.Generator(np.random.PCG64(sequence))
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """Everyone at one time; rows belong together. Positions are footprint centres, m, site frame.
-
-    `position` N×2, `heading` rad from east and `speed` m/s (N), `size` N×3 (length, width, height).
-    """
-
-    time_ns: int
-    ids: tuple[int, ...]
-    classes: tuple[ObjectClass, ...]
-    position: Floats
-    heading: Floats
-    speed: Floats
-    size: Floats
 
 
 class World:

@@ -1,0 +1,1 @@
+"""Sensor models: what a device would have reported of a scene, without its wire."""

@@ -1,0 +1,1 @@
+"""The truth: roads, signals, traffic, walkers, weather, stepped together from one seed."""

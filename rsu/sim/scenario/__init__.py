@@ -1,0 +1,1 @@
+"""Scenarios: what happens in the simulated world and when, and what must be reported of it."""

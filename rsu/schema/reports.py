@@ -7,6 +7,7 @@ from enum import IntEnum
 import msgspec
 
 from rsu.schema.sensing import ObjectClass
+from rsu.schema.situation import LightState
 from rsu.schema.units import Size, Vec2
 
 
@@ -34,7 +35,10 @@ class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TruthObject(msgspec.Struct, frozen=True, kw_only=True):
-    """One road user as the simulated world knows it (site frame, SI)."""
+    """One road user or thing on the road as the simulated world knows it (site frame, SI).
+
+    `role` tells special vehicles: `emergency`, `bus-line`.
+    """
 
     id: int
     object_class: ObjectClass
@@ -42,10 +46,48 @@ class TruthObject(msgspec.Struct, frozen=True, kw_only=True):
     heading: float
     speed: float
     size: Size
+    role: str = ""
+
+
+class TruthEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happens in the simulated world and that a unit should report.
+
+    `kind` is that of `RoadEvent`; it holds from `start_ns` on, at least until the `Truth` it stands
+    in; the id is the same for its life. `objects` are ids of `TruthObject`s.
+    """
+
+    id: int
+    kind: str
+    start_ns: int
+    position: Vec2
+    lanes: tuple[str, ...] = ()
+    objects: tuple[int, ...] = ()
+
+
+class TruthBay(msgspec.Struct, frozen=True, kw_only=True):
+    """One parking bay: who stands in it (None: free)."""
+
+    bay: str
+    object: int | None
+
+
+class TruthWeather(msgspec.Struct, frozen=True, kw_only=True):
+    """Light (`day`, `dusk`, `night`), rain 0..1, meteorological optical range (m)."""
+
+    light: str
+    rain: float
+    visibility: float
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """The simulated world at one moment, for scoring."""
+    """The simulated world at one moment, for scoring and for rendering.
+
+    `lights` is what each signal group shows; `events` what is going on.
+    """
 
     time_ns: int
     objects: tuple[TruthObject, ...]
+    events: tuple[TruthEvent, ...] = ()
+    bays: tuple[TruthBay, ...] = ()
+    lights: dict[int, LightState] = {}
+    weather: TruthWeather | None = None

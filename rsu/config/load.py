@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rsu.config import messages
@@ -20,6 +21,8 @@ from rsu.config.model import SiteConfig
 from rsu.config.problems import ConfigError, Location, Problem
 
 __all__ = ["ConfigError", "Examined", "Problem", "examine", "load_site"]
+
+M = TypeVar("M", bound=BaseModel)
 
 # Which driver kinds stand where; None stands for any list index.
 _DRIVERS: tuple[tuple[tuple[str | None, ...], str], ...] = (
@@ -63,15 +66,14 @@ def examine(path: Path) -> Examined:
     except ConfigError as error:
         return Examined(path, None, None, error.problems)
     problems = list(document.problems)
-    config = _validate(document, _model(document, problems), problems)
+    config = validate(document, _model(document, problems), problems)
     problems.sort(key=lambda p: (p.line, p.column, p.path, p.message))
     return Examined(path, document, config, problems)
 
 
-def _validate(
-    document: Document, model: type[SiteConfig], problems: list[Problem]
-) -> SiteConfig | None:
-    """The config, if the file is valid but for unknown keys; adds what is wrong to `problems`."""
+def validate(document: Document, model: type[M], problems: list[Problem]) -> M | None:
+    """The document as a `model`, if it is valid but for unknown keys; adds what is wrong to
+    `problems`. For site files, and for other files that are written in the same way."""
     # Where the document already complains (NaN, say), the model need not complain again.
     settled = {(problem.line, problem.column) for problem in problems}
     for _ in range(_ROUNDS):
@@ -91,7 +93,7 @@ def _validate(
     return None
 
 
-def _mend(document: Document, model: type[SiteConfig], unknown: list[ErrorDetails]) -> None:
+def _mend(document: Document, model: type[BaseModel], unknown: list[ErrorDetails]) -> None:
     """Give unknown keys the name they were probably meant to have, or drop them.
 
     The file stays refused; this only lets the rest of it be looked at.

@@ -20,7 +20,8 @@ from rsu.config.base import MISFIT
 from rsu.config.document import Document
 from rsu.config.problems import Location, Problem, printable
 
-DISCRIMINATORS = ("driver", "kind")
+DISCRIMINATORS = ("driver", "do", "expect", "kind")
+"""Keys that choose an option model, the telling ones first (scenarios: `do`, `expect`)."""
 
 # What the patterns of our fields mean in words.
 _PATTERNS = {

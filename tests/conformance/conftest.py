@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import getpass
+import os
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -183,3 +186,41 @@ def devices(tmp_path: Path, rtsp_camera: Callable[..., RtspCamera]) -> SimpleNam
     return SimpleNamespace(
         folder=tmp_path, clip=write_clip, images=write_images, rtsp=rtsp_camera, picture=picture
     )
+
+
+class Broker:
+    """One mosquitto on one loopback port, without any memory; may be killed and started again."""
+
+    def __init__(self, binary: Path, folder: Path, port: int) -> None:
+        self.port = port
+        self._binary, self._config = binary, folder / "mosquitto.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        user = f"user {getpass.getuser()}\n" if os.geteuid() == 0 else ""
+        self._config.write_text(f"{user}listener {port} 127.0.0.1\nallow_anonymous true\n")
+
+    def start(self) -> None:
+        if self._process is not None:
+            return
+        self._process = subprocess.Popen(
+            [self._binary, "-c", self._config], stderr=subprocess.DEVNULL
+        )
+        pause = threading.Event()
+        for _ in range(1000):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            pause.wait(0.01)
+        pytest.fail("mosquitto does not listen")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10.0)
+            self._process = None
+
+
+@pytest.fixture
+def device_broker(mosquitto: Path, tmp_path: Path, free_port: int) -> Iterator[Broker]:
+    """A broker for devices that publish, on the test's free port; not started."""
+    broker = Broker(mosquitto, tmp_path, free_port)
+    yield broker
+    broker.kill()

@@ -1,4 +1,7 @@
-"""UDP in both directions for radio drivers: sending that never waits, receiving with a size cap."""
+"""UDP in both directions: sending that never waits, receiving with a size cap.
+
+Radios send and receive; devices that send datagrams by themselves are received here too.
+"""
 
 from __future__ import annotations
 
@@ -83,10 +86,22 @@ class DatagramSender:
 
 
 class DatagramReceiver:
-    """A bound socket; datagrams that are empty or longer than `MAX_RECEIVED` are counted drops."""
+    """A bound socket; datagrams that are empty or longer than `longest` are counted drops.
 
-    def __init__(self, host: str, port: int, dropped: Counter[str]) -> None:
+    `what` names the device in errors.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        dropped: Counter[str],
+        *,
+        what: str = "radio",
+        longest: int = MAX_RECEIVED,
+    ) -> None:
         self._where = f"{host}:{port}"
+        self._what, self._longest = what, longest
         self._host, self._port = host, port
         self._dropped = dropped
         self._socket: socket.socket | None = None
@@ -119,11 +134,11 @@ class DatagramReceiver:
         while True:
             opened = self._socket
             if opened is None:
-                raise DeviceError(f"radio on {self._where} is not open", "open it first")
+                raise DeviceError(f"{self._what} on {self._where} is not open", "open it first")
             left_s = max(0.0, deadline_s - time.monotonic())
             datagram = self._read(opened, min(left_s, LOOK_UP_S))
             if datagram is not None:
-                reason = _unacceptable(datagram)
+                reason = self._unacceptable(datagram)
                 if reason is None:
                     return datagram
                 self._dropped[reason] += 1
@@ -144,14 +159,13 @@ class DatagramReceiver:
             return None
         except (OSError, ValueError) as error:  # ValueError: closed by another thread
             raise DeviceError(
-                f"radio on {self._where} was lost: {error}", "open it again"
+                f"{self._what} on {self._where} was lost: {error}", "open it again"
             ) from error
 
-
-def _unacceptable(datagram: bytes) -> str | None:
-    if not datagram:
-        return "empty"
-    return "oversize" if len(datagram) > MAX_RECEIVED else None
+    def _unacceptable(self, datagram: bytes) -> str | None:
+        if not datagram:
+            return "empty"
+        return "oversize" if len(datagram) > self._longest else None
 
 
 def _device_error(where: str, error: OSError) -> DeviceError:

@@ -74,7 +74,7 @@ class EventVoice:
     def _speak(self, now: Instant) -> list[Message]:
         if not (self._changed or self._repetition.due(now)):
             return []
-        events = [event for event in self._events.values() if self._holds(event, now)]
+        events = [event for event in list(self._events.values()) if self._holds(event, now)]
         signs = [sign for sign in self._signs if _stands(sign, self._speech.gate.time_ns(now))]
         if not (events or signs):
             self._changed = False

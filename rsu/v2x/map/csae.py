@@ -27,6 +27,8 @@ LANES = LINKS = NODES = MOVEMENTS = 32
 """LaneList, LinkList, NodeList, MovementList, SIZE (1..32)."""
 CONNECTIONS = 8
 """ConnectsToList, SIZE (1..8)."""
+NAME_LETTERS = 63
+"""DescriptiveName, IA5String (SIZE (1..63))."""
 CHORD_ERROR = 0.1
 """m, default: a tenth of what separates a vehicle from the edge of a 3.5 m lane."""
 
@@ -81,7 +83,8 @@ class MapWriter:
 
     def __init__(self, unit: Unit, fits: Callable[[Content], bool]) -> None:
         altitude = unit.origin[2]
-        place = MapPlace(unit.name, unit.region, unit.intersection, altitude)
+        name = unit.name if unit.name.isascii() and unit.name.isprintable() else ""
+        place = MapPlace(name[:NAME_LETTERS], unit.region, unit.intersection, altitude)
         failed: MapExportError | None = None
         for chord_error in CHORD_ERRORS:
             try:

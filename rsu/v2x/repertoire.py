@@ -24,7 +24,7 @@ from rsu.v2x.codec import codec_for
 from rsu.v2x.errors import V2xError
 from rsu.v2x.network import dsmp, wsmp
 from rsu.v2x.policy import Gate, UnitState
-from rsu.v2x.speech import MessageSet, Speech
+from rsu.v2x.speech import Counter, MessageSet, Speech
 from rsu.v2x.unit import Unit
 from rsu.v2x.voices.answers import AnswerVoice
 from rsu.v2x.voices.base import Voice
@@ -77,11 +77,15 @@ class _Speeches:
         self.around = around
         self.unit = around.unit
         self._set = message_set
+        self._counters: dict[str, Counter] = {}
 
     def speech(self, message: str, options: MessageOptions, *, timeless: bool = False) -> Speech:
         around = self.around
         gate = Gate(options, around.state, around.boot, timeless=timeless)
-        return Speech(around.stage, message, self._set, options, gate, around.log, around.boot)
+        # Receivers follow msgCnt by message, so the classes of RSI have one among them.
+        name = f"message:{self._set.prefix}{message}"
+        counter = self._counters.setdefault(message, Counter.of(name, around.boot))
+        return Speech(around.stage, message, self._set, options, gate, around.log, counter)
 
     def road_users(
         self, message: str, options: TrackMessageOptions, make: Callable[[Unit], TrackWriter]
@@ -137,6 +141,7 @@ def _csae(options: CsaeOptions, signs: Sequence[RoadSign], make: _Speeches) -> I
         yield AnswerVoice(
             speech, options.pam, PARKING, pam.content,
             key=lambda state: state.lot if state.lot == lot else None,
+            said=lambda state: ({bay.bay: bay.status for bay in state.bays}, state.guidance),
             empty=lambda state: not state.bays,
         )  # fmt: skip
     if options.rsc.enabled:
@@ -144,7 +149,8 @@ def _csae(options: CsaeOptions, signs: Sequence[RoadSign], make: _Speeches) -> I
 
         yield AnswerVoice(
             make.speech("RSC", options.rsc), options.rsc, COORDINATION, RscWriter(unit).content,
-            key=lambda _: "advice", empty=lambda state: not state.advice,
+            key=lambda _: "advice", said=lambda state: state.advice,
+            empty=lambda state: not state.advice,
         )  # fmt: skip
     if options.rtcm.enabled:
         from rsu.v2x.csae.rtcm import RtcmWriter
@@ -153,8 +159,8 @@ def _csae(options: CsaeOptions, signs: Sequence[RoadSign], make: _Speeches) -> I
     if options.test.enabled:
         from rsu.v2x.csae.test_message import TestWriter
 
-        octets = bytes.fromhex(options.test.user_data)
-        yield make.standing("TEST", options.test, lambda _: TestWriter(octets))
+        test = TestWriter(bytes.fromhex(options.test.user_data))
+        yield make.standing("TEST", options.test, partial(_test, test))
     allowed = {"MAP": options.map, "SPAT": options.spat, "RSI": options.rsi.semi_static}
     yield from make.pushed(allowed)
 
@@ -209,7 +215,8 @@ def _sae(options: SaeOptions, signs: Sequence[RoadSign], make: _Speeches) -> Ite
         yield AnswerVoice(
             make.speech("SSM", options.ssm), options.ssm, SIGNAL_PRIORITY,
             SignalStatusWriter(unit).content,
-            key=lambda state: state.intersection, empty=lambda state: not state.answers,
+            key=lambda state: state.intersection, said=lambda state: state.answers,
+            empty=lambda state: not state.answers,
         )  # fmt: skip
     if options.rtcm.enabled:
         yield CorrectionVoice(make.speech("RTCM", options.rtcm), RtcmWriter())
@@ -225,6 +232,12 @@ def lot_of(unit: Unit, name: str) -> str:
         found = f"lots {', '.join(lots)}" if lots else "no bays with a lot"
         raise V2xError(f"the map has {found}: set v2x.csae.pam.lot")
     return name or lots[0]
+
+
+def _test(writer: StandingWriter, fits: Callable[[Content], bool]) -> StandingWriter:
+    if not fits(writer.content(0, None)):
+        raise V2xError("v2x.csae.test.user_data is too long for a packet")
+    return writer
 
 
 def _wsmp(psid: int, payload: bytes, *, pc5: bool) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from rsu.config.v2x_messages import MessageOptions
 from rsu.schema.decision_log import DecisionLog
@@ -48,6 +48,22 @@ class Evidence:
     tracks: tuple[int, ...] = ()
 
 
+class Counter:
+    """msgCnt of one message of one set; whoever says that message counts with it."""
+
+    def __init__(self, start: int) -> None:
+        self.count = start % MESSAGE_COUNTS
+
+    @classmethod
+    def of(cls, name: str, boot: Instant) -> Self:
+        """From boot and message, so that the counts of successive boots do not all begin alike."""
+        return cls(zlib.crc32(boot.utc_ns.to_bytes(8, "big", signed=True) + name.encode()))
+
+    def advance(self) -> None:
+        """One more was sent."""
+        self.count = (self.count + 1) % MESSAGE_COUNTS
+
+
 class Speech:
     """One message class of one set. `stage` names the stage that publishes."""
 
@@ -59,7 +75,7 @@ class Speech:
         options: MessageOptions,
         gate: Gate,
         log: DecisionLog,
-        boot: Instant,
+        counter: Counter,
     ) -> None:
         self.message = message
         self.gate = gate
@@ -69,9 +85,12 @@ class Speech:
         self._options = options
         self._log = log
         self._subject = f"message:{message_set.prefix}{message}"
-        # From boot and message, so that the counts of successive boots do not all begin alike.
-        seed = boot.utc_ns.to_bytes(8, "big", signed=True) + self._subject.encode()
-        self.count = zlib.crc32(seed) % MESSAGE_COUNTS
+        self._counter = counter
+
+    @property
+    def count(self) -> int:
+        """msgCnt of the next message."""
+        return self._counter.count
 
     def allowed(self, now: Instant, key: Hashable = None) -> bool:
         """Whether the unit's state and the rate allow the message now; says why not."""
@@ -132,7 +151,7 @@ class Speech:
         sent = self.relay(payload, self._set.codec.frame(self.message, content), now, evidence,
                           reason)  # fmt: skip
         if sent:
-            self.count = (self.count + 1) % MESSAGE_COUNTS
+            self._counter.advance()
         return sent
 
     def relay(

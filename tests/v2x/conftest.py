@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import pytest
 from rsu.config.place import OriginOptions
 from rsu.config.v2x import V2xOptions
 from rsu.config.v2x_csae import CsaeOptions
-from rsu.schema.message import Message
+from rsu.schema.health import Decision
+from rsu.schema.message import Header, Message
 from rsu.schema.sensing import ObjectClass, SensorKind
-from rsu.schema.topics import TRACKS
+from rsu.schema.topics import DECISION, TRACKS, Topic
 from rsu.schema.tracks import Track, TrackList, TrackStatus
-from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
+from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant, Size, Vec2
+from rsu.schema.v2x import V2xFrame
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import SiteMap
+from rsu.v2x.codec import codec_for
 from rsu.v2x.stage import V2xStage
 from rsu.v2x.unit import Unit
 
@@ -122,6 +126,89 @@ def stage(options: Callable[..., V2xOptions], unit: Callable[..., Unit]) -> Call
         return V2xStage(options(**changes), speaker, boot or Instant(START_NS, 0), signs)
 
     return make
+
+
+class Driver:
+    """Runs one stage in time from its boot; `said` keeps each frame with its moment in ms."""
+
+    def __init__(self, stage: V2xStage) -> None:
+        self.stage = stage
+        self.said: list[tuple[int, V2xFrame]] = []
+        self.headers: list[Header] = []
+        self.decisions: list[Decision] = []
+        self._next_tick = 0
+
+    def now(self, ms: int) -> Instant:
+        return Instant(START_NS + ms * NS_PER_MS, ms * NS_PER_MS)
+
+    def give(self, topic: Topic, payload: Any, ms: int) -> list[V2xFrame]:
+        """What is said to a fact at `ms`, after every tick that was due before it."""
+        self.run(ms)
+        time_ns = START_NS + ms * NS_PER_MS
+        return self._keep(self.stage.handle(Message.draft(topic, "test", time_ns, payload),
+                                            self.now(ms)), ms)  # fmt: skip
+
+    def run(self, until_ms: int) -> list[V2xFrame]:
+        """Ticks every 100 ms before `until_ms`."""
+        frames: list[V2xFrame] = []
+        while self._next_tick < until_ms:
+            ms, self._next_tick = self._next_tick, self._next_tick + 100
+            frames += self._keep(self.stage.tick(self.now(ms)), ms)
+        return frames
+
+    def frames(self, message: str, profile: str = "") -> list[V2xFrame]:
+        return [
+            frame
+            for _, frame in self.said
+            if frame.message == message and profile in ("", frame.profile)
+        ]
+
+    def times(self, message: str) -> list[int]:
+        return [ms for ms, frame in self.said if frame.message == message]
+
+    @property
+    def reasons(self) -> Counter[tuple[str, str]]:
+        """How often each (subject, reason) was noted; merged ones count once they are told."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for decision in self.decisions:
+            counts[decision.subject, decision.reason] += decision.count
+        return counts
+
+    def _keep(self, drafts: Iterable[Message], ms: int) -> list[V2xFrame]:
+        frames = []
+        for draft in drafts:
+            assert draft.topic in self.stage.outputs
+            if draft.topic == DECISION:
+                self.decisions.append(draft.payload)
+                continue
+            frame = draft.payload
+            # Whatever is said can be read, and is what it says it is.
+            assert codec_for(frame.profile).decode(frame.payload) == frame.value
+            frames.append(frame)
+            self.said.append((ms, frame))
+            self.headers.append(draft.header)
+        return frames
+
+
+@pytest.fixture
+def drive(stage: Callable[..., V2xStage]) -> Callable[..., Driver]:
+    """Makes a `Driver` of a stage that `stage` makes of the same arguments."""
+    return lambda **changes: Driver(stage(**changes))
+
+
+@pytest.fixture(scope="session")
+def content() -> Callable[[V2xFrame], dict[str, Any]]:
+    """The bare content of the message in a frame, of either world."""
+
+    def of(frame: V2xFrame) -> dict[str, Any]:
+        # {"rsiFrame": …}, {"messageId": …, "value": {"TravelerInformation": …}}, or the second
+        # phase's {"msgFrameExt": {"messageId": …, "value": {"PAMData": …}}}.
+        holder = frame.value.get("msgFrameExt", frame.value)
+        ((_, value),) = holder.get("value", holder).items()
+        assert isinstance(value, dict)
+        return value
+
+    return of
 
 
 @pytest.fixture(scope="session")

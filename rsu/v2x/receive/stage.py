@@ -38,7 +38,6 @@ from rsu.v2x.csae import read_psm as csae_psm
 from rsu.v2x.csae import read_spat as csae_spat
 from rsu.v2x.errors import CodecError, NetworkError
 from rsu.v2x.network.unwrap import DSMP, PC5, RSU41, WSMP, Unwrapped, unwrap
-from rsu.v2x.receive.phases import CENTRE
 from rsu.v2x.receive.quantities import Receiver, RoadUsers, circle, total
 from rsu.v2x.receive.senders import Bucket, OwnWords, Senders
 from rsu.v2x.sae import read_bsm as sae_bsm
@@ -89,6 +88,8 @@ class ReceiveStage:
         self._log = DecisionLog(self.name)
         self._own = OwnWords(round(options.echo_s * NS_PER_S))
         self._senders = Senders(options.rate_hz, options.senders_max)
+        # Not among the senders: a flood of radios must not shut the centre out.
+        self._centre = Bucket(options.rate_hz, boot.mono_ns)
         self._radios: dict[str, Bucket] = {}
         self._oldest_ns = round(options.max_age_s * NS_PER_S)
         self._lead_ns = round(options.max_lead_s * NS_PER_S)
@@ -264,7 +265,8 @@ class ReceiveStage:
         out = []
         for state in states:
             reason = self._untimely(state.capture_ns, now.utc_ns)
-            reason = reason or self._senders.refusal(CENTRE, _SPAT, 1.0, now.mono_ns)
+            if reason is None and not self._centre.takes(1.0, now.mono_ns):
+                reason = "rate_exceeded"
             if reason is not None:
                 self._drop(now, subject, reason)
                 continue

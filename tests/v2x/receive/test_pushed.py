@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rsu.runtime.stage import StageGroup
 from rsu.schema.message import Message
 from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.topics import SIGNAL_PUSHED, SIGNAL_STATE, V2X_HEARD, V2X_PUSHED, V2X_TX
@@ -14,7 +15,6 @@ from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.schema.v2x import PushedV2x
 from rsu.v2x.csae import spat as csae_spat
 from rsu.v2x.network import dsmp
-from rsu.v2x.receive.stage import ReceiveStage
 from rsu.v2x.sae import spat as sae_spat
 
 HEARD_NS = 1_750_000_000 * NS_PER_S
@@ -72,11 +72,13 @@ def test_a_centre_tells_our_lights(profile: str, ear: Listen, spat: Any) -> None
     assert listening.reasons == {}
 
 
-def test_it_is_a_topic_of_its_own() -> None:
-    # What is on SIGNAL_STATE is said on the air as SPAT; a pushed SPAT is sent on as it is, and
-    # must not be said twice. And a process does not take from others what it makes itself.
-    assert SIGNAL_STATE not in ReceiveStage.outputs
-    assert SIGNAL_PUSHED in ReceiveStage.outputs
+def test_lights_of_a_cabinet_still_reach_the_unit(ear: Listen, stage: Any) -> None:
+    # A group does not take from outside what a stage of it makes: were pushed states told on
+    # SIGNAL_STATE, the cabinet's would not come in any more.
+    speaking = stage(csae={"spat": {"enabled": True}})
+    group = StageGroup("core", [ear().stage, speaking], Instant(HEARD_NS, 0))
+    assert {SIGNAL_STATE, V2X_PUSHED} <= group.inputs
+    assert SIGNAL_PUSHED in group.outputs
 
 
 def test_the_voice_of_pushed_messages_says_it_once(
@@ -151,6 +153,16 @@ def test_a_flood_of_states_is_bounded(ear: Listen, spat: Any) -> None:
     )
     assert taken == 20
     assert listening.reasons == {("pushed:k", "rate_exceeded"): 30}
+
+
+def test_a_crowd_of_radios_does_not_shut_the_centre_out(
+    ear: Listen, spat: Any, frame: Any, csae: Any
+) -> None:
+    listening = ear(senders_max=1)
+    for name in ("00000000000000a1", "00000000000000a2"):
+        listening.hear(dsmp.build(111, frame("csae157_2020", "BSM", csae(name=name))))
+    assert listening.reasons == {("message:BSM", "too_many_senders"): 1}
+    assert SIGNAL_PUSHED.name in listening.take(spat(), "SPAT", "csae53_2020")
 
 
 def test_a_centres_word_needs_no_signature_of_a_radio(ear: Listen, spat: Any) -> None:

@@ -1,0 +1,221 @@
+"""A simulated camera's pixels: a `Scene` and its weather in, a `Picture` with exact boxes out.
+
+Everything that stands still is painted once per light and weather; a frame costs its movers only.
+The same camera, map, seed, style, scene and weather give the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rsu.config.cameras import CameraOptions
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.units import NS_PER_S
+from rsu.sim.render.backdrop import Backdrop, Stage
+from rsu.sim.render.film import Film
+from rsu.sim.render.ground import paint_ground
+from rsu.sim.render.light import Lighting, lighting
+from rsu.sim.render.looks import Look, look
+from rsu.sim.render.painter import Body, depth_order, paint, project_bodies
+from rsu.sim.render.style import Style
+from rsu.sim.render.view import NEAR, View
+from rsu.sim.world.scene import CLEAR_DAY, Light, Scene, Weather, stream
+from rsu.site.lanes import SiteMap
+
+Floats = npt.NDArray[np.float64]
+
+MOST = 254
+"""Movers painted in one frame; the id mask has a byte a pixel. The nearest are kept."""
+FARTHEST = 400.0
+"""m beyond which nothing is painted: a bus is 3 px high there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """`image` H×W×3 BGR. `boxes` N×4 (left, top, right, bottom), px: the whole drawn silhouette,
+    unoccluded, clipped to the image. `visible` N: share of the silhouette's pixels inside the image
+    that nothing nearer covers. Rows are the objects with at least one pixel in the image, in the
+    order of the scene."""
+
+    image: npt.NDArray[np.uint8]
+    boxes: Floats
+    visible: Floats
+    ids: tuple[int, ...]
+    classes: tuple[ObjectClass, ...]
+
+
+class Renderer:
+    """One camera's view of the simulated world."""
+
+    def __init__(
+        self,
+        camera: CameraOptions,
+        site_map: SiteMap,
+        seed: int,
+        *,
+        style: Style = Style(),  # noqa: B008
+    ) -> None:
+        """Raises SimulationError for a camera without a full calibration."""
+        self.id = camera.id
+        self._seed = seed
+        self._style = style
+        self._view = View(camera)
+        ground = paint_ground(site_map, style, stream(seed, "render/ground"))
+        self._stage = Stage(self._view, ground, stream(seed, f"render/sky/{camera.id}"))
+        self._film = Film(
+            self._view.width, self._view.height, style, stream(seed, f"render/film/{camera.id}")
+        )
+        self._backdrops: dict[Weather, tuple[Lighting, Backdrop]] = {}
+        self._looks: dict[tuple[int, ObjectClass], Look] = {}
+
+    def render(self, scene: Scene, weather: Weather = CLEAR_DAY) -> Picture:
+        """What the camera delivers of a scene."""
+        light, backdrop = self._backdrop(weather)
+        image = backdrop.image.copy()
+        mask = np.zeros(image.shape[:2], dtype=np.uint8)
+        rows = self._in_sight(scene)
+        bodies = [self._body(scene, row, light) for row in rows]
+        boxes = np.empty((0, 4))
+        visible = np.empty(0)
+        kept: list[int] = []
+        if bodies:
+            rough = np.array([self._rough_box(body) for body in bodies])
+            order = depth_order(self._view, bodies, rough)
+            self._shadows(image, bodies, light, backdrop)
+            polygons = project_bodies(self._view, bodies, light, order)
+            distance = np.array(
+                [float(np.linalg.norm(b.position - self._view.position)) for b in bodies]
+            )
+            own, seen = paint(image, mask, polygons, backdrop.image, backdrop.distance, distance)
+            edge = np.array([self._view.width, self._view.height] * 2, dtype=np.float64)
+            clipped = np.clip(polygons.boxes, 0.0, edge)
+            kept = np.flatnonzero(own > 0).tolist()
+            boxes = clipped[kept]
+            visible = seen[kept] / own[kept]
+        rng = stream(self._seed, f"render/{self.id}/{scene.time_ns}")
+        lit = 0.35 if weather.light is Light.NIGHT else 1.0
+        image = self._film.expose(
+            image, scene.time_ns % (3600 * NS_PER_S) / NS_PER_S, light.grain, weather.rain, lit, rng
+        )
+        chosen = [rows[index] for index in kept]
+        return Picture(
+            image=image,
+            boxes=boxes,
+            visible=visible,
+            ids=tuple(scene.ids[row] for row in chosen),
+            classes=tuple(scene.classes[row] for row in chosen),
+        )
+
+    def _in_sight(self, scene: Scene) -> list[int]:
+        """Rows whose bounding block reaches into the image, at most `MOST`, in scene order."""
+        count = len(scene.ids)
+        if not count:
+            return []
+        radius = np.hypot(scene.size[:, 0], scene.size[:, 1]) / 2 + 0.2
+        signs = [(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (0, 1)]
+        corners = np.stack(
+            [
+                np.column_stack(
+                    (scene.position[:, 0] + x * radius, scene.position[:, 1] + y * radius,
+                     z * scene.size[:, 2] + 0.0 * radius)
+                )
+                for x, y, z in signs
+            ],
+            axis=1,
+        )  # fmt: skip
+        pixels, depth = self._view.project(corners.reshape(-1, 3))
+        pixels, depth = pixels.reshape(count, 8, 2), depth.reshape(count, 8)
+        low, high = pixels.min(axis=1), pixels.max(axis=1)
+        inside = (
+            (high > 0.0).all(axis=1)
+            & (low[:, 0] < self._view.width)
+            & (low[:, 1] < self._view.height)
+        )
+        ahead = depth > NEAR
+        distance = np.hypot(*(scene.position - self._view.position[:2]).T)
+        # A block through the camera's plane has no box: it is looked at closely.
+        wanted = ahead.any(axis=1) & (inside | ~ahead.all(axis=1)) & (distance < FARTHEST)
+        rows = np.flatnonzero(wanted)
+        if len(rows) > MOST:
+            rows = np.sort(rows[np.argsort(distance[rows], kind="stable")[:MOST]])
+        return [int(row) for row in rows]
+
+    def _body(self, scene: Scene, row: int, light: Lighting) -> Body:
+        del light
+        identity, object_class = scene.ids[row], scene.classes[row]
+        key = (identity, object_class)
+        known = self._looks.get(key)
+        if known is None:
+            known = look(self._seed, identity, object_class, float(scene.size[row, 2]))
+            self._looks[key] = known
+        x, y = scene.position[row].tolist()
+        heading = float(scene.heading[row])
+        along = x * np.cos(heading) + y * np.sin(heading)
+        return Body(
+            mesh=known.mesh(known.phase(float(along), float(scene.speed[row]))),
+            palette=known.palette,
+            position=np.array([x, y, 0.0]),
+            heading=heading,
+            size=scene.size[row],
+            light=np.zeros(3),
+        )
+
+    def _rough_box(self, body: Body) -> Floats:
+        corners = _block(body)
+        pixels, _ = self._view.project(corners)
+        return np.concatenate((pixels.min(axis=0), pixels.max(axis=0)))
+
+    def _shadows(
+        self, image: npt.NDArray[np.uint8], bodies: list[Body], light: Lighting, backdrop: Backdrop
+    ) -> None:
+        """Darken the ground under everyone, and towards where the sun does not reach."""
+        layer = np.zeros(image.shape[:2], dtype=np.uint8)
+        reach = light.direction[:2] / max(float(light.direction[2]), 0.2)
+        for body in bodies:
+            ground = _block(body)[:4]
+            contact = ground.copy()
+            tips = ground - np.append(reach, 0.0) * body.size[2] * 0.85
+            for outline, depth in (
+                (np.concatenate((ground, tips)), light.shadow),
+                (contact, 0.45),
+            ):
+                if depth < 0.03:
+                    continue
+                pixels, ahead = self._view.project(outline)
+                if (ahead < NEAR).any():
+                    continue
+                hull = cv2.convexHull(np.round((pixels - 0.5) * 16).astype(np.int32))
+                level = int(255 * depth)
+                spot = np.zeros_like(layer)
+                cv2.fillConvexPoly(spot, hull, level, cv2.LINE_AA, 4)
+                np.maximum(layer, spot, out=layer)
+        layer[np.isfinite(backdrop.distance)] = 0
+        soft = cv2.GaussianBlur(layer, (5, 5), 1.0)
+        keep = 255 - soft
+        cv2.multiply(image, cv2.merge((keep, keep, keep)), image, 1 / 255.0)
+
+    def _backdrop(self, weather: Weather) -> tuple[Lighting, Backdrop]:
+        known = self._backdrops.get(weather)
+        if known is None:
+            light = lighting(weather, self._style)
+            known = (light, self._stage.paint(light))
+            self._backdrops[weather] = known
+        return known
+
+
+def _block(body: Body) -> Floats:
+    """8×3 corners of a body's block: foot, then top."""
+    cos, sin = np.cos(body.heading), np.sin(body.heading)
+    half = body.size / 2
+    corners = []
+    for z in (0.0, float(body.size[2])):
+        for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+            dx, dy = x * half[0], y * half[1]
+            corners.append(
+                (body.position[0] + dx * cos - dy * sin, body.position[1] + dx * sin + dy * cos, z)
+            )
+    return np.array(corners)

@@ -38,6 +38,16 @@ class Problem:
         return f"{where}{kind}{path}{self.message}{hint}"
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a check found: where in the config, what, and what was probably meant."""
+
+    at: Location
+    message: str
+    suggestion: str | None = None
+    warning: bool = False
+
+
 class ConfigError(Exception):
     """A site file that cannot be used; `problems` says everything that is wrong with it."""
 

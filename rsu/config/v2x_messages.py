@@ -5,6 +5,8 @@ them; of the SAE set: facts sae.md §6. Priorities are on the network layer's 0.
 159-2020, the highest most urgent; radios that know eight take its three highest bits.
 """
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
 from rsu.config.base import NonNegative, Options, Positive
@@ -85,3 +87,15 @@ class CorrectionMessageOptions(MessageOptions):
     max_evidence_age_s: NonNegative = Field(
         10.0, description="Older corrections are not passed on, s (a rover's usual limit)."
     )
+
+
+def messages_of(
+    options: Options, at: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], MessageOptions]]:
+    """Every message in a section that stands at `at`, enabled or not, with its place."""
+    for name in type(options).model_fields:
+        value = getattr(options, name)
+        if isinstance(value, MessageOptions):
+            yield (*at, name), value
+        elif isinstance(value, Options):
+            yield from messages_of(value, (*at, name))

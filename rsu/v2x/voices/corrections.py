@@ -32,10 +32,11 @@ class CorrectionVoice:
             return []
         try:
             parts = list(self._parts(corrections))
+            fit = all(self._in_one(part) for part in parts)
         except V2xError as error:
             self._speech.withhold(now, Refusal("out_of_range", str(error)))
             return []
-        if not all(self._in_one(part) for part in parts):
+        if not fit:
             self._speech.withhold(now, Refusal("too_large", "a correction alone is too long"))
             return []
         evidence = Evidence(corrections.time_ns, corrections.time_ns)

@@ -223,6 +223,26 @@ def test_of_many_events_only_the_bad_one_is_withheld(
     assert withheld == {("event:7", "no_code" if "code" in bad else "out_of_range")}
 
 
+@pytest.mark.parametrize("bad", [{"severity": 8}, {"radius": 5000.0}, {"radius": 1e308}], ids=str)
+def test_of_many_events_only_the_bad_one_is_withheld_from_tim(
+    drive, event, content, bad: dict[str, Any]
+) -> None:
+    unit = drive(sae={})
+    for number in range(1, 7):
+        changes = bad if number == 3 else {}
+        unit.give(ROAD_EVENT, event(number, code=None, itis=600 + number, **changes), 0)
+    unit.run(1_001)
+    last = max(unit.times("TIM"))
+    told = [
+        one["content"]["advisory"][0]["item"]["itis"]
+        for ms, frame in unit.said
+        if ms == last
+        for one in content(frame)["dataFrames"]
+    ]
+    assert sorted(told) == [601, 602, 604, 605, 606]
+    assert unit.reasons["event:3", "out_of_range"] >= 1
+
+
 def test_of_too_many_events_the_oldest_word_goes(drive, event, content) -> None:
     unit = drive()
     for number in range(1, EVENTS_MAX + 2):

@@ -60,7 +60,7 @@ class Places:
     def circle(self, centre: Vec2, radius: float) -> Content:
         """Circle of a radius in m, rounded up, so that nothing falls out of it."""
         for name, factor in _RADIUS_UNITS:
-            size = math.ceil(radius * factor - 1e-9) if math.isfinite(radius) else -1
+            size = math.ceil(radius * factor - 1e-9) if math.isfinite(radius * factor) else -1
             if 0 <= size <= _RADIUS_MAX:
                 return {"center": self.position(centre), "radius": size, "units": name}
         raise OutOfRangeError(f"radius {radius:g} m is outside 0..{_RADIUS_MAX}")

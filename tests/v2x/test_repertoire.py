@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from rsu.config.v2x_csae import CsaeOptions
+from rsu.config.v2x_sae import SaeOptions
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import (
     Advice,
@@ -295,6 +298,31 @@ def test_a_centre_may_push_beside_all_that(full, facts, start_ns: int) -> None:
     )  # fmt: skip
     (relayed,) = unit.give(V2X_PUSHED, pushed, 1_000)
     assert (relayed.payload, relayed.network) == (frame.payload, frame.network)
+
+
+# ── the pages ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_message_has_a_page_that_states_its_defaults(root) -> None:
+    csae, sae = CsaeOptions(), SaeOptions()
+    for world, options, messages in (
+        ("csae", csae, CSAE_MESSAGES),
+        ("sae", sae, SAE_MESSAGES),
+    ):
+        for name in messages:
+            one = getattr(options, name)
+            page = (root / "docs" / "messages" / f"{world}-{name}.md").read_text(encoding="utf-8")
+            assert re.search(rf"\bpriority {one.priority}\b", page, re.IGNORECASE), name
+            number = f"AID {one.aid}" if world == "csae" else f"PSID 0x{one.aid:X}"
+            unassigned = r"configured(\*\*)?: no public\s+source"
+            assert re.search(re.escape(number) if one.aid else unassigned, page), name
+            assert f"{one.rate_hz:g} Hz" in page, name
+            assert one.enabled or "enabled" in page, name
+            assert "eft out" in page, name
+    page = (root / "docs" / "messages" / "csae-rsi.md").read_text(encoding="utf-8")
+    for name in CSAE_RSI:
+        one = getattr(csae.rsi, name)
+        assert re.search(rf"\b{one.rate_hz:g} Hz \| {one.aid} \| {one.priority} \|", page), name
 
 
 # ── what stops a unit at its start ────────────────────────────────────────────────────────────────

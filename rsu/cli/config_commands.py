@@ -1,6 +1,6 @@
 """`rsu config`: check, show, describe and compare site files.
 
-`check` is what people run after every edit and what `rsu run` runs before it starts, so this module
+`check` is what people run after every edit, and what `rsu run` does before it starts. This module
 imports click alone; the rest comes inside the commands.
 """
 
@@ -49,9 +49,9 @@ def check(files: tuple[Path, ...], as_json: bool, strict: bool) -> None:
       rsu config check configs/*.yaml
       rsu config check --strict --json /etc/rsu/site.yaml
     """
-    from rsu.config.check import check_site
+    from rsu.cli.site_file import site_report
 
-    reports = [check_site(path) for path in files]
+    reports = [site_report(path) for path in files]
     if as_json:
         click.echo(json.dumps([_report_json(report, strict) for report in reports], indent=2))
     else:

@@ -113,14 +113,14 @@ def demo(
     duration: float | None, headless: bool, as_json: bool, seed: int, site_path: Path | None
 ) -> int:
     """Watch a simulated junction go through fusion into V2X messages. Ctrl-C stops it."""
-    from rsu.config.check import checked_site
+    from rsu.cli.site_file import usable_site
     from rsu.runtime import graph
     from rsu.runtime.clock import system_now
     from rsu.runtime.lockstep import LockStepHost, virtual_boot
     from rsu.sim.source import simulated_messages
 
     path = site_path or example_site("junction.yaml")
-    config = checked_site(path)
+    config = usable_site(path)
     if config.simulation is None:
         raise click.UsageError(f"{path} has no `simulation` section")
     stopping: list[int] = []

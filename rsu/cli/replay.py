@@ -204,16 +204,9 @@ def _progress() -> Iterator[Callable[[int], None]]:
 
 def _site(path: Path) -> SiteConfig:
     """The site, whose own camera sources need not be at hand: SOURCE stands in for them."""
-    from rsu.config.check import check_site
-    from rsu.config.problems import ConfigError
+    from rsu.cli.site_file import usable_site
 
-    report = check_site(path)
-    errors = [p for p in report.errors if not SOURCE_PATH.match(p.path)]
-    if errors or report.config is None:
-        raise ConfigError(errors or report.errors)
-    for warning in report.warnings:
-        click.echo(str(warning), err=True)
-    return report.config
+    return usable_site(path, tolerated=lambda problem: bool(SOURCE_PATH.match(problem.path)))
 
 
 def _is_recording(source: Path) -> bool:

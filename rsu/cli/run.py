@@ -30,20 +30,15 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
     """
     import os
 
-    from rsu.config.check import check_site
-    from rsu.config.problems import ConfigError
+    from rsu.cli.site_file import usable_site
     from rsu.runtime.log import configure_logging
     from rsu.runtime.process_host import ProcessHost, all_recorded_sources_ended
     from rsu.runtime.status import Overview
 
-    report = check_site(site)
-    if report.errors or report.config is None:
-        raise ConfigError(report.errors)
-    for warning in report.warnings:
-        click.echo(str(warning), err=True)
+    config = usable_site(site)
     os.environ["RSU_LOG_LEVEL"] = log_level
     configure_logging(log_level, process="supervisor")
-    host = ProcessHost(report.config, site.parent)
+    host = ProcessHost(config, site.parent)
     deadline = None if duration is None else time.monotonic() + duration
 
     def until(overview: Overview) -> bool:

@@ -30,10 +30,10 @@ FOREIGN_AIDS = {
 """AIDs that stand for something a roadside unit never says (facts: csae.md 5.1)."""
 ONE_SAE_PSID = frozenset({"spat", "map", "ssm"})
 """SPaT and SSM have one PSID, and deployed units send MAP with it too (facts: sae.md 4.1)."""
-LEAST_ROOM = 150
-"""Octets left for a message below which whole kinds of messages would always be withheld: one road
-user takes up to 70, one event or sign with its path 60 to 130, the lights of a junction with eight
-signal groups 130 (measured on the example that speaks both message sets)."""
+LEAST_ROOM = 130
+"""Octets for header and message below which whole kinds of messages would always be withheld: a
+header takes up to 19, one road user alone 60, one sign on two lanes 85, the lights of a junction
+with eight signal groups 111 (measured on the example that speaks both message sets)."""
 SIGNATURE = 100
 """Octets that a signed packet takes at least more than a bare one (`v2x.security_octets`)."""
 
@@ -226,7 +226,7 @@ def _room(config: SiteConfig, v2x: V2xOptions) -> Iterator[Note]:
     room = v2x.packet_octets - v2x.security_octets
     if room < LEAST_ROOM:
         message = (
-            f"leaves {max(room, 0)} of {v2x.packet_octets} octets for a message; "
+            f"leaves {max(room, 0)} of {v2x.packet_octets} octets for header and message; "
             f"{LEAST_ROOM} are the least to be useful"
         )
         key = "security_octets" if "security_octets" in v2x.model_fields_set else "packet_octets"

@@ -7,8 +7,9 @@ Every field has a title (or a telling name), a unit in its description where it 
 origin of its default.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -42,6 +43,9 @@ class Options(BaseModel):
     """Base of every section and driver option model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    MOVED: ClassVar[Mapping[str, str]] = {}
+    """Keys that earlier versions had here, and where they are now, as seen from this section."""
 
 
 MISFIT = "misfit"

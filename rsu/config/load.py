@@ -105,8 +105,10 @@ def _mend(document: Document, model: type[BaseModel], unknown: list[ErrorDetails
         parent, key = document.find(location[:-1]), location[-1]
         if parent is None or key not in parent.value:
             continue  # its section has already been renamed
-        known = list(messages.known_keys(model, location[:-1], document))
-        meant = messages.nearest(str(key), known)
+        meant = None
+        if messages.moved_to(model, location, document) is None:
+            known = list(messages.known_keys(model, location[:-1], document))
+            meant = messages.nearest(str(key), known)
         entry = parent.value.pop(key)
         if meant is not None:
             parent.value.setdefault(meant, entry)

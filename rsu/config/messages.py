@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from rsu.config.base import MISFIT
 from rsu.config.document import Document
-from rsu.config.problems import Location, Problem, printable
+from rsu.config.problems import Location, Problem, printable, spell
 
 DISCRIMINATORS = ("driver", "do", "expect", "kind")
 """Keys that choose an option model, the telling ones first (scenarios: `do`, `expect`)."""
@@ -33,6 +33,8 @@ _PATTERNS = {
     r"^(/dev/\S+|\d+)$": "must be a path under /dev or a device index",
     r"^[A-Z0-9]{4}$": "must be four capital letters or digits",
     r"^[^#+\s]+$": "must not contain #, + or blanks",
+    r"^([0-9a-fA-F]{2}){1,2048}$": "must be 1 to 2048 octets as hex digits in quotes",
+    r"^$|^[0-9]+(\.[0-9]+)+$": "must be an object identifier such as 1.3.6.1.4.1.99999",
     r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$": "must be a UTC time such as "
     "2025-06-01T12:00:00Z in quotes",
 }
@@ -44,9 +46,13 @@ def problem(error: ErrorDetails, document: Document, model: type[BaseModel]) -> 
     kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
     suggestion = None
     if kind == "extra_forbidden":
-        message = "unknown key"
-        known = list(known_keys(model, location[:-1], document))
-        suggestion = nearest(str(location[-1]), known)
+        now = moved_to(model, location, document)
+        if now is not None:
+            message = f"is {now} now"
+        else:
+            message = "unknown key"
+            known = list(known_keys(model, location[:-1], document))
+            suggestion = nearest(str(location[-1]), known)
     elif kind == "union_tag_invalid":
         location = (*location, str(context["discriminator"]).strip("'"))
         known = re.findall(r"'([^']*)'", str(context["expected_tags"]))
@@ -88,6 +94,15 @@ def known_keys(model: type[BaseModel], location: Location, document: Document) -
     """The keys that the model allows at a location."""
     for member, _ in _members(_annotation_at(model, location, document)):
         yield from member.model_fields
+
+
+def moved_to(model: type[BaseModel], location: Location, document: Document) -> str | None:
+    """Where a key of an earlier version is now; None where no version had it."""
+    for member, _ in _members(_annotation_at(model, location[:-1], document)):
+        now = getattr(member, "MOVED", {}).get(location[-1])
+        if now is not None:
+            return spell((*location[:-1], now))
+    return None
 
 
 def nearest(text: str, known: list[str]) -> str | None:

@@ -4,6 +4,9 @@ Everything that all messages share is here; the messages are in `v2x_csae` and `
 heard in `v2x_receive`.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import Field
 
 from rsu.config.base import NonNegative, Options
@@ -14,6 +17,8 @@ from rsu.config.v2x_sae import SaeOptions
 
 class V2xOptions(Options):
     """Identity and message sets of this unit."""
+
+    MOVED: ClassVar[Mapping[str, str]] = {"profile": "csae.profile", "rsm": "csae.rsm"}
 
     rsu_id: str = Field(
         pattern=r"^[0-9a-fA-F]{16}$", description="RSU id, 8 octets as 16 hex digits."

@@ -33,7 +33,7 @@ def walker(variant: int, phase: int) -> Mesh:
         b.limb(knee, foot, (0.14, 0.10), Paint.LEGS if variant != 2 else Paint.SKIN, 0)
         x, _, z = foot
         b.block((x - 0.08, x + 0.17, y - 0.05, y + 0.05, z - 0.07),
-                (x - 0.07, x + 0.10, y - 0.045, y + 0.045, z + 0.02), Paint.SHOES, 0, 20)  # fmt: skip
+                (x - 0.07, x + 0.10, y - 0.04, y + 0.04, z + 0.02), Paint.SHOES, 0)  # fmt: skip
         hand = (-0.26 * turn + 0.06, side * 0.27, 0.86)
         elbow = (-0.12 * turn - 0.03, side * 0.27, 1.10)
         b.limb((0.0, side * 0.22, shoulder - 0.03), elbow, (0.12, 0.10), Paint.TOP, 1)
@@ -55,7 +55,7 @@ def cyclist(variant: int, phase: int) -> Mesh:
     """A bicycle with its rider; 0 upright, 1 sporty, 2 with a delivery box behind."""
     b = Builder()
     for x in (-0.53, 0.53):
-        b.disc((x, 0.0, 0.34), 0.34, 0.05, Paint.TYRE, 0, None, 20.0)
+        b.rim((x, 0.0, 0.34), 0.34, 0.07, Paint.TYRE)
     crank, seat, bar = (-0.05, 0.0, 0.30), (-0.22, 0.0, 0.90), (0.42, 0.0, 1.0)
     for start, end in ((crank, seat), (crank, (0.38, 0.0, 0.82)), (seat, (0.38, 0.0, 0.84)),
                        (crank, (-0.53, 0.0, 0.34)), (bar, (0.53, 0.0, 0.34))):  # fmt: skip
@@ -142,7 +142,7 @@ def _rider(
         b.limb(knee, foot, (0.14, 0.10), Paint.LEGS, 2)
         b.block((foot[0] - 0.08, foot[0] + 0.14, foot[1] - 0.05, foot[1] + 0.05, foot[2] - 0.06),
                 (foot[0] - 0.08, foot[0] + 0.1, foot[1] - 0.05, foot[1] + 0.05, foot[2] + 0.03),
-                Paint.SHOES, 2, 20)  # fmt: skip
+                Paint.SHOES, 2)  # fmt: skip
         elbow = (
             (shoulder[0] + grip[0]) / 2,
             side * (spread + 0.10),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -159,6 +160,25 @@ class Builder:
         if hub is not None:
             inner = np.concatenate((middle + ring * 0.55 - shift, middle + ring * 0.55 + shift))
             self._add(inner, ends, part, (hub, part, 1, 24.0))
+        return part
+
+    def rim(
+        self, centre: Sequence[float], radius: float, width: float, paint: int, level: int = 0
+    ) -> int:  # fmt: skip
+        """A bicycle's wheel: a flat ring of eight pieces, open in the middle, axis along y."""
+        angles = np.arange(9) * np.pi / 4 + np.pi / 8
+        outer = radius / np.cos(np.pi / 8)
+        middle = np.asarray(centre, np.float64)
+        part = len(self.centres)
+        self.centres.append(middle)
+        self.levels.append(level)
+        for a, b in pairwise(angles.tolist()):
+            for y in (-0.01, 0.01):
+                points = middle + np.array(
+                    [(r * np.cos(t), y, r * np.sin(t))
+                     for r, t in ((outer, a), (outer, b), (outer - width, b), (outer - width, a))]
+                )  # fmt: skip
+                self._add(points, [(0, 1, 2, 3)], part, (paint, part, 0, 0.0))
         return part
 
     def _add(

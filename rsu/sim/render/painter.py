@@ -34,7 +34,8 @@ _FAR_PX = 1 << 14
 class Body:
     """One object to paint: `mesh` and `palette` (slots × BGR), where, and how it is lit.
 
-    `position` 3 (m), `heading` rad, `size` 3 m, `light` BGR on top of the scene's ambient light.
+    `position` 3 (m), `heading` rad, `size` 3 m, `light` BGR on top of the scene's ambient light,
+    `sunny` the share of the sun's light that arrives.
     """
 
     mesh: Mesh
@@ -43,6 +44,7 @@ class Body:
     heading: float
     size: Floats
     light: Floats
+    sunny: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +260,8 @@ def _shade(
     albedo = palette[body, paint] ** GAMMA
     # Sky light comes from above: undersides get half of it.
     sky = (0.75 + 0.25 * normal[:, 2])[:, np.newaxis] * (light.ambient + local[body])
-    sun = np.maximum(normal @ light.direction, 0.0)[:, np.newaxis] * light.sun
+    sunny = np.array([one.sunny for one in bodies])[body]
+    sun = (np.maximum(normal @ light.direction, 0.0) * sunny)[:, np.newaxis] * light.sun
     colour = albedo * (sky + sun)
     # Glass mirrors the sky where it leans back.
     glass = paint == Paint.GLASS

@@ -15,12 +15,14 @@ import numpy.typing as npt
 from rsu.config.cameras import CameraOptions
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S
-from rsu.sim.render.backdrop import Backdrop, Stage
+from rsu.sim.render.backdrop import LAMP_COLOUR, Backdrop, Stage, lamp_light
 from rsu.sim.render.film import Film
 from rsu.sim.render.ground import paint_ground
+from rsu.sim.render.lamps import beams, glows, lamps_of
 from rsu.sim.render.light import Lighting, lighting
 from rsu.sim.render.looks import Look, look
 from rsu.sim.render.painter import Body, depth_order, paint, project_bodies
+from rsu.sim.render.scenery import furnish
 from rsu.sim.render.style import Style
 from rsu.sim.render.view import NEAR, View
 from rsu.sim.world.scene import CLEAR_DAY, Light, Scene, Weather, stream
@@ -65,7 +67,9 @@ class Renderer:
         self._style = style
         self._view = View(camera)
         ground = paint_ground(site_map, style, stream(seed, "render/ground"))
-        self._stage = Stage(self._view, ground, stream(seed, f"render/sky/{camera.id}"))
+        scenery = furnish(site_map, style, stream(seed, "render/scenery"))
+        sky = stream(seed, f"render/sky/{camera.id}")
+        self._stage = Stage(self._view, ground, scenery, sky)
         self._film = Film(
             self._view.width, self._view.height, style, stream(seed, f"render/film/{camera.id}")
         )
@@ -78,19 +82,25 @@ class Renderer:
         image = backdrop.image.copy()
         mask = np.zeros(image.shape[:2], dtype=np.uint8)
         rows = self._in_sight(scene)
-        bodies = [self._body(scene, row, light) for row in rows]
+        bodies = self._bodies(scene, rows, light, backdrop)
         boxes = np.empty((0, 4))
         visible = np.empty(0)
         kept: list[int] = []
         if bodies:
             rough = np.array([self._rough_box(body) for body in bodies])
             order = depth_order(self._view, bodies, rough)
+            classes = [scene.classes[row] for row in rows]
             self._shadows(image, bodies, light, backdrop)
+            if light.lamps:
+                beams(image, backdrop.albedo, bodies, classes, self._view, light.dark)
             polygons = project_bodies(self._view, bodies, light, order)
             distance = np.array(
                 [float(np.linalg.norm(b.position - self._view.position)) for b in bodies]
             )
             own, seen = paint(image, mask, polygons, backdrop.image, backdrop.distance, distance)
+            if light.lamps:
+                speeds = [float(scene.speed[row]) for row in rows]
+                glows(image, mask, lamps_of(bodies, classes, speeds, self._view), self._view, light)
             edge = np.array([self._view.width, self._view.height] * 2, dtype=np.float64)
             clipped = np.clip(polygons.boxes, 0.0, edge)
             kept = np.flatnonzero(own > 0).tolist()
@@ -144,8 +154,27 @@ class Renderer:
             rows = np.sort(rows[np.argsort(distance[rows], kind="stable")[:MOST]])
         return [int(row) for row in rows]
 
-    def _body(self, scene: Scene, row: int, light: Lighting) -> Body:
-        del light
+    def _bodies(
+        self, scene: Scene, rows: list[int], light: Lighting, backdrop: Backdrop
+    ) -> list[Body]:
+        """Everyone in sight with the light that falls there."""
+        places = scene.position[rows].reshape(-1, 2)
+        feet = np.column_stack((places, np.zeros(len(places))))
+        pixels, _ = self._view.project(feet)
+        edge = np.array([self._view.width - 1, self._view.height - 1])
+        cells = np.clip(pixels, 0, edge).astype(np.intp)
+        sunny = 1.0 - backdrop.shaded[cells[:, 1], cells[:, 0]].astype(np.float64)
+        lit = np.zeros((len(places), 3))
+        if light.dark > 0.0 and len(places):
+            # Lamps light what stands upright less than the road below them.
+            shine = lamp_light(self._stage.lamps, places)
+            lit = 0.8 * light.dark * LAMP_COLOUR * shine[:, np.newaxis]
+        return [
+            self._body(scene, row, lit[index], float(sunny[index]))
+            for index, row in enumerate(rows)
+        ]
+
+    def _body(self, scene: Scene, row: int, lit: Floats, sunny: float) -> Body:
         identity, object_class = scene.ids[row], scene.classes[row]
         key = (identity, object_class)
         known = self._looks.get(key)
@@ -161,7 +190,8 @@ class Renderer:
             position=np.array([x, y, 0.0]),
             heading=heading,
             size=scene.size[row],
-            light=np.zeros(3),
+            light=lit,
+            sunny=sunny,
         )
 
     def _rough_box(self, body: Body) -> Floats:

@@ -71,6 +71,13 @@ class TruthBay(msgspec.Struct, frozen=True, kw_only=True):
     object: int | None
 
 
+class TruthLight(msgspec.Struct, frozen=True, kw_only=True):
+    """What one signal group shows."""
+
+    group: int
+    light: LightState
+
+
 class TruthWeather(msgspec.Struct, frozen=True, kw_only=True):
     """Light (`day`, `dusk`, `night`), rain 0..1, meteorological optical range (m)."""
 
@@ -89,5 +96,5 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     objects: tuple[TruthObject, ...]
     events: tuple[TruthEvent, ...] = ()
     bays: tuple[TruthBay, ...] = ()
-    lights: dict[int, LightState] = {}
+    lights: tuple[TruthLight, ...] = ()
     weather: TruthWeather | None = None

@@ -76,6 +76,7 @@ class ZoneKind(StrEnum):
     BAY = "bay"
     JUNCTION = "junction"
     NO_STOPPING = "no-stopping"
+    FIRE_LANE = "fire-lane"
     WAITING = "waiting"
     WORK = "work"
     WATCH = "watch"

@@ -7,13 +7,15 @@ to a random generator, so that every concern has its own and nothing disturbs an
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from rsu.schema.sensing import ObjectClass
+from rsu.schema.situation import LightState
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,6 +55,8 @@ class Scene:
     """Everyone at one time; rows belong together. Positions are footprint centres, m, site frame.
 
     `position` N×2, `heading` rad from east and `speed` m/s (N), `size` N×3 (length, width, height).
+    `roles` name special road users (`emergency`, `bus-line`; else empty), `lights` what each signal
+    group shows, `water` the depth of water by lane (m).
     """
 
     time_ns: int
@@ -62,3 +66,7 @@ class Scene:
     heading: Floats
     speed: Floats
     size: Floats
+    roles: tuple[str, ...] = ()
+    weather: Weather = CLEAR_DAY
+    lights: Mapping[int, LightState] = field(default_factory=dict)
+    water: Mapping[str, float] = field(default_factory=dict)

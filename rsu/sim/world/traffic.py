@@ -18,6 +18,7 @@ import numpy as np
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import LightState
 from rsu.schema.units import NS_PER_S, Size
+from rsu.sim.world.movers import Obstacle
 from rsu.sim.world.pedestrians import Band, Walker
 from rsu.sim.world.road_users import BIKE_SPEED, Driver, draw_cyclist, draw_vehicle
 from rsu.sim.world.roads import Crossing, Roads, Route
@@ -48,6 +49,8 @@ class Vehicle:
     """One vehicle. `s` is its front along the route (m), `acceleration` holds until the next step.
 
     `granted`: may be in the junction. `claims`: indices of the route's crosswalks it may enter.
+    Special ones have a `role`, ask signals for priority (`asks`), come to a stop with their front
+    at `halt` (m along the route), or do not heed red (`runs_red`).
     """
 
     id: int
@@ -62,6 +65,10 @@ class Vehicle:
     granted: bool = False
     stopping: bool = False
     claims: list[int] = field(default_factory=list)
+    role: str = ""
+    asks: str = "none"
+    halt: float | None = None
+    runs_red: bool = False
 
     @property
     def rear(self) -> float:
@@ -88,7 +95,11 @@ class _Arrival:
 
 @dataclass(eq=False)
 class Traffic:
-    """All vehicles, in order of birth; `held_back` counts those that wait outside for room."""
+    """All vehicles, in order of birth; `held_back` counts those that wait outside for room.
+
+    `obstacles` by lane are in everyone's way; nobody enters the junction towards a lane that is
+    `closed`.
+    """
 
     roads: Roads
     plan: SignalPlan
@@ -97,6 +108,8 @@ class Traffic:
     arrivals: list[_Arrival]
     vehicles: list[Vehicle] = field(default_factory=list)
     entered: int = 0
+    obstacles: Mapping[str, Sequence[Obstacle]] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
     _on: dict[str, list[Vehicle]] = field(default_factory=dict)
 
     @property
@@ -137,12 +150,84 @@ class Traffic:
             acceleration = _free(vehicle)
             if leader is not None:
                 acceleration = min(acceleration, _follow(vehicle, gap, leader.speed))
+            if self.obstacles:
+                acceleration = min(acceleration, self._around_obstacles(vehicle))
+            if vehicle.halt is not None:
+                rest = max(vehicle.halt, vehicle.s) + STAND_BEFORE
+                acceleration = min(acceleration, _halt(vehicle, rest, dt))
             stop = self._stop(vehicle, gap, leader, inside, now_ns, walking)
             if stop is not None:
                 acceleration = min(acceleration, _halt(vehicle, stop, dt))
             vehicle.acceleration = max(acceleration, -HARDEST)
             if vehicle.granted and vehicle not in inside:
                 inside.append(vehicle)
+
+    # --- what a script asks for -------------------------------------------------------------------
+
+    @property
+    def drivable(self) -> frozenset[str]:
+        """Lanes that some route uses."""
+        return frozenset(lane for route in self.roads.routes for lane in route.lanes)
+
+    def change_demand(self, per_hour: float, now_ns: int) -> None:
+        """Vehicles per hour over all entry lanes from now on, split as before."""
+        motor = [arrival for arrival in self.arrivals if not arrival.routes[0].bicycle]
+        weight = sum(route.weight for arrival in motor for route in arrival.routes)
+        for arrival in motor:
+            arrival.per_hour = per_hour * sum(r.weight for r in arrival.routes) / weight
+            arrival.next_ns = now_ns + _pause(self.rng, arrival.per_hour)
+
+    def route(self, entry: str, leave: str) -> Route | None:
+        """The way from one lane to another."""
+        for route in self.roads.routes:
+            if entry in route.lanes and leave in route.lanes:
+                return route
+        return None
+
+    def send(self, vehicle: Vehicle) -> None:
+        """Let this vehicle in next, at the beginning of its route."""
+        arrival = next(one for one in self.arrivals if one.entry == vehicle.route.entry)
+        arrival.waiting.insert(0, vehicle)
+
+    def arc(self, vehicle: Vehicle, lane: str, station: float) -> float:
+        """Where a place on a lane of its route lies along the vehicle's route, m."""
+        return vehicle.route.starts[vehicle.route.lanes.index(lane)] + station
+
+    def next_before(self, lane: str, station: float) -> Vehicle | None:
+        """Who comes to that place next and can still stop there."""
+        coming = [
+            (self.arc(vehicle, lane, station) - vehicle.s, vehicle)
+            for vehicle in self.vehicles
+            if lane in vehicle.route.lanes and vehicle.halt is None
+        ]
+        can = [
+            (left, vehicle.id, vehicle)
+            for left, vehicle in coming
+            if left > vehicle.speed * vehicle.speed / (2.0 * COMFORTABLE) + STAND_BEFORE
+        ]
+        return min(can)[2] if can else None
+
+    def first_at_red(self, lane: str, now_ns: int) -> Vehicle | None:
+        """The first vehicle before the stop line of a lane, near it and moving, at a red light."""
+        ahead = [
+            vehicle
+            for vehicle in self._on.get(lane, ())
+            if vehicle.s < vehicle.route.stop and not vehicle.granted
+        ]
+        if not ahead:
+            return None
+        first = ahead[0]
+        left = first.route.stop - first.s
+        red = self.plan.light(first.route.group, now_ns) is LightState.RED
+        return first if red and left < 60.0 and first.speed > 3.0 else None
+
+    def may_go(self, vehicle: Vehicle, now_ns: int) -> bool:
+        """Whether the light is anything but red for it."""
+        return self.plan.light(vehicle.route.group, now_ns) is not LightState.RED
+
+    def count_on(self, lane: str) -> int:
+        """Vehicles with their front on a lane."""
+        return len(self._on.get(lane, ()))
 
     def claimed(self) -> dict[str, list[Band]]:
         """The parts of crosswalks that walkers must not enter now."""
@@ -230,6 +315,20 @@ class Traffic:
                         leader, gap = other, room
         return gap, leader
 
+    def _around_obstacles(self, vehicle: Vehicle) -> float:
+        """Acceleration that keeps clear of whatever lies or moves on the way, m/s²."""
+        route, least = vehicle.route, math.inf
+        for lane, start in zip(
+            route.lanes[vehicle.lane :], route.starts[vehicle.lane :], strict=True
+        ):
+            if start - vehicle.s > SEE_AHEAD:
+                break
+            for obstacle in self.obstacles.get(lane, ()):
+                gap = start + obstacle.near - vehicle.s
+                if gap > -1.0:
+                    least = min(least, _follow(vehicle, gap, obstacle.speed))
+        return least
+
     # --- where to stop ----------------------------------------------------------------------------
 
     def _stop(
@@ -268,6 +367,8 @@ class Traffic:
 
     def _go(self, vehicle: Vehicle, now_ns: int) -> bool:
         """Whether the light lets the vehicle over its stop line."""
+        if vehicle.runs_red:
+            return True
         light = self.plan.light(vehicle.route.group, now_ns)
         if light in GREENS:
             vehicle.stopping = False
@@ -286,6 +387,8 @@ class Traffic:
         now_ns: int,
     ) -> bool:
         route = vehicle.route
+        if self.closed.intersection(route.lanes):
+            return False
         if leader is not None and not leader.granted and leader.s < leader.route.stop:
             return False  # who waits behind someone else must not block the junction for others
         for other in inside:
@@ -297,7 +400,7 @@ class Traffic:
             if other.rear <= other.route.connection_start + conflict.other[1]:
                 return False
         assert route.connection is not None
-        return not any(
+        return vehicle.runs_red or not any(
             self._coming(name, now_ns) for name in self.roads.lanes[route.connection].yields_to
         )
 
@@ -341,6 +444,8 @@ class Traffic:
 
 def _pause(rng: np.random.Generator, per_hour: float) -> float:
     """Time to the next arrival of a Poisson stream, ns."""
+    if per_hour <= 0.0:
+        return math.inf
     return float(rng.exponential(3600.0 / per_hour)) * NS_PER_S
 
 

@@ -8,18 +8,23 @@ see the world only through `Scene`; scoring sees it as `Truth`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
 
 from rsu.config.simulation import SimulationOptions
-from rsu.schema.reports import Truth, TruthObject
+from rsu.schema.reports import Truth, TruthLight, TruthObject, TruthWeather
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
+from rsu.sim.scenario.model import AnyAction
+from rsu.sim.world.happenings import Stage
+from rsu.sim.world.incidents import Incidents
+from rsu.sim.world.movers import Bodies
 from rsu.sim.world.pedestrians import build_pedestrians
 from rsu.sim.world.roads import build_roads
-from rsu.sim.world.scene import Scene, stream
+from rsu.sim.world.scene import CLEAR_DAY, Scene, Weather, stream
 from rsu.sim.world.signals import build_plan
 from rsu.sim.world.traffic import Traffic
 from rsu.site.lanes import SiteMap
@@ -34,9 +39,20 @@ class World:
     """Traffic at one signalised junction; deterministic in (map, options, seed, start)."""
 
     def __init__(
-        self, site_map: SiteMap, options: SimulationOptions, seed: int, start_ns: int
+        self,
+        site_map: SiteMap,
+        options: SimulationOptions,
+        seed: int,
+        start_ns: int,
+        *,
+        script: Sequence[AnyAction] = (),
+        script_ns: int | None = None,
+        weather: Weather = CLEAR_DAY,
     ) -> None:
-        """An empty road at `start_ns` UTC; raises SimulationError for a map that makes no world."""
+        """An empty road at `start_ns` UTC; raises SimulationError for a map that makes no world.
+
+        Times of the `script` count from `script_ns` (default: `start_ns`).
+        """
         self.site_map = site_map
         self.roads = build_roads(site_map)
         self.plan = build_plan(self.roads, options.cycle_s, start_ns)
@@ -50,6 +66,12 @@ class World:
             site_map, self.plan, options.pedestrians_per_hour, stream(seed, "pedestrians"),
             lambda: next(ids),
         )  # fmt: skip
+        stage = Stage(
+            site_map, self.traffic, self.pedestrians, stream(seed, "incidents"),
+            lambda: next(ids), weather=weather,
+        )  # fmt: skip
+        self._stage = stage
+        self.incidents = Incidents(script, stage, start_ns if script_ns is None else script_ns)
         self._scene: Scene | None = None
         self._begin()
 
@@ -65,6 +87,8 @@ class World:
             dt = STEP_NS / NS_PER_S
             self.traffic.move(dt)
             self.pedestrians.move(dt)
+            for mover in self._stage.movers:
+                mover.move(self._now_ns, dt)
             self._begin()
 
     def scene(self, time_ns: int) -> Scene:
@@ -77,6 +101,7 @@ class World:
         rows: list[tuple[float, ...]] = []
         ids: list[int] = []
         classes: list[ObjectClass] = []
+        roles: list[str] = []
         for vehicle in self.traffic.vehicles:
             s, speed = vehicle.after(tau)
             length, width, height = vehicle.size.length, vehicle.size.width, vehicle.size.height
@@ -87,6 +112,7 @@ class World:
             rows.append(((x0 + x1) / 2, (y0 + y1) / 2, heading, speed, length, width, height))
             ids.append(vehicle.id)
             classes.append(vehicle.object_class)
+            roles.append(vehicle.role)
         for walker in self.pedestrians.walkers:
             s = walker.s + walker.speed * tau
             size = walker.size
@@ -96,6 +122,13 @@ class World:
             )  # fmt: skip
             ids.append(walker.id)
             classes.append(walker.object_class)
+            roles.append("")
+        for mover in self._stage.movers:
+            size = mover.size
+            rows.append((*mover.place(tau), mover.speed, size.length, size.width, size.height))
+            ids.append(mover.id)
+            classes.append(mover.object_class)
+            roles.append(mover.role)
         table = np.array(rows, dtype=np.float64).reshape(-1, 7)
         self._scene = Scene(
             time_ns=time_ns,
@@ -105,14 +138,26 @@ class World:
             heading=table[:, 2],
             speed=table[:, 3],
             size=table[:, 4:7],
+            roles=tuple(roles),
+            weather=self._stage.weather,
+            lights={group: self.plan.light(group, time_ns) for group in self.plan.groups},
+            water=dict(self._stage.water),
         )
         return self._scene
 
     def truth(self, time_ns: int) -> Truth:
         """Everyone at a time within the present step, for scoring."""
         scene = self.scene(time_ns)
+        weather = scene.weather
         return Truth(
             time_ns=time_ns,
+            events=tuple(self.incidents.events()),
+            lights=tuple(
+                TruthLight(group=group, light=light) for group, light in scene.lights.items()
+            ),
+            weather=TruthWeather(
+                light=weather.light, rain=weather.rain, visibility=weather.visibility
+            ),
             objects=tuple(
                 TruthObject(
                     id=identity,
@@ -121,14 +166,16 @@ class World:
                     heading=heading,
                     speed=speed,
                     size=Size(*size),
+                    role=role,
                 )
-                for identity, object_class, position, heading, speed, size in zip(
+                for identity, object_class, position, heading, speed, size, role in zip(
                     scene.ids,
                     scene.classes,
                     scene.position.tolist(),
                     scene.heading.tolist(),
                     scene.speed.tolist(),
                     scene.size.tolist(),
+                    scene.roles,
                     strict=True,
                 )
             ),
@@ -145,6 +192,24 @@ class World:
         dt = STEP_NS / NS_PER_S
         self.traffic.arrive(self._now_ns)
         self.pedestrians.arrive(self._now_ns)
+        self.incidents.act(self._now_ns)
         self.traffic.decide(self._now_ns, dt, self.pedestrians.on_crosswalks())
         self.pedestrians.decide(self._now_ns, dt, self.traffic.claimed())
+        if self._stage.movers:
+            bodies = self._bodies()
+            for mover in self._stage.movers:
+                mover.decide(dt, bodies)
         self._scene = None
+
+    def _bodies(self) -> Bodies:
+        """Everyone as movers see them: a look at the present scene, before anybody moves on."""
+        self._scene = None
+        scene = self.scene(self._now_ns)
+        return Bodies(
+            [
+                (identity, x, y, length / 2, width)
+                for identity, (x, y), (length, width, _) in zip(
+                    scene.ids, scene.position.tolist(), scene.size.tolist(), strict=True
+                )
+            ]
+        )

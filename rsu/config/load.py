@@ -28,6 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 _DRIVERS: tuple[tuple[tuple[str | None, ...], str], ...] = (
     (("cameras", None, "source"), "camera"),
     (("radios", None), "radio"),
+    (("radars", None), "radar"),
 )
 _ROUNDS = 8
 """Unknown keys are put right and validation repeated at most this often; one round a level of

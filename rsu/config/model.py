@@ -6,6 +6,7 @@ from rsu.config.base import Options
 from rsu.config.cameras import CameraOptions
 from rsu.config.fusion import FusionOptions
 from rsu.config.place import PlaceOptions
+from rsu.config.radars import Radar
 from rsu.config.radios import Radio
 from rsu.config.running import RecordingOptions, RuntimeOptions
 from rsu.config.simulation import SimulationOptions
@@ -18,6 +19,7 @@ class SiteConfig(Options):
 
     site: PlaceOptions
     cameras: tuple[CameraOptions, ...] = Field((), max_length=16)
+    radars: tuple[Radar, ...] = Field((), max_length=16)
     fusion: FusionOptions = FusionOptions()
     v2x: V2xOptions | None = Field(None, description="None: perceive and report, say nothing.")
     radios: tuple[Radio, ...] = Field((), max_length=8)

@@ -4,7 +4,7 @@ A package that brings a driver declares two entry points of the same name, the `
 class in `rsu.drivers.<kind>` (loaded by `rsu.hal` when the unit runs) and its option model in
 `rsu.options.<kind>` (loaded here). They are two, so that checking a site file never imports a
 driver. An option model is an `rsu.config.base.Options` whose `driver` is a `Literal` of that name;
-for cameras it extends `SourceOptions`, for radios `RadioBase`.
+for cameras it extends `SourceOptions`, for all else the base named in `KINDS`.
 
 Looking for installed packages takes longer than checking a file, so it happens only when a file
 names a driver that is not ours.
@@ -23,13 +23,17 @@ from pydantic import Field, create_model
 from rsu.config.base import Options
 from rsu.config.cameras import CameraOptions, CameraSource, SourceOptions
 from rsu.config.model import SiteConfig
+from rsu.config.radars import Radar, RadarBase
 from rsu.config.radios import Radio, RadioBase
 
 KINDS: dict[str, tuple[Any, type[Options]]] = {
     "camera": (CameraSource, SourceOptions),
     "radio": (Radio, RadioBase),
+    "radar": (Radar, RadarBase),
 }
 """Kind → (union of our own option models, what a foreign one must extend)."""
+LISTS = {"radio": "radios", "radar": "radars"}
+"""Kind → the section that is a list of just these."""
 
 
 class PluginError(Exception):
@@ -66,13 +70,16 @@ def site_model(
         source=(_union("camera", added), ...),
     )
     cameras = SiteConfig.model_fields["cameras"]
-    radios = SiteConfig.model_fields["radios"]
+    lists: dict[str, Any] = {
+        section: (_subscript(tuple, _union(kind, added), ...), SiteConfig.model_fields[section])
+        for kind, section in LISTS.items()
+    }
     model: type[SiteConfig] = make(
         "SiteConfig",
         __base__=SiteConfig,
         __doc__=SiteConfig.__doc__,
         cameras=(_subscript(tuple, camera, ...), cameras),
-        radios=(_subscript(tuple, _union("radio", added), ...), radios),
+        **lists,
     )
     return model
 

@@ -79,28 +79,29 @@ def beams(
 ) -> None:  # fmt: skip
     """Brighten the road before every vehicle."""
     layer = np.zeros((view.height // _COARSE, view.width // _COARSE), dtype=np.uint8)
-    drawn = False
+    outlines: list[Floats] = []
+    levels: list[int] = []
     for body, object_class in zip(bodies, classes, strict=True):
         if object_class not in _HEIGHT:
             continue
-        forward = np.array([np.cos(body.heading), np.sin(body.heading)])
-        left = np.array([-forward[1], forward[0]])
-        nose = body.position[:2] + forward * body.size[0] / 2
+        forward = np.array([np.cos(body.heading), np.sin(body.heading), 0.0])
+        left = np.array([-forward[1], forward[0], 0.0])
+        nose = body.position + forward * body.size[0] / 2
         for start, end, narrow, wide, level in _BEAM:
-            outline = np.array(
-                [nose + forward * start + left * narrow, nose + forward * end + left * wide,
-                 nose + forward * end - left * wide, nose + forward * start - left * narrow]
-            )  # fmt: skip
-            pixels, depth = view.project(np.column_stack((outline, np.zeros(4))))
-            if (depth < NEAR).any():
-                continue
-            corners = np.round(np.clip(pixels, -8000, 8000) / _COARSE * 16).astype(np.int32)
-            spot = np.zeros_like(layer)
-            cv2.fillConvexPoly(spot, corners, int(level * dark), cv2.LINE_AA, 4)
-            cv2.add(layer, spot, layer)
-            drawn = True
-    if not drawn:
+            ends = (start, narrow), (end, wide), (end, -wide), (start, -narrow)
+            outlines.extend(nose + forward * along + left * across for along, across in ends)
+            levels.append(int(level * dark))
+    if not outlines:
         return
+    pixels, depth = view.project(np.array(outlines))
+    corners = np.clip(pixels / _COARSE * 16, -(1 << 18), 1 << 18).astype(np.int32)
+    for outline, ahead, level in zip(
+        corners.reshape(-1, 4, 2), depth.reshape(-1, 4) > NEAR, levels, strict=True
+    ):
+        if ahead.all():
+            spot = np.zeros_like(layer)
+            cv2.fillConvexPoly(spot, outline, level, cv2.LINE_AA, 4)
+            cv2.add(layer, spot, layer)
     soft = cv2.resize(cv2.GaussianBlur(layer, (0, 0), 1.5), (view.width, view.height))
     lit = cv2.multiply(albedo, cv2.merge((soft, soft, soft)), scale=1 / 200.0)
     cv2.add(image, lit, image)

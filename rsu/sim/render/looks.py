@@ -127,12 +127,23 @@ def _palette(rng: np.random.Generator) -> Floats:
     palette[Paint.PLATE] = (0.55, 0.25, 0.08) if rng.random() < 0.7 else (0.3, 0.6, 0.3)
     palette[Paint.SKIN] = _SKIN[int(rng.integers(len(_SKIN)))]
     palette[Paint.HAIR] = _HAIR[int(rng.choice(len(_HAIR), p=(0.65, 0.2, 0.15)))]
-    palette[Paint.TOP] = _vivid(rng) if rng.random() < 0.6 else (float(rng.uniform(0.04, 0.8)),) * 3
+    palette[Paint.TOP] = _cloth(rng)
     # Trousers: mostly dark, blue or grey.
     palette[Paint.LEGS] = np.array((0.16, 0.10, 0.07)) * rng.uniform(0.4, 2.5)
     palette[Paint.SHOES] = float(rng.uniform(0.03, 0.7))
     palette[Paint.METAL] = float(rng.uniform(0.3, 0.5))
     return palette
+
+
+def _cloth(rng: np.random.Generator) -> Colour:
+    """Tops: a third plain grey to white or black, most others muted, some bright."""
+    if rng.random() < 0.35:
+        grey = float(rng.uniform(0.03, 0.8))
+        return grey, grey, grey
+    red, green, blue = colorsys.hsv_to_rgb(
+        float(rng.random()), float(rng.beta(2.0, 2.5)), float(rng.uniform(0.2, 0.85))
+    )
+    return blue**1.6, green**1.6, red**1.6
 
 
 def _vivid(rng: np.random.Generator) -> Colour:

@@ -61,73 +61,50 @@ class Polygons:
     boxes: Floats
 
 
-def project_bodies(view: View, bodies: Sequence[Body], light: Lighting, order: Ints) -> Polygons:
-    """The polygons of bodies that are painted in the given order (far to near)."""
-    meshes = [body.mesh for body in bodies]
-    vertex_counts = [len(mesh.vertices) for mesh in meshes]
-    face_counts = [len(mesh.faces) for mesh in meshes]
-    part_counts = [len(mesh.centres) for mesh in meshes]
-    vertex_start = np.concatenate(([0], np.cumsum(vertex_counts)))
-    part_start = np.concatenate(([0], np.cumsum(part_counts)))
-    owner = np.repeat(np.arange(len(bodies)), vertex_counts)
-    place = _Placement(bodies)
-    world = place.apply(np.concatenate([mesh.vertices for mesh in meshes]), owner)
-    centres = place.apply(
-        np.concatenate([mesh.centres for mesh in meshes]),
-        np.repeat(np.arange(len(bodies)), part_counts),
-    )
-    body = np.repeat(np.arange(len(bodies)), face_counts)
-    faces = np.concatenate([mesh.faces for mesh in meshes]) + vertex_start[body][:, np.newaxis]
-    part = np.concatenate([mesh.part for mesh in meshes]) + part_start[body]
-    counts = np.concatenate([mesh.corners for mesh in meshes])
-    paint = np.concatenate([mesh.paint for mesh in meshes])
-    layer = np.concatenate([mesh.layer for mesh in meshes])
-    level = np.concatenate([mesh.level for mesh in meshes])[part]
-    detail = np.concatenate([mesh.detail for mesh in meshes])
-
-    rows = view.homogeneous(world)
+def project_bodies(
+    view: View, bodies: Sequence[Body], light: Lighting, order: Ints, sway: Floats
+) -> Polygons:
+    """The polygons of bodies that are painted in the given order (far to near); `sway` (2, px)
+    moves the whole image."""
+    faces = _Faces(bodies)
+    rows = view.homogeneous(faces.world)
     depth = rows[:, 2]
     distance = np.array([float(np.linalg.norm(b.position - view.position)) for b in bodies])
     tall = view.focal * np.array([max(b.size[2], b.size[0] / 2) for b in bodies]) / distance
 
     # What turns its back, and what is finer than the object deserves, is not painted.
-    a, b, c = (world[faces[:, index]] for index in range(3))
+    a, b, c = (faces.world[faces.corners[:, index]] for index in range(3))
     normal = np.cross(b - a, c - a)
-    norm = np.linalg.norm(normal, axis=1)
     facing = np.einsum("ij,ij->i", normal, view.position - a) > 0.0
-    in_front = depth[faces] > NEAR
-    keep = facing & (detail <= tall[body]) & in_front.any(axis=1)
-    chosen = np.flatnonzero(keep)
-    normal = normal / np.maximum(norm, 1e-12)[:, np.newaxis]
-
-    away = np.linalg.norm(centres - view.position, axis=1)
+    in_front = depth[faces.corners] > NEAR
+    keep = facing & (faces.detail <= tall[faces.body]) & in_front.any(axis=1)
     rank = np.empty(len(bodies), dtype=np.int64)
     rank[order] = np.arange(len(bodies))
-    sequence = np.lexsort(
-        (layer[chosen], part[chosen], -away[part[chosen]], level[chosen], rank[body[chosen]])
-    )
-    chosen = chosen[sequence]
+    chosen = _painting_order(faces, np.flatnonzero(keep), rank, view.position)
+    normal = normal[chosen]
+    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-12)[:, np.newaxis]
 
     safe = rows.copy()
     safe[:, 2] = np.maximum(depth, NEAR)
-    pixels = np.clip(view.pixels(safe), -_FAR_PX, _FAR_PX)
-    corners = pixels[faces[chosen]]
-    counts = counts[chosen]
+    pixels = view.pixels(safe)
+    corners = pixels[faces.corners[chosen]]
+    counts = faces.counts[chosen]
     for row in np.flatnonzero(~in_front[chosen].all(axis=1)):
-        clipped = _clip_near(rows[faces[chosen[row], : counts[row]]])
-        drawn = np.clip(view.pixels(clipped), -_FAR_PX, _FAR_PX)[:CORNERS]
+        clipped = _clip_near(rows[faces.corners[chosen[row], : counts[row]]])
+        drawn = view.pixels(clipped)[:CORNERS]
         counts[row] = len(drawn)
         corners[row] = drawn[-1]
         corners[row, : len(drawn)] = drawn
+    corners = np.clip(corners + sway, -_FAR_PX, _FAR_PX)
 
-    colours = _shade(bodies, body[chosen], paint[chosen], normal[chosen], light, distance)
+    body = faces.body[chosen]
+    colours = _shade(bodies, body, faces.paint[chosen], normal, light, distance)
     boxes = np.full((len(bodies), 4), np.nan)
-    first = np.searchsorted(rank[body[chosen]], np.arange(len(bodies) + 1))
+    first = np.searchsorted(rank[body], np.arange(len(bodies) + 1))
     filled = np.flatnonzero(first[1:] > first[:-1])
     if len(filled):
-        begin = first[filled]
-        low = np.minimum.reduceat(corners.min(axis=1), begin, axis=0)
-        high = np.maximum.reduceat(corners.max(axis=1), begin, axis=0)
+        low = np.minimum.reduceat(corners.min(axis=1), first[filled], axis=0)
+        high = np.maximum.reduceat(corners.max(axis=1), first[filled], axis=0)
         boxes[order[filled]] = np.concatenate((low, high), axis=1)
     return Polygons(corners, counts, colours, first, order, boxes)
 
@@ -139,7 +116,8 @@ def paint(
     """Paint onto `picture`, and body numbers + 1 onto `mask`; how many pixels of the image each
     body's silhouette covers, and how many of them are seen at last (B each)."""
     height, width = mask.shape
-    fixed = np.round((polygons.corners - 0.5) * 2**SHIFT).astype(np.int32)
+    # Down, so that a corner on a pixel's edge does not fill the next pixel.
+    fixed = np.floor((polygons.corners - 0.5) * 2**SHIFT).astype(np.int32)
     colours = polygons.colours.tolist()
     counts = polygons.counts.tolist()
     own = np.zeros(len(polygons.order), dtype=np.int64)
@@ -230,16 +208,37 @@ def _sorted(after: npt.NDArray[np.bool_], distance: Floats) -> Ints:
     return np.array(result, dtype=np.int64)
 
 
-class _Placement:
-    """Mesh shares → site coordinates, for all bodies at once."""
+class _Faces:
+    """The meshes of all bodies as flat arrays in site coordinates: `world` V×3 vertices, `corners`
+    F×8 their indices, `counts`, `body`, `part`, `paint`, `layer`, `level`, `detail` F, and
+    `centres` P×3 of the parts."""
 
     def __init__(self, bodies: Sequence[Body]) -> None:
+        meshes = [body.mesh for body in bodies]
+        numbers = np.arange(len(bodies))
+        vertex_counts = [len(mesh.vertices) for mesh in meshes]
+        part_counts = [len(mesh.centres) for mesh in meshes]
         self._size = np.array([body.size for body in bodies])
         self._position = np.array([body.position for body in bodies])
         heading = np.array([body.heading for body in bodies])
         self._cos, self._sin = np.cos(heading), np.sin(heading)
+        vertices = np.concatenate([mesh.vertices for mesh in meshes])
+        self.world = self._placed(vertices, np.repeat(numbers, vertex_counts))
+        centres = np.concatenate([mesh.centres for mesh in meshes])
+        self.centres = self._placed(centres, np.repeat(numbers, part_counts))
+        self.body = np.repeat(numbers, [len(mesh.faces) for mesh in meshes])
+        first_vertex = np.concatenate(([0], np.cumsum(vertex_counts)))
+        first_part = np.concatenate(([0], np.cumsum(part_counts)))
+        local = np.concatenate([mesh.faces for mesh in meshes])
+        self.corners: Ints = local + first_vertex[self.body][:, np.newaxis]
+        self.part: Ints = np.concatenate([mesh.part for mesh in meshes]) + first_part[self.body]
+        self.counts: Ints = np.concatenate([mesh.corners for mesh in meshes])
+        self.paint: Ints = np.concatenate([mesh.paint for mesh in meshes])
+        self.layer: Ints = np.concatenate([mesh.layer for mesh in meshes])
+        self.level: Ints = np.concatenate([mesh.level for mesh in meshes])[self.part]
+        self.detail: Floats = np.concatenate([mesh.detail for mesh in meshes])
 
-    def apply(self, shares: Floats, owner: Ints) -> Floats:
+    def _placed(self, shares: Floats, owner: Ints) -> Floats:
         local = shares * self._size[owner]
         cos, sin = self._cos[owner], self._sin[owner]
         world: Floats = np.empty_like(local)
@@ -248,6 +247,14 @@ class _Placement:
         world[:, 2] = local[:, 2]
         world += self._position[owner]
         return world
+
+
+def _painting_order(faces: _Faces, chosen: Ints, rank: Ints, eye: Floats) -> Ints:
+    """Faces body by body; within one by level, then part by part from far to near, decals last."""
+    away = np.linalg.norm(faces.centres - eye, axis=1)
+    part = faces.part[chosen]
+    keys = (faces.layer[chosen], part, -away[part], faces.level[chosen], rank[faces.body[chosen]])
+    return chosen[np.lexsort(keys)]
 
 
 def _shade(

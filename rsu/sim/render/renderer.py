@@ -32,6 +32,8 @@ Floats = npt.NDArray[np.float64]
 
 MOST = 254
 """Movers painted in one frame; the id mask has a byte a pixel. The nearest are kept."""
+_CONTACT = 0.45
+"""Share of light that does not reach the road below a body; by eye."""
 FARTHEST = 400.0
 """m beyond which nothing is painted: a bus is 3 px high there."""
 
@@ -79,7 +81,10 @@ class Renderer:
     def render(self, scene: Scene, weather: Weather = CLEAR_DAY) -> Picture:
         """What the camera delivers of a scene."""
         light, backdrop = self._backdrop(weather)
-        image = backdrop.image.copy()
+        rng = stream(self._seed, f"render/{self.id}/{scene.time_ns}")
+        sway = rng.standard_normal(2) * self._style.jitter
+        still = _shifted(backdrop.image, sway)
+        image = still.copy()
         mask = np.zeros(image.shape[:2], dtype=np.uint8)
         rows = self._in_sight(scene)
         bodies = self._bodies(scene, rows, light, backdrop)
@@ -93,11 +98,11 @@ class Renderer:
             self._shadows(image, bodies, light, backdrop)
             if light.lamps:
                 beams(image, backdrop.albedo, bodies, classes, self._view, light.dark)
-            polygons = project_bodies(self._view, bodies, light, order)
+            polygons = project_bodies(self._view, bodies, light, order, sway)
             distance = np.array(
                 [float(np.linalg.norm(b.position - self._view.position)) for b in bodies]
             )
-            own, seen = paint(image, mask, polygons, backdrop.image, backdrop.distance, distance)
+            own, seen = paint(image, mask, polygons, still, backdrop.distance, distance)
             if light.lamps:
                 speeds = [float(scene.speed[row]) for row in rows]
                 glows(image, mask, lamps_of(bodies, classes, speeds, self._view), self._view, light)
@@ -106,7 +111,6 @@ class Renderer:
             kept = np.flatnonzero(own > 0).tolist()
             boxes = clipped[kept]
             visible = seen[kept] / own[kept]
-        rng = stream(self._seed, f"render/{self.id}/{scene.time_ns}")
         lit = 0.35 if weather.light is Light.NIGHT else 1.0
         image = self._film.expose(
             image, scene.time_ns % (3600 * NS_PER_S) / NS_PER_S, light.grain, weather.rain, lit, rng
@@ -203,26 +207,24 @@ class Renderer:
         self, image: npt.NDArray[np.uint8], bodies: list[Body], light: Lighting, backdrop: Backdrop
     ) -> None:
         """Darken the ground under everyone, and towards where the sun does not reach."""
-        layer = np.zeros(image.shape[:2], dtype=np.uint8)
         reach = light.direction[:2] / max(float(light.direction[2]), 0.2)
-        for body in bodies:
-            ground = _block(body)[:4]
-            contact = ground.copy()
-            tips = ground - np.append(reach, 0.0) * body.size[2] * 0.85
-            for outline, depth in (
-                (np.concatenate((ground, tips)), light.shadow),
-                (contact, 0.45),
-            ):
-                if depth < 0.03:
-                    continue
-                pixels, ahead = self._view.project(outline)
-                if (ahead < NEAR).any():
-                    continue
-                hull = cv2.convexHull(np.round((pixels - 0.5) * 16).astype(np.int32))
-                level = int(255 * depth)
-                spot = np.zeros_like(layer)
-                cv2.fillConvexPoly(spot, hull, level, cv2.LINE_AA, 4)
-                np.maximum(layer, spot, out=layer)
+        feet = np.stack([_block(body)[:4] for body in bodies])
+        heights = np.array([body.size[2] for body in bodies])[:, np.newaxis, np.newaxis]
+        # Bodies taper: their shadow is a little shorter than their block's.
+        tips = feet - np.append(reach, 0.0) * heights * 0.85
+        pixels, depth = self._view.project(np.concatenate((feet, tips), axis=1).reshape(-1, 3))
+        corners = np.clip((pixels - 0.5) * 16, -(1 << 18), 1 << 18).astype(np.int32)
+        corners = corners.reshape(-1, 8, 2)
+        ahead = (depth > NEAR).reshape(-1, 8)
+        layer = np.zeros(image.shape[:2], dtype=np.uint8)
+        if light.shadow > 0.03:
+            for outline in corners[ahead.all(axis=1)]:
+                hull = cv2.convexHull(outline)
+                cv2.fillConvexPoly(layer, hull, int(255 * light.shadow), cv2.LINE_AA, 4)
+        contact = np.zeros_like(layer)
+        for outline in corners[ahead[:, :4].all(axis=1), :4]:
+            cv2.fillConvexPoly(contact, outline, int(255 * _CONTACT), cv2.LINE_AA, 4)
+        np.maximum(layer, contact, out=layer)
         layer[np.isfinite(backdrop.distance)] = 0
         soft = cv2.GaussianBlur(layer, (5, 5), 1.0)
         keep = 255 - soft
@@ -235,6 +237,18 @@ class Renderer:
             known = (light, self._stage.paint(light))
             self._backdrops[weather] = known
         return known
+
+
+def _shifted(image: npt.NDArray[np.uint8], sway: Floats) -> npt.NDArray[np.uint8]:
+    """The picture moved by a fraction of a pixel or a few."""
+    if not sway.any():
+        return image
+    height, width = image.shape[:2]
+    move = np.array([[1.0, 0.0, sway[0]], [0.0, 1.0, sway[1]]])
+    shifted = cv2.warpAffine(
+        image, move, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(shifted, np.uint8)
 
 
 def _block(body: Body) -> Floats:

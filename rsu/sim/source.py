@@ -1,167 +1,90 @@
 """The simulated site as a stream of messages, just as real devices would have published them.
 
-A site configuration goes in; draft messages come out in the order of their arrival: detections of
-every modelled camera, signal states, sensor health, and the truth for scoring. Each device is a
-`Device`: it looks at the world at its own times and says what arrives when, so that another kind
-(a radar, a renderer, an emulator) is one more class here and changes nothing else.
+A site configuration goes in, and a scenario where one is played; draft messages come out in the
+order of their arrival: what every simulated device publishes, its health, and the truth for
+scoring. Devices (`devices`) look at the world at their own times; a scenario may let them fail.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 from rsu.config.cameras import CameraOptions, ModelledDetectorOptions, SimSourceOptions
 from rsu.config.model import SiteConfig
 from rsu.config.simulation import SimulationOptions
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
-from rsu.schema.sensing import SensorKind
-from rsu.schema.topics import CAMERA_DETECTIONS, SENSOR_HEALTH, SIGNAL_STATE, TRUTH
-from rsu.schema.units import NS_PER_MS, NS_PER_S
+from rsu.schema.topics import SENSOR_HEALTH
+from rsu.schema.units import NS_PER_S
+from rsu.sim.devices import (
+    Arrival,
+    CameraDevice,
+    Device,
+    Eye,
+    ModelledEye,
+    RenderedEye,
+    SignalDevice,
+    TruthDevice,
+)
 from rsu.sim.errors import SimulationError
-from rsu.sim.sensors.camera import ModelledCamera
-from rsu.sim.world.scene import stream
+from rsu.sim.outages import Outages
+from rsu.sim.scenario.model import Scenario
+from rsu.sim.world.scene import CLEAR_DAY, Weather
 from rsu.sim.world.world import World
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import SiteMap, SiteMapError, load_site_map
 
-Arrival = tuple[int, Message]
+__all__ = ["Arrival", "Cameras", "simulated_map", "simulated_messages"]
+
+Cameras = Literal["configured", "modelled", "rendered"]
+"""As the site file says, or all simulated cameras alike."""
 
 WARM_UP_NS = 180 * NS_PER_S
 """How long the world runs before anyone looks: about as full as it stays (vehicles need a minute,
 walkers about three for their 250 m)."""
-DEFAULT_CAMERA_HZ = 10.0
-"""For modelled cameras whose source names no rate: the topic's usual one for fixed cameras."""
-SIGNAL_PERIOD_NS = 100 * NS_PER_MS
-SIGNAL_LATENCY_NS = 5 * NS_PER_MS
-"""A datagram on the cabinet's own network, with the controller's own cycle of work."""
-TRUTH_PERIOD_NS = 100 * NS_PER_MS
 HEALTH_PERIOD_NS = NS_PER_S
-LEAST_LATENCY_NS = NS_PER_MS
-"""Nothing arrives before it was captured, however the jitter falls."""
-SIGNALS = "signals"
-TRUTH_SOURCE = "sim"
-
-
-class Device(Protocol):
-    """Something that looks at the world every `period_ns`, first `phase_ns` after the start."""
-
-    period_ns: int
-    phase_ns: int
-
-    def look(self, world: World, time_ns: int) -> Iterable[Arrival]: ...
-
-
-class CameraDevice:
-    """A modelled camera: frames at its own phase, detections after latency and jitter, in order."""
-
-    def __init__(self, camera: CameraOptions, options: SimulationOptions, seed: int) -> None:
-        rng = stream(seed, f"camera/{camera.id}")
-        source = camera.source
-        rate = source.rate_hz if isinstance(source, SimSourceOptions) else DEFAULT_CAMERA_HZ
-        self.id = camera.id
-        self.kind = SensorKind.CAMERA
-        self.received = 0
-        self.period_ns = round(NS_PER_S / rate)
-        # Cameras are not synchronised with each other.
-        self.phase_ns = int(rng.integers(self.period_ns))
-        self._options = options
-        self._delay = stream(seed, f"latency/{camera.id}")
-        self._camera = ModelledCamera(camera, options, rng)
-        self._last_ns = 0
-
-    def look(self, world: World, time_ns: int) -> Iterable[Arrival]:
-        seen = self._camera.look(world.scene(time_ns), self.received)
-        self.received += 1
-        delay = self._options.latency_s + self._options.jitter_s * self._delay.standard_normal()
-        arrival = time_ns + max(round(float(delay) * NS_PER_S), LEAST_LATENCY_NS)
-        self._last_ns = max(self._last_ns, arrival)  # a camera delivers its frames in order
-        yield self._last_ns, Message.draft(CAMERA_DETECTIONS, self.id, time_ns, seen)
-
-
-class SignalDevice:
-    """The signal controller."""
-
-    period_ns = SIGNAL_PERIOD_NS
-    phase_ns = 0
-    id = SIGNALS
-    kind = SensorKind.SIGNAL
-
-    def __init__(self, intersection: int) -> None:
-        self.received = 0
-        self._intersection = intersection
-
-    def look(self, world: World, time_ns: int) -> Iterable[Arrival]:
-        self.received += 1
-        state = world.signal_state(time_ns, self.id, self._intersection)
-        yield time_ns + SIGNAL_LATENCY_NS, Message.draft(SIGNAL_STATE, self.id, time_ns, state)
-
-
-class HealthDevice:
-    """States of all devices, as their drivers would report them."""
-
-    period_ns = HEALTH_PERIOD_NS
-    phase_ns = 0
-
-    def __init__(self, devices: tuple[CameraDevice | SignalDevice, ...], start_ns: int) -> None:
-        self._devices = devices
-        self._start_ns = start_ns
-
-    def look(self, world: World, time_ns: int) -> Iterable[Arrival]:  # noqa: ARG002
-        for device in self._devices:
-            health = SensorHealth(
-                sensor=device.id,
-                kind=device.kind,
-                state=SensorState.LIVE,
-                since_ns=self._start_ns,
-                time_ns=time_ns,
-                received=device.received,
-            )
-            yield time_ns, Message.draft(SENSOR_HEALTH, device.id, time_ns, health)
-
-
-class TruthDevice:
-    """What is so."""
-
-    period_ns = TRUTH_PERIOD_NS
-    phase_ns = 0
-
-    def look(self, world: World, time_ns: int) -> Iterable[Arrival]:
-        yield time_ns, Message.draft(TRUTH, TRUTH_SOURCE, time_ns, world.truth(time_ns))
 
 
 def simulated_messages(
-    config: SiteConfig, base: Path, seed: int, start_ns: int, duration_ns: int | None
+    config: SiteConfig,
+    base: Path,
+    seed: int,
+    start_ns: int,
+    duration_ns: int | None,
+    *,
+    scenario: Scenario | None = None,
+    cameras: Cameras = "configured",
+    render: bool = True,
 ) -> Iterator[Arrival]:
     """(arrival ns UTC, draft) in non-decreasing order of arrival, the same for the same arguments.
 
     Everything captured in [start_ns, start_ns + duration_ns) is delivered, what was still on its
-    way at the end included; None never ends. Map paths are relative to `base`. Raises
-    SimulationError at once for a site or a map from which no world can be made.
+    way at the end included; None never ends. Map paths are relative to `base`. Without `render`
+    cameras that need pixels are left out: somebody else looks through them. Raises SimulationError
+    at once for a site or a map from which no world can be made.
     """
     site_map = simulated_map(config, base)
-    options = config.simulation or SimulationOptions()
+    options = _options(config, scenario)
     if seed < 0:
         raise SimulationError(f"seed {seed} is negative")
-    cameras = tuple(
-        CameraDevice(camera, options, seed)
-        for camera in config.cameras
-        if isinstance(camera.detector, ModelledDetectorOptions)
-    )
-    signals = SignalDevice(config.site.intersection)
-    world = World(site_map, options, seed, start_ns - WARM_UP_NS)
-    signalised = (signals,) if world.plan.groups else ()
-    devices: tuple[Device, ...] = (
-        TruthDevice(),
-        *signalised,
-        *cameras,
-        HealthDevice((*cameras, *signalised), start_ns),
-    )
+    script = () if scenario is None else scenario.script
+    world = World(
+        site_map, options, seed, start_ns - WARM_UP_NS,
+        script=script, script_ns=start_ns, weather=_weather(scenario),
+    )  # fmt: skip
+    devices: list[Device] = [TruthDevice()]
+    if world.plan.groups:
+        devices.append(SignalDevice(config.site.intersection))
+    for camera in config.cameras:
+        eye = _eye(camera, cameras, render, options, site_map, seed, base)
+        if eye is not None:
+            devices.append(CameraDevice(camera, options, seed, eye))
+    outages = Outages(script, start_ns)
     end_ns = None if duration_ns is None else start_ns + duration_ns
-    return _run(world, devices, start_ns, end_ns)
+    return _Run(world, devices, outages, start_ns, end_ns).arrivals()
 
 
 def simulated_map(config: SiteConfig, base: Path) -> SiteMap:
@@ -177,29 +100,110 @@ def simulated_map(config: SiteConfig, base: Path) -> SiteMap:
         raise SimulationError(str(error)) from error
 
 
-def _run(
-    world: World, devices: tuple[Device, ...], start_ns: int, end_ns: int | None
-) -> Iterator[Arrival]:
-    # Two queues: who looks next, and what is still on its way. Device index and a running number
-    # break ties, so that order never depends on anything but the configuration.
-    looks = [(start_ns + device.phase_ns, index) for index, device in enumerate(devices)]
-    heapq.heapify(looks)
-    under_way: list[tuple[int, int, Message]] = []
-    number = 0
-    while looks:
-        time_ns, index = looks[0]
-        if end_ns is not None and time_ns >= end_ns:
-            heapq.heappop(looks)
-            continue
-        while under_way and under_way[0][0] <= time_ns:
-            arrival, _, message = heapq.heappop(under_way)
+def _options(config: SiteConfig, scenario: Scenario | None) -> SimulationOptions:
+    options = config.simulation or SimulationOptions()
+    if scenario is None:
+        return options
+    demand = {
+        name: value
+        for name in ("vehicles_per_hour", "pedestrians_per_hour")
+        if (value := getattr(scenario, name)) is not None
+    }
+    return options.model_copy(update=demand)
+
+
+def _weather(scenario: Scenario | None) -> Weather:
+    if scenario is None:
+        return CLEAR_DAY
+    said = scenario.weather
+    return Weather(said.light, said.rain, said.visibility)
+
+
+def _eye(
+    camera: CameraOptions,
+    wanted: Cameras,
+    render: bool,
+    options: SimulationOptions,
+    site_map: SiteMap,
+    seed: int,
+    base: Path,
+) -> Eye | None:
+    """How a camera sees; None for one that is not simulated, or not here."""
+    modelled = isinstance(camera.detector, ModelledDetectorOptions)
+    if not (modelled or isinstance(camera.source, SimSourceOptions)):
+        return None
+    if wanted == "modelled" or (wanted == "configured" and modelled):
+        return ModelledEye(camera, options, seed)
+    return RenderedEye(camera, site_map, seed, base) if render else None
+
+
+class _Run:
+    """Two queues: who looks next, and what is still on its way. Device index and a running number
+    break ties, so that order never depends on anything but the configuration."""
+
+    def __init__(
+        self,
+        world: World,
+        devices: Sequence[Device],
+        outages: Outages,
+        start_ns: int,
+        end_ns: int | None,
+    ) -> None:
+        self._world, self._devices, self._outages = world, devices, outages
+        self._start_ns, self._end_ns = start_ns, end_ns
+        self._looks = [(start_ns + device.phase_ns, i) for i, device in enumerate(devices)]
+        # Health comes as from the last device, once a second.
+        self._looks.append((start_ns, len(devices)))
+        heapq.heapify(self._looks)
+        self._under_way: list[tuple[int, int, Message]] = []
+        self._number = 0
+        self._received = dict.fromkeys((device.id for device in devices), 0)
+
+    def arrivals(self) -> Iterator[Arrival]:
+        while self._looks:
+            time_ns, index = self._looks[0]
+            if self._end_ns is not None and time_ns >= self._end_ns:
+                heapq.heappop(self._looks)
+                continue
+            yield from self._arrived(time_ns)
+            if index == len(self._devices):
+                self._tell_health(time_ns)
+                period_ns = HEALTH_PERIOD_NS
+            else:
+                self._look(self._devices[index], time_ns)
+                period_ns = self._devices[index].period_ns
+            heapq.heapreplace(self._looks, (time_ns + period_ns, index))
+        yield from self._arrived(None)
+
+    def _arrived(self, until_ns: int | None) -> Iterator[Arrival]:
+        while self._under_way and (until_ns is None or self._under_way[0][0] <= until_ns):
+            arrival, _, message = heapq.heappop(self._under_way)
             yield arrival, message
-        device = devices[index]
-        world.advance(time_ns)
-        for arrival, message in device.look(world, time_ns):
-            number += 1
-            heapq.heappush(under_way, (arrival, number, message))
-        heapq.heapreplace(looks, (time_ns + device.period_ns, index))
-    while under_way:
-        arrival, _, message = heapq.heappop(under_way)
-        yield arrival, message
+
+    def _look(self, device: Device, time_ns: int) -> None:
+        self._world.advance(time_ns)
+        for arrival, message in device.look(self._world, time_ns):
+            kept = self._outages.passed(device.id, arrival, message)
+            if kept is not None:
+                self._received[device.id] += 1
+                self._send(*kept)
+
+    def _send(self, arrival: int, message: Message) -> None:
+        self._number += 1
+        heapq.heappush(self._under_way, (arrival, self._number, message))
+
+    def _tell_health(self, time_ns: int) -> None:
+        """States of all devices, as their drivers would report them."""
+        for device in self._devices:
+            if device.kind is None:
+                continue
+            state, since_ns = self._outages.state(device.id, time_ns)
+            health = SensorHealth(
+                sensor=device.id,
+                kind=device.kind,
+                state=state or SensorState.LIVE,
+                since_ns=since_ns if state else self._start_ns,
+                time_ns=time_ns,
+                received=self._received[device.id],
+            )
+            self._send(time_ns, Message.draft(SENSOR_HEALTH, device.id, time_ns, health))

@@ -144,10 +144,13 @@ def test_another_sensor_changes_neither_traffic_nor_the_other_sensors(
 
 
 def test_cameras_with_a_real_detector_are_left_to_it(junction: SiteConfig, root: Path) -> None:
-    from rsu.config.cameras import MotionDetectorOptions
+    from rsu.config.cameras import FileSourceOptions, MotionDetectorOptions
 
     real = junction.cameras[0].model_copy(
-        update={"detector": MotionDetectorOptions(driver="motion")}
+        update={
+            "source": FileSourceOptions(driver="file", path=Path("clip.mp4")),
+            "detector": MotionDetectorOptions(driver="motion"),
+        }
     )
     config = junction.model_copy(update={"cameras": (real,)})
     topics = {m.topic.name for _, m in messages(config, root, 1)}

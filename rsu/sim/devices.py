@@ -1,0 +1,153 @@
+"""Devices of a simulated site in lock-step: each looks at the world at its own times.
+
+A `Device` turns the world into drafts of what a real device's driver would have published, with
+the arrival time of each. Cameras deliver modelled detections, or rendered pixels that go through
+the real detector. Adding a kind of device is one class here and one line in `source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from rsu.config.cameras import CameraOptions, SimSourceOptions
+from rsu.config.simulation import SimulationOptions
+from rsu.perception.detector import load_detector
+from rsu.perception.stage import PerceptionStage
+from rsu.schema.frame import CameraFrame
+from rsu.schema.message import Message
+from rsu.schema.sensing import CameraDetections, SensorKind
+from rsu.schema.topics import CAMERA_DETECTIONS, CAMERA_FRAME, SIGNAL_STATE, TRUTH
+from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
+from rsu.sim.render.renderer import Renderer
+from rsu.sim.sensors.camera import ModelledCamera
+from rsu.sim.world.scene import stream
+from rsu.sim.world.world import World
+from rsu.site.lanes import SiteMap
+
+Arrival = tuple[int, Message]
+"""(arrival, ns UTC; draft)."""
+
+DEFAULT_CAMERA_HZ = 10.0
+"""For modelled cameras whose source names no rate: the topic's usual one for fixed cameras."""
+SIGNAL_PERIOD_NS = 100 * NS_PER_MS
+SIGNAL_LATENCY_NS = 5 * NS_PER_MS
+"""A datagram on the cabinet's own network, with the controller's own cycle of work."""
+TRUTH_PERIOD_NS = 100 * NS_PER_MS
+LEAST_LATENCY_NS = NS_PER_MS
+"""Nothing arrives before it was captured, however the jitter falls."""
+SIGNALS = "signals"
+TRUTH_SOURCE = "sim"
+
+
+class Device(Protocol):
+    """Something that looks at the world every `period_ns`, first `phase_ns` after the start.
+
+    `id` and `kind` are those of its health; `kind` None: it has none (the truth).
+    """
+
+    id: str
+    kind: SensorKind | None
+    period_ns: int
+    phase_ns: int
+
+    def look(self, world: World, time_ns: int) -> Iterable[Arrival]: ...
+
+
+class CameraDevice:
+    """A camera: frames at its own phase, detections after latency and jitter, in order."""
+
+    kind: SensorKind | None = SensorKind.CAMERA
+
+    def __init__(
+        self, camera: CameraOptions, options: SimulationOptions, seed: int, eye: Eye
+    ) -> None:
+        source = camera.source
+        rate = source.rate_hz if isinstance(source, SimSourceOptions) else DEFAULT_CAMERA_HZ
+        self.id = camera.id
+        self.period_ns = round(NS_PER_S / rate)
+        # Cameras are not synchronised with each other.
+        self.phase_ns = int(stream(seed, f"phase/{camera.id}").integers(self.period_ns))
+        self._options = options
+        self._delay = stream(seed, f"latency/{camera.id}")
+        self._eye = eye
+        self._frame = 0
+        self._last_ns = 0
+
+    def look(self, world: World, time_ns: int) -> Iterable[Arrival]:
+        seen = self._eye.look(world, time_ns, self._frame)
+        self._frame += 1
+        delay = self._options.latency_s + self._options.jitter_s * self._delay.standard_normal()
+        arrival = time_ns + max(round(float(delay) * NS_PER_S), LEAST_LATENCY_NS)
+        self._last_ns = max(self._last_ns, arrival)  # a camera delivers its frames in order
+        yield self._last_ns, Message.draft(CAMERA_DETECTIONS, self.id, time_ns, seen)
+
+
+class Eye(Protocol):
+    """What a camera makes of the world at one moment."""
+
+    def look(self, world: World, time_ns: int, frame: int) -> CameraDetections: ...
+
+
+class ModelledEye:
+    """Detections without pixels."""
+
+    def __init__(self, camera: CameraOptions, options: SimulationOptions, seed: int) -> None:
+        self._camera = ModelledCamera(camera, options, stream(seed, f"camera/{camera.id}"))
+
+    def look(self, world: World, time_ns: int, frame: int) -> CameraDetections:
+        return self._camera.look(world.scene(time_ns), frame)
+
+
+class RenderedEye:
+    """Pixels, through the detector and the projection that a real camera has.
+
+    The delay of a frame is still the modelled one, so that a run is the same on every machine.
+    """
+
+    def __init__(self, camera: CameraOptions, site_map: SiteMap, seed: int, base: Path) -> None:
+        """Raises SimulationError or DetectorError where it cannot see or detect."""
+        self._renderer = Renderer(camera, site_map, seed)
+        self._stage = PerceptionStage(camera, load_detector(camera, base))
+        self._id = camera.id
+
+    def look(self, world: World, time_ns: int, frame: int) -> CameraDetections:
+        scene = world.scene(time_ns)
+        picture = self._renderer.render(scene, scene.weather)
+        shown = CameraFrame(sensor=self._id, frame=frame, capture_ns=time_ns, image=picture.image)
+        now = Instant(time_ns, 0)
+        draft = Message.draft(CAMERA_FRAME, self._id, time_ns, shown)
+        for message in self._stage.handle(draft, now):
+            if message.topic == CAMERA_DETECTIONS:
+                found: CameraDetections = message.payload
+                return found
+        raise AssertionError("perception answers every frame")
+
+
+class SignalDevice:
+    """The signal controller."""
+
+    period_ns = SIGNAL_PERIOD_NS
+    phase_ns = 0
+    id = SIGNALS
+    kind: SensorKind | None = SensorKind.SIGNAL
+
+    def __init__(self, intersection: int) -> None:
+        self._intersection = intersection
+
+    def look(self, world: World, time_ns: int) -> Iterable[Arrival]:
+        state = world.signal_state(time_ns, self.id, self._intersection)
+        yield time_ns + SIGNAL_LATENCY_NS, Message.draft(SIGNAL_STATE, self.id, time_ns, state)
+
+
+class TruthDevice:
+    """What is so."""
+
+    period_ns = TRUTH_PERIOD_NS
+    phase_ns = 0
+    id = TRUTH_SOURCE
+    kind: SensorKind | None = None
+
+    def look(self, world: World, time_ns: int) -> Iterable[Arrival]:
+        yield time_ns, Message.draft(TRUTH, TRUTH_SOURCE, time_ns, world.truth(time_ns))

@@ -1,7 +1,7 @@
 """`rsu demo`: the main job on the embedded default, with no hardware, network or download.
 
 A small simulated junction hands over modelled detections; the same core as everywhere else fuses
-them, says RSM messages and counts traffic; a live page shows objects, messages, ages and drops.
+them, says V2X messages and counts traffic; a live page shows objects, messages, ages and drops.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 SETTING_UP_NS = 500_000_000
 """Building the core and running the world until its road is full took 0.2 s; the rest is room."""
+OF_ROAD_USERS = ("RSM", "SSM", "sae/SDSM", "sae/PSM")
+"""Messages that the page is about: their age is shown, and the newest of them."""
 WINDOW_S = 5.0
 """Rates and ages on the page are over this long: steady to read, quick to follow."""
 
@@ -54,9 +56,11 @@ class DemoTally:
             self.objects = message.payload
             self.seen.update(track.id for track in message.payload.tracks)
         elif message.topic == V2X_TX:
-            self.frame = message.payload
+            name = message.payload.name
+            if name in OF_ROAD_USERS or self.frame is None:
+                self.frame = message.payload
             age_s = (time.time_ns() - message.payload.time_ns) / NS_PER_S
-            self._count(message.payload.message, age_s)
+            self._count(name, age_s)
         elif message.topic == CAMERA_DETECTIONS:
             self._count("camera frames", 0.0)
             for reason, count in message.payload.rejected.items():
@@ -72,11 +76,12 @@ class DemoTally:
         return {name: count / span for name, count in sorted(counts.items())}
 
     def age(self, quantile: float) -> float:
-        """Quantile of capture-to-message age over the last seconds, s."""
+        """Quantile of the age of road users when told, over the last seconds, s."""
         from rsu.runtime.metrics import quantile_of
 
         self._forget()
-        return quantile_of((age for _, name, age in self._recent if name == "RSM"), quantile)
+        ages = (age for _, name, age in self._recent if name in OF_ROAD_USERS)
+        return quantile_of(ages, quantile)
 
     def summary(self) -> dict[str, Any]:
         """One line of plain data."""
@@ -291,7 +296,7 @@ def said(tally: DemoTally) -> RenderableType:
     frame = tally.frame
     if frame is None:
         return Text("nothing said yet")
-    lines = [f"last {frame.message} ({len(frame.payload)} octets, AID {frame.aid})"]
+    lines = [f"last {frame.name} ({len(frame.payload)} octets, AID {frame.aid})"]
     lines.append(f"  {frame.payload.hex()[:96]}…")
     lines += [f"  {line}" for line in _outline(frame.value)]
     return Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
@@ -302,18 +307,20 @@ def farewell(tally: DemoTally, *, as_json: bool) -> None:
     if as_json:
         return
     summary = tally.summary()
-    said_count = summary["messages"].get("RSM", 0)
+    said = {name: n for name, n in summary["messages"].items() if name in OF_ROAD_USERS}
+    counts = ", ".join(f"{count} {name}" for name, count in said.items()) or "no"
     click.echo(
-        f"{summary['objects_so_far']} objects tracked, {said_count} RSM messages said, "
+        f"{summary['objects_so_far']} objects tracked, {counts} messages said, "
         f"age p50 {summary['age_p50_ms']:.0f} ms, p99 {summary['age_p99_ms']:.0f} ms"
     )
     if tally.frame is not None:
-        click.echo(f"last RSM, decoded: {json.dumps(tally.frame.value)[:400]}…")
+        click.echo(f"last {tally.frame.name}, decoded: {json.dumps(tally.frame.value)[:400]}…")
         click.echo(f"decode it yourself: rsu v2x decode {tally.frame.payload.hex()[:60]}…")
 
 
 def _outline(value: dict[str, Any]) -> Iterator[str]:
-    (name, body), *_ = value.items()
+    # SAE puts the content under `value`, beside its messageId.
+    (name, body), *_ = value.get("value", value).items()
     rest = {k: v for k, v in body.items() if not isinstance(v, list)}
     yield f"{name}: {json.dumps(rest)}"
     for items in (v for v in body.values() if isinstance(v, list)):

@@ -47,7 +47,7 @@ class Tally:
         elif message.topic == TRACKS:
             self.tracks.update(track.id for track in message.payload.tracks)
         elif message.topic == V2X_TX:
-            self.v2x[message.payload.message] += 1
+            self.v2x[message.payload.name] += 1
             self.digest.update(message.payload.payload)
 
     @property

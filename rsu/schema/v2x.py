@@ -35,6 +35,12 @@ class V2xFrame(msgspec.Struct, frozen=True, kw_only=True):
     subjects: tuple[int, ...] = ()
     channel: int | None = None
 
+    @property
+    def name(self) -> str:
+        """The message for people, as decisions name it: `RSM`, `sae/SDSM`. Both worlds have a SPAT,
+        and their SSM are two different things."""
+        return f"sae/{self.message}" if self.profile.startswith("j2735") else self.message
+
 
 class PushedV2x(msgspec.Struct, frozen=True, kw_only=True):
     """A whole message that a centre wants on the air: `payload` is sent as it came, bit for bit.

@@ -3,6 +3,7 @@ is in the recording, and each frame decodes under the profile it claims."""
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from rsu.cli.demo import DemoTally, demo_page
 from rsu.config.check import check_site, checked_site
 from rsu.recording.reader import read_messages
 from rsu.recording.writer import McapFile
@@ -150,9 +153,23 @@ def test_headers_carry_the_identifiers_of_the_site_file(said: Said) -> None:
         assert layers == (["dsmp"] if one.profile == CSAE else ["pc5", "wsmp"])
 
 
+def test_the_page_of_the_demo_shows_frames_of_both_worlds(said: Said) -> None:
+    newest = {one.name: one for one in said.frames}
+    for name, first in (("RSM", "rsmFrame"), ("sae/SDSM", "SensorDataSharingMessage")):
+        tally = DemoTally()
+        tally.frame = newest[name]
+        console = Console(width=100, file=io.StringIO())
+        with console.capture() as drawn:
+            console.print(demo_page("junction", tally))
+        assert f"last {name} (" in drawn.get()
+        assert f"  {first}: {{" in drawn.get()
+
+
 def test_the_demo_shows_it(site: Path) -> None:
     done = rsu("demo", "--site", site, "--duration", "3", "--json")
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
-    assert {"RSM", "SSM", "SDSM", "PSM", "SPAT", "MAP", "RSI", "TIM"} <= set(last["messages"])
+    csae = {"RSM", "SSM", "SPAT", "MAP", "RSI"}
+    sae = {"sae/SDSM", "sae/PSM", "sae/SPAT", "sae/MAP", "sae/TIM"}
+    assert csae | sae <= set(last["messages"])

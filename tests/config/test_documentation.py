@@ -13,7 +13,13 @@ from rsu.config.v2x_messages import messages_of
 from rsu.config.v2x_receive import ReceiveOptions
 from rsu.config.v2x_sae import SaeOptions
 
-PLACE = "site: {{id: here, intersection: 1, origin: {{latitude: 31, longitude: 121}}, lanes: {lanes}}}\n"
+PLACE = """\
+site:
+  id: here
+  intersection: 1
+  origin: {{latitude: 31, longitude: 121}}
+  lanes: {lanes}
+"""
 REST = 'v2x: {rsu_id: "5253550000000003", sae: {}}\n'
 RADIO = "radios: [{id: out, driver: file, path: f}]\n"
 

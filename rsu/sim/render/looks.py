@@ -37,6 +37,8 @@ _CAR_COLOURS: tuple[tuple[float, Colour], ...] = (
 _SKIN: tuple[Colour, ...] = ((0.38, 0.48, 0.66), (0.30, 0.42, 0.60), (0.16, 0.24, 0.40))
 _HAIR: tuple[Colour, ...] = ((0.03, 0.03, 0.035), (0.05, 0.07, 0.11), (0.45, 0.46, 0.47))
 
+_COATS: tuple[Colour, ...] = ((0.10, 0.18, 0.30), (0.5, 0.55, 0.6), (0.05, 0.05, 0.06))
+
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -75,9 +77,8 @@ def look(seed: int, identity: int, object_class: ObjectClass, height: float) -> 
             return _body(object_class, variant, palette, rng)
     chosen = variant % count
     if object_class is ObjectClass.ANIMAL:
-        palette[Paint.BODY] = ((0.10, 0.18, 0.30), (0.5, 0.55, 0.6), (0.05, 0.05, 0.06))[
-            variant % 3
-        ]
+        coat = np.array(_COATS[variant % len(_COATS)])
+        palette[Paint.BODY] = coat * rng.uniform(0.7, 1.3)
         palette[Paint.SECOND] = palette[Paint.BODY] * 0.7
     if object_class in (ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE):
         palette[Paint.SECOND] = _vivid(rng)  # a delivery box, a helmet

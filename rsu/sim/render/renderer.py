@@ -7,6 +7,7 @@ The same camera, map, seed, style, scene and weather give the same bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -17,12 +18,12 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S
 from rsu.sim.render.backdrop import LAMP_COLOUR, Backdrop, Stage, lamp_light
 from rsu.sim.render.film import Film
-from rsu.sim.render.ground import paint_ground
+from rsu.sim.render.ground import Ground, paint_ground
 from rsu.sim.render.lamps import beams, glows, lamps_of
 from rsu.sim.render.light import Lighting, lighting
 from rsu.sim.render.looks import Look, look
 from rsu.sim.render.painter import Body, depth_order, paint, project_bodies
-from rsu.sim.render.scenery import furnish
+from rsu.sim.render.scenery import Scenery, furnish
 from rsu.sim.render.style import Style
 from rsu.sim.render.view import NEAR, View
 from rsu.sim.world.scene import CLEAR_DAY, Light, Scene, Weather, stream
@@ -68,8 +69,7 @@ class Renderer:
         self._seed = seed
         self._style = style
         self._view = View(camera)
-        ground = paint_ground(site_map, style, stream(seed, "render/ground"))
-        scenery = furnish(site_map, style, stream(seed, "render/scenery"))
+        ground, scenery = _surroundings(site_map, seed, style)
         sky = stream(seed, f"render/sky/{camera.id}")
         self._stage = Stage(self._view, ground, scenery, sky)
         self._film = Film(
@@ -237,6 +237,13 @@ class Renderer:
             known = (light, self._stage.paint(light))
             self._backdrops[weather] = known
         return known
+
+
+@lru_cache(maxsize=2)
+def _surroundings(site_map: SiteMap, seed: int, style: Style) -> tuple[Ground, Scenery]:
+    """Ground and scenery, the same for all cameras of a site."""
+    ground = paint_ground(site_map, style, stream(seed, "render/ground"))
+    return ground, furnish(site_map, style, stream(seed, "render/scenery"))
 
 
 def _shifted(image: npt.NDArray[np.uint8], sway: Floats) -> npt.NDArray[np.uint8]:

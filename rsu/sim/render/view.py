@@ -20,6 +20,8 @@ Bools = npt.NDArray[np.bool_]
 
 NEAR = 0.3
 """m in front of the lens nearer than which nothing is drawn."""
+_HORIZON = 1e-4
+"""Slope below the horizon from which a pixel sees ground: 80 km away from 8 m up."""
 REACH = 1.4
 """Radius, as a share of the image corners', up to which the lens model is trusted."""
 
@@ -87,14 +89,14 @@ class View:
         v = (np.arange(height) + 0.5) / factor / self._scale[1]
         pixels = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
         ideal, _ = self.model.ideal(pixels)
-        ground, seen = self.model.ground(ideal)
-        assert self.model.lens is not None
-        rays = (
-            np.column_stack((ideal, np.ones(len(ideal)))) @ np.linalg.inv(self.model.lens.matrix).T
-        )
-        rotation = np.linalg.inv(self.model.lens.matrix) @ self.model.projection[:, :3]
-        world = rays @ rotation
-        slope = world[:, 2] / np.maximum(np.hypot(world[:, 0], world[:, 1]), 1e-6)
+        # The ray of a pixel in site axes, and where it meets z = 0.
+        back = np.linalg.inv(self.model.projection[:, :3]).T
+        ray = ideal @ back[:2] + back[2]
+        flat = np.hypot(ray[:, 0], ray[:, 1])
+        slope = ray[:, 2] / np.maximum(flat, 1e-9)
+        seen = slope < -_HORIZON
+        reach = np.where(seen, -self.position[2] / np.where(seen, ray[:, 2], 1.0), 0.0)
+        ground = self.position[:2] + ray[:, :2] * reach[:, np.newaxis]
         return ground, seen, slope
 
     def _measured(self, ideal: Floats) -> Floats:

@@ -9,3 +9,5 @@ from __future__ import annotations
 
 class SimulationError(ValueError):
     """A map or an option from which no world can be made."""
+
+    exit_code = 2  # of a command that ends with this error

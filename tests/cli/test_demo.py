@@ -41,6 +41,15 @@ def test_json_lines_are_whole_objects_with_ages_and_drops() -> None:
     assert isinstance(last["drops"], dict)
 
 
+def test_a_world_that_cannot_be_made_is_one_line_and_exit_code_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rsu.cli", "demo", "--seed", "-1", "--headless"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "rsu: seed -1 is negative\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_it_cleanly(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "rsu.cli", "demo", "--headless"]

@@ -133,3 +133,24 @@ def test_errors_elsewhere_do_not_hide_what_the_messages_lack(folder: Path) -> No
 def test_a_site_that_is_sound_starts(folder: Path) -> None:
     done = rsu(folder, "config", "check", "site.yaml")
     assert (done.returncode, done.stdout) == (0, "site.yaml: ok: 0 errors, 0 warnings\n")
+
+
+def test_a_lot_that_no_parking_message_can_carry_is_refused(folder: Path) -> None:
+    path = folder / "junction-zones.geojson"
+    zones = json.loads(path.read_text(encoding="utf-8"))
+    ring = [[121.0002, 31.0004], [121.00025, 31.0004], [121.00025, 31.00042], [121.0002, 31.0004]]
+    bay = {"id": "bay-1", "kind": "bay", "lot": "corner"}
+    zones["features"].append(
+        {
+            "type": "Feature",
+            "properties": bay,
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
+    )
+    path.write_text(json.dumps(zones), encoding="utf-8")
+    edit_site(folder, "    ssm:\n", "    pam: {enabled: true, aid: 3700}\n    ssm:\n")
+    done = rsu(folder, "config", "check", "site.yaml")
+    assert (done.returncode, done.stderr) == (2, "")
+    (line, _) = done.stdout.splitlines()
+    assert "v2x.csae.pam: " in line
+    assert "bay-1" in line

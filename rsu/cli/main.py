@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:attribute, short help — here so that `rsu --help` imports nothing)
     "demo": ("rsu.cli.demo:demo", "Show the main job on a simulated junction, no hardware needed."),
     "run": ("rsu.cli.run:run", "Run a unit as a daemon."),
+    "sim": ("rsu.cli.sim:sim", "Simulate a site, or play a scenario, with known truth."),
     "replay": ("rsu.cli.replay:replay", "Run the same pipeline over a recording, video or folder."),
     "recording": ("rsu.cli.recording_commands:recording", "Inspect, recover, export recordings."),
     "map": ("rsu.cli.map_commands:map_group", "Write, check and read MAP messages."),

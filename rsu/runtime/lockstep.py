@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from rsu.runtime.capability import capability_of
 from rsu.runtime.stage import StageGroup, Stamp
-from rsu.schema.health import Capability, ClockQuality, UnitHealth
+from rsu.schema.health import Capability, ClockQuality, SensorHealth, UnitHealth
 from rsu.schema.message import Message
-from rsu.schema.topics import UNIT_HEALTH, Topic
+from rsu.schema.sensing import SensorKind
+from rsu.schema.topics import SENSOR_HEALTH, UNIT_HEALTH, Topic
 from rsu.schema.units import NS_PER_S, Instant
 
 Sink = Callable[[Message], None]
 TimedMessage = tuple[int, Message]
 """(arrival time, UTC ns; the message, stamped or draft)."""
+ClockStep = tuple[int, int]
+"""(true time, UTC ns; by how much the wall clock jumps, ns)."""
 
 
 class LockStepHost:
@@ -38,8 +42,14 @@ class LockStepHost:
         boot: Instant,
         *,
         journaled: Iterable[str] = ("core",),
+        sensors: Mapping[str, SensorKind] | None = None,
+        clock_steps: Sequence[ClockStep] = (),
     ) -> None:
+        """`sensors` are those that the unit's capability follows from; None: it is always full.
+        `clock_steps` are jumps of the unit's wall clock, in true time."""
         self._groups = tuple(groups)
+        self._sensors = sensors
+        self._clock_steps = tuple(sorted(clock_steps))
         self._sink = sink
         self._boot = boot
         self._journaled = frozenset(journaled)
@@ -61,21 +71,23 @@ class LockStepHost:
         """
         pace = _Pace(self._boot.utc_ns, rate, began_mono_ns or time.monotonic_ns())
         reached = self._boot.utc_ns
-        for arrival, message in _with_unit_health(source, self._boot.utc_ns):
+        for arrival, message in self._with_unit_health(source):
             if stop():
                 break
             pace.wait_until(arrival, stop)
             self._run_ticks(arrival)
-            now = self._instant(max(arrival, reached))
-            reached = now.utc_ns
+            reached = max(arrival, reached)
+            now = self._instant(reached)
             self._deliver(self._stamp.complete(message, now), now)
         return reached
 
-    def _instant(self, utc_ns: int) -> Instant:
-        return Instant(utc_ns, self._boot.mono_ns + utc_ns - self._boot.utc_ns)
+    def _instant(self, true_ns: int) -> Instant:
+        """What the unit's clocks show at a true time, ns UTC."""
+        stepped = sum(by_ns for at_ns, by_ns in self._clock_steps if at_ns <= true_ns)
+        return Instant(true_ns + stepped, self._boot.mono_ns + true_ns - self._boot.utc_ns)
 
-    def _run_ticks(self, until_utc_ns: int) -> None:
-        until = self._instant(until_utc_ns).mono_ns
+    def _run_ticks(self, until_true_ns: int) -> None:
+        until = self._instant(until_true_ns).mono_ns
         while True:
             due = [
                 (tick[0], index, tick[1])
@@ -85,9 +97,33 @@ class LockStepHost:
             if not due:
                 return
             when, index, stage = min(due)
-            now = Instant(self._boot.utc_ns + when - self._boot.mono_ns, when)
+            now = self._instant(self._boot.utc_ns + when - self._boot.mono_ns)
             group = self._groups[index]
             self._publish(group, group.tick(stage, now), now)
+
+    def _with_unit_health(self, source: Iterable[TimedMessage]) -> Iterator[TimedMessage]:
+        # In virtual time the clock is exact by definition; say so once a second like a live unit.
+        # A recorded source brings its own unit health and is passed through as it is.
+        own = False
+        due = self._boot.utc_ns
+        reports: dict[str, SensorHealth] = {}
+        for arrival, message in source:
+            own = own or (message.topic is UNIT_HEALTH)
+            while not own and due <= arrival:
+                yield due, self._virtual_health(due, reports)
+                due += NS_PER_S
+            if message.topic is SENSOR_HEALTH:
+                reports[message.payload.sensor] = message.payload
+            yield arrival, message
+
+    def _virtual_health(self, true_ns: int, reports: Mapping[str, SensorHealth]) -> Message:
+        capability = Capability.FULL
+        # In the first second nobody has reported yet, and nothing is wrong.
+        if self._sensors and reports:
+            capability = capability_of(self._sensors, reports, true_ns)
+        time_ns = self._instant(true_ns).utc_ns
+        health = UnitHealth(time_ns=time_ns, clock=ClockQuality.LOCKED, capability=capability)
+        return Message.draft(UNIT_HEALTH, "unit", time_ns, health)
 
     def _deliver(self, message: Message, now: Instant) -> None:
         self._sink(message)
@@ -112,24 +148,6 @@ class LockStepHost:
 def virtual_boot(start_utc_ns: int) -> Instant:
     """Boot instant of a run in virtual time: the monotonic clock starts at 1 s."""
     return Instant(start_utc_ns, NS_PER_S)
-
-
-def _with_unit_health(source: Iterable[TimedMessage], start_ns: int) -> Iterator[TimedMessage]:
-    # In virtual time the clock is exact by definition; say so once a second like a live unit.
-    # A recorded source brings its own unit health and is passed through as it is.
-    own = False
-    due = start_ns
-    for arrival, message in source:
-        own = own or (message.topic is UNIT_HEALTH)
-        while not own and due <= arrival:
-            yield due, _virtual_health(due)
-            due += NS_PER_S
-        yield arrival, message
-
-
-def _virtual_health(time_ns: int) -> Message:
-    health = UnitHealth(time_ns=time_ns, clock=ClockQuality.LOCKED, capability=Capability.FULL)
-    return Message.draft(UNIT_HEALTH, "unit", time_ns, health)
 
 
 class _Pace:

@@ -1,7 +1,7 @@
 """Devices that fail as a scenario tells them to: what of their messages still arrives, and when.
 
-Actions `fail-sensor` and `silence-controller` go in. `passed` takes each message of a device and
-gives it back, late or not at all; `state` is what the device's driver would say of it.
+Actions `fail-sensor`, `silence-controller` and `step-clock` go in. `passed` takes each message of a
+device and gives it back, late or not at all; `state` is what the device's driver would say of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rsu.schema.health import SensorState
 from rsu.schema.message import Message
 from rsu.schema.units import NS_PER_S
 from rsu.sim.devices import SIGNALS, Arrival
-from rsu.sim.scenario.model import AnyAction, FailSensor, SilenceController
+from rsu.sim.scenario.model import AnyAction, FailSensor, SilenceController, StepClock
 
 LATE_NS = 1_500_000_000
 """How late a late device's messages are: longer than the 1 s after which drivers call it late."""
@@ -35,11 +35,21 @@ class _Outage:
     ends_ns: int
 
 
+def clock_steps(script: Sequence[AnyAction], start_ns: int) -> list[tuple[int, int]]:
+    """(true time, jump), ns, of every `step-clock`."""
+    return [
+        (start_ns + round(action.at_s * NS_PER_S), round(action.by_s * NS_PER_S))
+        for action in script
+        if isinstance(action, StepClock)
+    ]
+
+
 class Outages:
     """All outages of a script; times count from `start_ns`."""
 
     def __init__(self, script: Sequence[AnyAction], start_ns: int) -> None:
         self._outages: list[_Outage] = []
+        self.clock_steps = clock_steps(script, start_ns)
         for action in script:
             if isinstance(action, FailSensor):
                 sensor, how = action.sensor, action.how
@@ -58,6 +68,10 @@ class Outages:
             return arrival_ns, message
         # A frozen or black picture is no look at the road: drivers withhold it (docs/hal.md).
         return (arrival_ns + LATE_NS, message) if outage.how == "late" else None
+
+    def clock_offset_ns(self, time_ns: int) -> int:
+        """How far the unit's wall clock is off: what it stamps is off by as much."""
+        return sum(by_ns for at_ns, by_ns in self.clock_steps if at_ns <= time_ns)
 
     def state(self, sensor: str, time_ns: int) -> tuple[SensorState | None, int]:
         """The state that a failing device is in, and since when; None for one that works."""

@@ -12,11 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from rsu.config.cameras import CameraOptions, ModelledDetectorOptions, SimSourceOptions
 from rsu.config.model import SiteConfig
 from rsu.config.simulation import SimulationOptions
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
+from rsu.schema.sensing import SensorKind
 from rsu.schema.topics import SENSOR_HEALTH
 from rsu.schema.units import NS_PER_S
 from rsu.sim.devices import (
@@ -46,6 +49,8 @@ WARM_UP_NS = 180 * NS_PER_S
 """How long the world runs before anyone looks: about as full as it stays (vehicles need a minute,
 walkers about three for their 250 m)."""
 HEALTH_PERIOD_NS = NS_PER_S
+STAMPED_HERE = frozenset({SensorKind.CAMERA, SensorKind.RADAR, SensorKind.SIGNAL})
+"""Devices whose messages are dated by the unit's own clock as they arrive."""
 
 
 def simulated_messages(
@@ -182,7 +187,9 @@ class _Run:
 
     def _look(self, device: Device, time_ns: int) -> None:
         self._world.advance(time_ns)
-        for arrival, message in device.look(self._world, time_ns):
+        offset_ns = self._outages.clock_offset_ns(time_ns) if device.kind in STAMPED_HERE else 0
+        for arrival, exact in device.look(self._world, time_ns):
+            message = _shifted(exact, offset_ns) if offset_ns else exact
             kept = self._outages.passed(device.id, arrival, message)
             if kept is not None:
                 self._received[device.id] += 1
@@ -203,7 +210,16 @@ class _Run:
                 kind=device.kind,
                 state=state or SensorState.LIVE,
                 since_ns=since_ns if state else self._start_ns,
-                time_ns=time_ns,
+                time_ns=time_ns + self._outages.clock_offset_ns(time_ns),
                 received=self._received[device.id],
             )
             self._send(time_ns, Message.draft(SENSOR_HEALTH, device.id, time_ns, health))
+
+
+def _shifted(message: Message, offset_ns: int) -> Message:
+    """A message as a unit whose clock is off would have stamped it."""
+    payload = msgspec.structs.replace(
+        message.payload, capture_ns=message.payload.capture_ns + offset_ns
+    )
+    header = message.header
+    return Message.draft(message.topic, header.source, header.capture_ns + offset_ns, payload)

@@ -16,6 +16,7 @@ from rsu.config.load import load_site, validate
 from rsu.config.messages import nearest, quote
 from rsu.config.model import SiteConfig
 from rsu.config.problems import ConfigError, Location, Problem
+from rsu.sim.errors import SimulationError
 from rsu.sim.scenario.model import (
     Action,
     Expectation,
@@ -76,7 +77,7 @@ def scenario_names() -> list[str]:
 
 
 def find_scenario(name: str) -> Path:
-    """The file of a scenario, by path or by the name of a shipped one. Raises ConfigError."""
+    """The file of a scenario, by path or by the name of a shipped one. Raises SimulationError."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
@@ -84,8 +85,9 @@ def find_scenario(name: str) -> Path:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
     known = scenario_names()
-    message = f"no scenario {quote(name)}; known: {', '.join(known)}"
-    raise ConfigError([Problem(path, 1, 1, "", message, nearest(name, known))])
+    close = nearest(name, known)
+    hint = f"did you mean {close}?" if close else f"known: {', '.join(known)}"
+    raise SimulationError(f"no scenario {quote(name)} ({hint} `rsu sim --list` names them)")
 
 
 def _site_map(config: SiteConfig, base: Path) -> SiteMap:

@@ -1,0 +1,1 @@
+"""Radars: drivers and what places their objects in the site frame."""

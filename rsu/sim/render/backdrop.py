@@ -114,7 +114,7 @@ class Stage:
         # From item to item by distance; within one as built after hidden sides are gone, so that
         # windows come after their walls; crowns by distance too.
         face = np.linalg.norm(centre - view.position, axis=1)
-        leafy = np.array([len(item.quads) > 0 and item.height < 9.0 for item in items], dtype=bool)
+        leafy = np.array([item.leafy for item in items], dtype=bool)
         within = np.where(leafy[owner[keep]], -face[keep], 0.0) if len(items) else np.empty(0)
         keep = keep[np.lexsort((keep, within, owner[keep], -away[owner[keep]]))]
         self._pixels = np.round((pixels[keep] * _FINE - 0.5) * 16).astype(np.int32)

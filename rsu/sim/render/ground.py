@@ -44,9 +44,13 @@ _KERB = (0.42, 0.43, 0.43)
 class Ground:
     """Pictures from above (n×n×3 uint8, display value under white light, row 0 in the south):
     `levels` the fine atlas from `corner` (west, south; m) and its halvings, `far` the coarse one
-    from `far_corner`; `outside` the value beyond both."""
+    from `far_corner`; `outside` the value beyond both. Seen from near, markings have sharp edges:
+    `plain` is the fine atlas without them, `marks` how much of a texel is white and yellow, and
+    how much of that paint is left (n×n×3 uint8)."""
 
     levels: tuple[Image, ...]
+    plain: Image
+    marks: Image
     corner: Floats
     far: Image
     far_corner: Floats
@@ -67,7 +71,25 @@ class Ground:
         level = np.clip(np.round(np.log2(np.maximum(footprint / CELL, 1.0))), 0, LEVELS - 1)
         for index, picture in enumerate(self.levels):
             chosen = np.flatnonzero(inside & (level == index))
-            _pick(result, chosen, picture, local[chosen] / (CELL * 2**index))
+            if index == 0:
+                result[chosen] = self._close(local[chosen] / CELL, footprint[chosen])
+            else:
+                _pick(result, chosen, picture, local[chosen] / (CELL * 2**index))
+        return result
+
+    def _close(self, cells: Floats, footprint: Floats) -> Picture32:
+        """Values where a pixel is smaller than a texel: the edge of paint runs where it covers
+        half of a texel, and is as wide as the pixel."""
+        rows = np.arange(len(cells))
+        result = np.empty((len(cells), 3), dtype=np.float32)
+        marks = np.empty_like(result)
+        _pick(result, rows, self.plain, cells)
+        _pick(marks, rows, self.marks, cells)
+        slope = np.clip(CELL / np.maximum(footprint, 1e-3), 1.0, 8.0).astype(np.float32)
+        for channel, colour in enumerate((_WHITE, _YELLOW)):
+            covered = np.clip((marks[:, channel] - 0.5) * slope + 0.5, 0.0, 1.0) * marks[:, 2]
+            paint = np.array(_display(colour), dtype=np.float32) / np.float32(255.0)
+            result += (paint - result) * covered[:, np.newaxis]
         return result
 
 
@@ -95,17 +117,17 @@ def paint_ground(site_map: SiteMap, style: Style, rng: np.random.Generator) -> G
     palette = _Palette(style, rng)
     near = _Canvas(cells, CELL, middle - cells * CELL / 2, palette.surround)
     _surfaces(near, site_map, palette, rng)
-    _paint_markings(near, site_map, style, rng)
+    marks = _markings(near, site_map, style, rng)
     far = _Canvas(FAR_CELLS, FAR_CELL, middle - FAR_CELLS * FAR_CELL / 2, palette.surround)
     _surfaces(far, site_map, palette, rng, continued=True)
-    fine = near.textured(style, rng)
-    levels = [fine]
+    plain = near.textured(style, rng)
+    levels = [_marked(plain, marks)]
     while len(levels) < LEVELS:
         half = len(levels[-1]) // 2
         smaller = cv2.resize(levels[-1], (half, half), interpolation=cv2.INTER_AREA)
         levels.append(np.asarray(smaller, np.uint8))
     return Ground(
-        tuple(levels), near.corner, far.textured(style, rng), far.corner,
+        tuple(levels), plain, marks, near.corner, far.textured(style, rng), far.corner,
         np.array(palette.surround) ** GAMMA,
     )  # fmt: skip
 
@@ -252,22 +274,28 @@ def _wear(canvas: _Canvas, drives: list[Lane], rng: np.random.Generator) -> None
             canvas.fill(canvas.gain, [ring], 88)
 
 
-def _paint_markings(
-    canvas: _Canvas, site_map: SiteMap, style: Style, rng: np.random.Generator
-) -> None:
-    white, yellow = marking_polygons(site_map)
+def _markings(canvas: _Canvas, site_map: SiteMap, style: Style, rng: np.random.Generator) -> Image:
+    """White, yellow and what wear has left, n×n×3."""
     cells = len(canvas.image)
     small = rng.standard_normal((cells // 4, cells // 4), dtype=np.float32)
     left = np.clip(1.0 - style.wear * (0.75 + 0.5 * small), 0.0, 1.0)
-    stay = cv2.resize((left * 255).astype(np.uint8), (cells, cells))
-    for polygons, colour in ((white, _WHITE), (yellow, _YELLOW)):
-        mask = np.zeros((cells, cells), dtype=np.uint8)
-        canvas.fill(mask, polygons, 255)
-        rows, columns = np.nonzero(mask)
-        share = (
-            mask[rows, columns].astype(np.float32) * stay[rows, columns] / np.float32(255.0**2)
-        )[:, np.newaxis]
-        there = canvas.image[rows, columns].astype(np.float32)
+    layers = []
+    for polygons in marking_polygons(site_map):
+        layer = np.zeros((cells, cells), dtype=np.uint8)
+        canvas.fill(layer, polygons, 255)
+        layers.append(layer)
+    layers.append(np.asarray(cv2.resize((left * 255).astype(np.uint8), (cells, cells)), np.uint8))
+    return np.asarray(cv2.merge(layers), np.uint8)
+
+
+def _marked(plain: Image, marks: Image) -> Image:
+    """The atlas with its markings on."""
+    result = plain.copy()
+    for channel, colour in enumerate((_WHITE, _YELLOW)):
+        rows, columns = np.nonzero(marks[..., channel])
+        drawn = marks[rows, columns].astype(np.float32) / np.float32(255.0)
+        share = (drawn[:, channel] * drawn[:, 2])[:, np.newaxis]
+        there = result[rows, columns].astype(np.float32)
         paint = np.array(_display(colour), dtype=np.float32)
-        canvas.image[rows, columns] = (there + (paint - there) * share).astype(np.uint8)
-        canvas.rough[rows, columns] = 40
+        result[rows, columns] = (there + (paint - there) * share).astype(np.uint8)
+    return result

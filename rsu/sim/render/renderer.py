@@ -33,6 +33,8 @@ Floats = npt.NDArray[np.float64]
 
 MOST = 254
 """Movers painted in one frame; the id mask has a byte a pixel. The nearest are kept."""
+_BACKDROPS, _LOOKS = 6, 2000
+"""Kept at most: backdrops (3.5 MB each at 640×384) and looks; both come back the same if needed."""
 _CONTACT = 0.45
 """Share of light that does not reach the road below a body; by eye."""
 FARTHEST = 400.0
@@ -184,6 +186,8 @@ class Renderer:
         known = self._looks.get(key)
         if known is None:
             known = look(self._seed, identity, object_class, float(scene.size[row, 2]))
+            if len(self._looks) >= _LOOKS:
+                self._looks.clear()
             self._looks[key] = known
         x, y = scene.position[row].tolist()
         heading = float(scene.heading[row])
@@ -235,6 +239,8 @@ class Renderer:
         if known is None:
             light = lighting(weather, self._style)
             known = (light, self._stage.paint(light))
+            if len(self._backdrops) >= _BACKDROPS:
+                del self._backdrops[next(iter(self._backdrops))]
             self._backdrops[weather] = known
         return known
 

@@ -33,13 +33,14 @@ _STOREY, _BAY = 3.2, 3.6
 class Item:
     """One static thing: quadrilaterals Q×4×3 (m), `colour` Q×3 reflectance, `glow` Q (1 where a
     window or lamp may shine), `foot` the outline on the ground (K×2) and `height` m for its
-    shadow."""
+    shadow; `leafy` where the quadrilaterals lie criss-cross, not as built."""
 
     quads: Floats
     colour: Floats
     glow: Floats
     foot: Floats
     height: float
+    leafy: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +173,10 @@ class _Quads:
                      colour)  # fmt: skip
         self.add([place(x, y, z1) for x, y in ring], colour)
 
-    def item(self, foot: Floats, height: float) -> Item:
-        return Item(np.array(self.quads), np.array(self.colour), np.array(self.glow), foot, height)
+    def item(self, foot: Floats, height: float, *, leafy: bool = False) -> Item:
+        return Item(
+            np.array(self.quads), np.array(self.colour), np.array(self.glow), foot, height, leafy
+        )
 
 
 def _placing(point: Floats, heading: float) -> Callable[[float, float, float], Floats]:
@@ -261,7 +264,7 @@ def _tree(plot: _Plot, items: list[Item], rng: np.random.Generator, *, far: bool
             quads.add(corners, tint * shade)
     angles = np.arange(8) * np.pi / 4
     foot = point + crown * 1.3 * np.stack((np.cos(angles), np.sin(angles)), axis=1)
-    items.append(quads.item(foot, height * 0.8))
+    items.append(quads.item(foot, height * 0.8, leafy=True))
 
 
 def _posts(plot: _Plot, site_map: SiteMap, items: list[Item], rng: np.random.Generator) -> Floats:

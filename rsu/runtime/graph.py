@@ -22,6 +22,7 @@ from rsu.schema.situation import RoadSign
 from rsu.schema.units import Instant, Vec2
 
 if TYPE_CHECKING:
+    from rsu.config.devices import DeviceOptions
     from rsu.perception.detector import Detector
     from rsu.site.lanes import SiteMap
     from rsu.v2x.unit import Unit
@@ -37,7 +38,21 @@ REPORTS = "reports"
 def sensors_of(config: SiteConfig) -> dict[str, SensorKind]:
     """Every configured sensor and its kind. What is heard by radio is none: silence there is no
     fault."""
-    return {camera.id: SensorKind.CAMERA for camera in config.cameras}
+    cameras = {camera.id: SensorKind.CAMERA for camera in config.cameras}
+    return cameras | {name: kind for name, (kind, _) in devices_of(config).items()}
+
+
+DEVICE_SECTIONS = {"radars": SensorKind.RADAR}
+"""Sections of the site file that hold self-sending devices, and what kind these are."""
+
+
+def devices_of(config: SiteConfig) -> dict[str, tuple[SensorKind, DeviceOptions]]:
+    """Self-sending devices by id: kind and options."""
+    return {
+        options.id: (kind, options)
+        for section, kind in DEVICE_SECTIONS.items()
+        for options in getattr(config, section, ())
+    }
 
 
 def load_map(config: SiteConfig, base: Path) -> SiteMap:
@@ -178,6 +193,10 @@ def process_plans(config: SiteConfig) -> list[ProcessPlan]:
     if config.uplink is not None:
         plans.append(ProcessPlan("uplink", "uplink", 1))
     plans.append(ProcessPlan("core", "core", 2))
+    plans.extend(
+        ProcessPlan(f"{kind}:{name}", "device", 3, name)
+        for name, (kind, _) in devices_of(config).items()
+    )
     seeing = [camera for camera in config.cameras if camera.detector.driver != "modelled"]
     plans.extend(ProcessPlan(f"camera:{camera.id}", "camera", 3, camera.id) for camera in seeing)
     if len(seeing) < len(config.cameras):

@@ -341,6 +341,10 @@ def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
         return CameraWorker(around, instance)
     if role == "radio":
         return RadioWorker(around, instance)
+    if role == "device":
+        from rsu.runtime.device_worker import DeviceWorker
+
+        return DeviceWorker(around, instance)
     if role == "foreign":
         module, name = instance.split(":")
         foreign: Worker = getattr(importlib.import_module(module), name)(around)

@@ -90,3 +90,8 @@ TOPICS: dict[str, Topic] = {
     )
 }  # fmt: skip
 """Every topic by name."""
+
+FACT_TOPICS: dict[type[msgspec.Struct], Topic] = {
+    topic.payload: topic for topic in (RADAR_OBJECTS, SIGNAL_STATE) if topic.payload is not None
+}
+"""Where each kind of fact of a self-sending device goes (`rsu.hal.device`)."""

@@ -90,7 +90,9 @@ def _body(
 ) -> Look:
     shares = np.array([share for share, _ in _CAR_COLOURS])
     colour = _CAR_COLOURS[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
-    palette[Paint.BODY] = np.clip(np.array(colour) * rng.uniform(0.85, 1.15, 3), 0.02, 0.9)
+    palette[Paint.BODY] = np.clip(
+        np.array(colour) * rng.uniform(0.8, 1.12) * rng.uniform(0.96, 1.04, 3), 0.02, 0.9
+    )
     match object_class:
         case ObjectClass.CAR:
             # Saloons, hatchbacks, SUVs and estates; assumed.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
+import subprocess
+import sys
+import time
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -12,11 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsu.config.place import OriginOptions, PlaceOptions
 from rsu.config.radars import ANGLE_RMS, LINEAR_RMS, Ars408Options
+from rsu.hal.device import make_device
 from rsu.hal.errors import DeviceError
 from rsu.hal.radar.ars408_lists import Ars408Lists, read_database
-from rsu.schema.sensing import DynamicProperty, ObjectClass, RadarObjects
-from rsu.schema.units import Vec2
+from rsu.schema.sensing import DynamicProperty, ObjectClass, RadarObjects, SensorKind
+from rsu.schema.units import Instant, Vec2
 from rsu.sim.emulators.can_radar import CanRadarEmulator
 from rsu.sim.sensors.radar import RadarCycle, RadarReading
 
@@ -217,3 +222,44 @@ def test_one_cycle_of_a_real_radar_passes_the_wire_unchanged(shared: Path) -> No
         assert read.rcs == item.rcs
         assert read.dynamic is DynamicProperty.ONCOMING
         assert read.velocity != Vec2(0.0, 0.0)
+
+
+SENDER = """
+import sys
+from rsu.config.radars import Ars408Options
+from rsu.sim.emulators.can_radar import CanRadarEmulator
+from rsu.sim.sensors.radar import RadarCycle, RadarReading
+emulator = CanRadarEmulator(Ars408Options.model_validate_json(sys.argv[1]))
+emulator.open()
+for number, _ in enumerate(sys.stdin):
+    emulator.send(RadarCycle(number + 1, 0, (RadarReading(5, 20.0, 0.0, 0.0, 0.0),)))
+emulator.close()
+"""
+
+
+def test_a_radar_of_another_process_is_heard_and_its_wait_in_the_queue_is_known(
+    free_port: int,
+) -> None:
+    pytest.importorskip("msgpack")
+    bus = {"interface": "udp_multicast", "channel": "239.74.163.2", "extra": {"port": free_port}}
+    made = options(bus=bus)
+    place = PlaceOptions(id="p", origin=OriginOptions(latitude=0.0, longitude=0.0))
+    driver = make_device(SensorKind.RADAR, made, Path(), lambda: Instant(time.time_ns(), 0), place)
+    try:
+        driver.open()
+    except DeviceError as error:
+        pytest.skip(f"no multicast on this machine: {error}")
+    command = [sys.executable, "-c", SENDER, made.model_dump_json()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as sender:
+        assert sender.stdin is not None
+        found: list[object] = []
+        for _ in range(60):
+            print("next", file=sender.stdin, flush=True)
+            found += driver.receive(0.5)
+            if found:
+                break
+        sender.stdin.close()
+    driver.close()
+    assert isinstance(found[0], RadarObjects)
+    assert found[0].objects[0].object_id == 5
+    assert 0 <= time.time_ns() - found[0].capture_ns < 60 * 10**9

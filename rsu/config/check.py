@@ -83,8 +83,9 @@ def notes(config: SiteConfig, base: Path) -> Iterator[Note]:
 def _ids(config: SiteConfig) -> Iterator[Note]:
     first: dict[str, str] = {}
     named = [("cameras", camera.id) for camera in config.cameras]
+    named += [("radars", radar.id) for radar in config.radars]
     named += [("radios", radio.id) for radio in config.radios]
-    counts = {"cameras": 0, "radios": 0}
+    counts = {"cameras": 0, "radars": 0, "radios": 0}
     for section, name in named:
         index = counts[section]
         counts[section] += 1

@@ -29,6 +29,7 @@ _DRIVERS: tuple[tuple[tuple[str | None, ...], str], ...] = (
     (("cameras", None, "source"), "camera"),
     (("radios", None), "radio"),
     (("radars", None), "radar"),
+    (("signals", None), "signal"),
 )
 _ROUNDS = 8
 """Unknown keys are put right and validation repeated at most this often; one round a level of

@@ -9,6 +9,7 @@ from rsu.config.place import PlaceOptions
 from rsu.config.radars import Radar
 from rsu.config.radios import Radio
 from rsu.config.running import RecordingOptions, RuntimeOptions
+from rsu.config.signals import Signal
 from rsu.config.simulation import SimulationOptions
 from rsu.config.uplink import UplinkOptions
 from rsu.config.v2x import V2xOptions
@@ -20,6 +21,7 @@ class SiteConfig(Options):
     site: PlaceOptions
     cameras: tuple[CameraOptions, ...] = Field((), max_length=16)
     radars: tuple[Radar, ...] = Field((), max_length=16)
+    signals: tuple[Signal, ...] = Field((), max_length=32)
     fusion: FusionOptions = FusionOptions()
     v2x: V2xOptions | None = Field(None, description="None: perceive and report, say nothing.")
     radios: tuple[Radio, ...] = Field((), max_length=8)

@@ -25,14 +25,16 @@ from rsu.config.cameras import CameraOptions, CameraSource, SourceOptions
 from rsu.config.model import SiteConfig
 from rsu.config.radars import Radar, RadarBase
 from rsu.config.radios import Radio, RadioBase
+from rsu.config.signals import Signal, SignalBase
 
 KINDS: dict[str, tuple[Any, type[Options]]] = {
     "camera": (CameraSource, SourceOptions),
     "radio": (Radio, RadioBase),
     "radar": (Radar, RadarBase),
+    "signal": (Signal, SignalBase),
 }
 """Kind → (union of our own option models, what a foreign one must extend)."""
-LISTS = {"radio": "radios", "radar": "radars"}
+LISTS = {"radio": "radios", "radar": "radars", "signal": "signals"}
 """Kind → the section that is a list of just these."""
 
 

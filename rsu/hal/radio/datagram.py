@@ -86,7 +86,8 @@ class DatagramSender:
 
 
 class DatagramReceiver:
-    """A bound socket; datagrams that are empty or longer than `longest` are counted drops.
+    """A bound socket; datagrams that are empty, longer than `longest` or not from address `sender`
+    (None: anyone's) are counted drops.
 
     `what` names the device in errors.
     """
@@ -99,16 +100,20 @@ class DatagramReceiver:
         *,
         what: str = "radio",
         longest: int = MAX_RECEIVED,
+        sender: str | None = None,
     ) -> None:
         self._where = f"{host}:{port}"
-        self._what, self._longest = what, longest
+        self._what, self._longest, self._sender = what, longest, sender
         self._host, self._port = host, port
         self._dropped = dropped
+        self._senders: frozenset[str] = frozenset()
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
         if self._socket is not None:
             return
+        if self._sender is not None:
+            self._senders = _addresses(self._sender)
         opened: socket.socket | None = None
         try:
             found = socket.getaddrinfo(
@@ -136,9 +141,10 @@ class DatagramReceiver:
             if opened is None:
                 raise DeviceError(f"{self._what} on {self._where} is not open", "open it first")
             left_s = max(0.0, deadline_s - time.monotonic())
-            datagram = self._read(opened, min(left_s, LOOK_UP_S))
-            if datagram is not None:
-                reason = self._unacceptable(datagram)
+            came = self._read(opened, min(left_s, LOOK_UP_S))
+            if came is not None:
+                datagram, sender = came
+                reason = self._unacceptable(datagram, sender)
                 if reason is None:
                     return datagram
                 self._dropped[reason] += 1
@@ -150,11 +156,12 @@ class DatagramReceiver:
         if opened is not None:
             opened.close()
 
-    def _read(self, opened: socket.socket, wait_s: float) -> bytes | None:
+    def _read(self, opened: socket.socket, wait_s: float) -> tuple[bytes, str] | None:
         try:
             if not select.select([opened], [], [], wait_s)[0]:
                 return None
-            return opened.recv(MAX_DATAGRAM)
+            datagram, address = opened.recvfrom(MAX_DATAGRAM)
+            return datagram, str(address[0])
         except (BlockingIOError, InterruptedError):
             return None
         except (OSError, ValueError) as error:  # ValueError: closed by another thread
@@ -162,10 +169,24 @@ class DatagramReceiver:
                 f"{self._what} on {self._where} was lost: {error}", "open it again"
             ) from error
 
-    def _unacceptable(self, datagram: bytes) -> str | None:
+    def _unacceptable(self, datagram: bytes, sender: str) -> str | None:
+        if self._senders and sender not in self._senders:
+            return "foreign_sender"
         if not datagram:
             return "empty"
         return "oversize" if len(datagram) > self._longest else None
+
+
+def _addresses(host: str) -> frozenset[str]:
+    """All addresses of a host; DeviceError where it has none."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        raise DeviceError(
+            f"sender {host!r} is not known: {error}",
+            "correct `sender`, use its address, or check the name server",
+        ) from error
+    return frozenset(str(address[0]) for _, _, _, _, address in found)
 
 
 def _device_error(where: str, error: OSError) -> DeviceError:

@@ -1,0 +1,1 @@
+"""Signal controllers: drivers that hear or ask what lights show, and give `SignalState`."""

@@ -5,19 +5,26 @@ Radios send and receive; devices that send datagrams by themselves are received 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
+import struct
 import time
 from collections import Counter
 
 from rsu.hal.errors import DeviceError
 from rsu.hal.radio.base import MAX_RECEIVED
+from rsu.schema.units import NS_PER_S
 
 MAX_DATAGRAM = 65_535
 """Largest UDP datagram, octets: the receive buffer, so that nothing is cut and taken for whole."""
 LOOK_UP_S = 0.2
 """How often a waiting receiver looks whether it was closed, s."""
+_SO_TIMESTAMPNS = 35
+"""Linux, asm-generic/socket.h; also the type of the control message. Python has no name for it."""
+
+_TIMESPEC = struct.Struct("@ll")
 
 _NEXT_STEPS = {
     errno.ECONNREFUSED: "start the radio's receiver or correct `port`",
@@ -89,7 +96,8 @@ class DatagramReceiver:
     """A bound socket; datagrams that are empty, longer than `longest` or not from address `sender`
     (None: anyone's) are counted drops.
 
-    `what` names the device in errors.
+    `what` names the device in errors. After `receive` gave a datagram, `waited_ns` is how long it
+    lay in the kernel's queue: a process that was held up must not take old news for new.
     """
 
     def __init__(
@@ -108,6 +116,7 @@ class DatagramReceiver:
         self._dropped = dropped
         self._senders: frozenset[str] = frozenset()
         self._socket: socket.socket | None = None
+        self.waited_ns = 0
 
     def open(self) -> None:
         if self._socket is not None:
@@ -122,6 +131,7 @@ class DatagramReceiver:
             family, kind, protocol, _, address = found[0]
             opened = socket.socket(family, kind, protocol)
             opened.setblocking(False)
+            stamp_arrivals(opened)
             opened.bind(address)
         except (OSError, UnicodeError) as error:
             if opened is not None:
@@ -143,7 +153,7 @@ class DatagramReceiver:
             left_s = max(0.0, deadline_s - time.monotonic())
             came = self._read(opened, min(left_s, LOOK_UP_S))
             if came is not None:
-                datagram, sender = came
+                datagram, sender, self.waited_ns = came
                 reason = self._unacceptable(datagram, sender)
                 if reason is None:
                     return datagram
@@ -156,12 +166,11 @@ class DatagramReceiver:
         if opened is not None:
             opened.close()
 
-    def _read(self, opened: socket.socket, wait_s: float) -> tuple[bytes, str] | None:
+    def _read(self, opened: socket.socket, wait_s: float) -> tuple[bytes, str, int] | None:
         try:
             if not select.select([opened], [], [], wait_s)[0]:
                 return None
-            datagram, address = opened.recvfrom(MAX_DATAGRAM)
-            return datagram, str(address[0])
+            return receive_stamped(opened)
         except (BlockingIOError, InterruptedError):
             return None
         except (OSError, ValueError) as error:  # ValueError: closed by another thread
@@ -175,6 +184,26 @@ class DatagramReceiver:
         if not datagram:
             return "empty"
         return "oversize" if len(datagram) > self._longest else None
+
+
+def stamp_arrivals(opened: socket.socket) -> None:
+    """Have the kernel note when each datagram arrives, where it can."""
+    with contextlib.suppress(OSError):
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+
+def receive_stamped(opened: socket.socket) -> tuple[bytes, str, int]:
+    """The datagram, its sender's address, and how long it waited, ns (0 where that is not known).
+
+    Both ends of the wait are read from the system's clock, whatever clock the unit goes by.
+    """
+    datagram, notes, _, address = opened.recvmsg(MAX_DATAGRAM, socket.CMSG_SPACE(_TIMESPEC.size))
+    for level, kind, data in notes:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(data) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(data)
+            waited_ns = time.time_ns() - (seconds * NS_PER_S + nanoseconds)
+            return datagram, str(address[0]), max(0, waited_ns)
+    return datagram, str(address[0]), 0
 
 
 def _addresses(host: str) -> frozenset[str]:

@@ -21,12 +21,9 @@ from rsu.config.place import PlaceOptions
 from rsu.config.signals import Gbt20999Options
 from rsu.hal.device import MAX_FACTS
 from rsu.hal.errors import DeviceError
+from rsu.hal.radio.datagram import LOOK_UP_S, receive_stamped, stamp_arrivals
 from rsu.hal.signal.gbt20999_dialogue import Dialogue
 from rsu.schema.units import Instant
-
-MAX_DATAGRAM = 65_535
-LOOK_UP_S = 0.2
-"""How often a waiting receiver looks whether it was closed, s."""
 
 
 class Gbt20999Controller:
@@ -58,6 +55,7 @@ class Gbt20999Controller:
             family, kind, protocol, _, address = found[0]
             opened = socket.socket(family, kind, protocol)
             opened.setblocking(False)
+            stamp_arrivals(opened)
             if options.local_port is not None:
                 opened.bind(("", options.local_port))
             opened.connect(address)
@@ -80,22 +78,24 @@ class Gbt20999Controller:
             if opened is None:
                 raise DeviceError(f"signal controller {self._where} is not open", "open it first")
             try:
-                octets = self._exchange(opened, 0.0 if facts else deadline_s)
+                came = self._exchange(opened, 0.0 if facts else deadline_s)
             except (OSError, ValueError) as error:  # ValueError: closed by another thread
                 raise DeviceError(
                     f"signal controller {self._where} was lost: {error}",
                     "check the controller's power, cable, address and port",
                 ) from error
-            if octets:
-                heard = self._dialogue.hear(octets, self._clock())
+            if came is not None:
+                octets, _, waited_ns = came
+                now = self._clock()
+                arrival = Instant(now.utc_ns - waited_ns, now.mono_ns - waited_ns)
+                heard = self._dialogue.hear(octets, arrival)
                 if heard.state is not None:
                     facts.append(heard.state)
                 if heard.answer is not None:
-                    self._send(opened, heard.answer)
-            elif octets is not None:
-                self._counts["empty"] += 1
+                    with contextlib.suppress(OSError):  # a loss shows at the next question
+                        opened.send(heard.answer)
             if (
-                (facts and octets is None)
+                (facts and came is None)
                 or len(facts) >= MAX_FACTS
                 or time.monotonic() >= deadline_s
             ):
@@ -106,7 +106,7 @@ class Gbt20999Controller:
         if opened is not None:
             opened.close()
 
-    def _exchange(self, opened: socket.socket, deadline_s: float) -> bytes | None:
+    def _exchange(self, opened: socket.socket, deadline_s: float) -> tuple[bytes, str, int] | None:
         """Ask if it is time to, then the next datagram or None."""
         now_s = time.monotonic()
         if now_s >= self._ask_at_s:
@@ -117,7 +117,7 @@ class Gbt20999Controller:
         if not select.select([opened], [], [], min(max(wait_s, 0.0), LOOK_UP_S))[0]:
             return None
         try:
-            return opened.recv(MAX_DATAGRAM)
+            return receive_stamped(opened)
         except (BlockingIOError, InterruptedError):
             return None
 

@@ -27,7 +27,8 @@ class SequenceGuard:
 
         Two different datagrams may carry one number (two within a tick of the sender's counter).
         """
-        if self._last is not None and 0 <= now.mono_ns - self._last[2] < RESTART_NS:
+        # Either way round: arrivals are reconstructed from waits, a little inexactly.
+        if self._last is not None and abs(now.mono_ns - self._last[2]) < RESTART_NS:
             last, same, _ = self._last
             behind = (last - sequence) % MODULUS
             if behind == 0 and octets == same:

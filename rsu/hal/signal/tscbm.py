@@ -53,11 +53,15 @@ class TscbmController:
             octets = self._socket.receive(left_s)
             if octets is not None:
                 try:
-                    facts.append(self._decoder.state(octets, self._clock()))
+                    facts.append(self._decoder.state(octets, self._arrival()))
                 except Refused as reason:
                     self._counts[str(reason)] += 1
             if octets is None or len(facts) >= MAX_FACTS or time.monotonic() >= deadline_s:
                 return facts
+
+    def _arrival(self) -> Instant:
+        now, waited_ns = self._clock(), self._socket.waited_ns
+        return Instant(now.utc_ns - waited_ns, now.mono_ns - waited_ns)
 
     def close(self) -> None:
         self._socket.close()

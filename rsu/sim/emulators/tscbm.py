@@ -36,8 +36,8 @@ _MAPS = (
 def write_tscbm(
     state: SignalState, sequence: int, groups: tuple[TscbmGroup, ...] = NEMA_PHASES
 ) -> bytes:
-    """The 241 octets of a state. Outputs that no group has are red, vehicle and pedestrian, as
-    known controllers report unused ones; groups without an output are left out."""
+    """The 241 octets of a state. Outputs that no group has are red, as known controllers
+    report unused ones; groups without an output are left out."""
     shown = {group.group: group for group in state.groups}
     outputs: dict[tuple[str, int], SignalGroup] = {
         (entry.kind, entry.number): shown[entry.group] for entry in groups if entry.group in shown
@@ -95,10 +95,7 @@ def _bitmap(outputs: Mapping[tuple[str, int], SignalGroup], kind: str, colour: s
     bits = 0
     for number in range(1, 17):
         group = outputs.get((kind, number))
-        if group is None:
-            lit = colour == "red" and kind != "overlap"
-        else:
-            lit = colour in _colours(group.light, kind)
+        lit = colour == "red" if group is None else colour in _colours(group.light, kind)
         bits |= lit << (number - 1)
     return bits
 

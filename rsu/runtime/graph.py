@@ -42,7 +42,7 @@ def sensors_of(config: SiteConfig) -> dict[str, SensorKind]:
     return cameras | {name: kind for name, (kind, _) in devices_of(config).items()}
 
 
-DEVICE_SECTIONS = {"radars": SensorKind.RADAR}
+DEVICE_SECTIONS = {"radars": SensorKind.RADAR, "signals": SensorKind.SIGNAL}
 """Sections of the site file that hold self-sending devices, and what kind these are."""
 
 

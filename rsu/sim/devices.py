@@ -54,8 +54,17 @@ class Device(Protocol):
 
     def look(self, world: World, time_ns: int) -> Iterable[Arrival]: ...
 
+    def close(self) -> None: ...
 
-class CameraDevice:
+
+class _NothingOpen:
+    """For devices that hold nothing that needs closing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class CameraDevice(_NothingOpen):
     """A camera: frames at its own phase, detections after latency and jitter, in order."""
 
     kind: SensorKind | None = SensorKind.CAMERA
@@ -125,8 +134,8 @@ class RenderedEye:
         raise AssertionError("perception answers every frame")
 
 
-class SignalDevice:
-    """The signal controller."""
+class SignalDevice(_NothingOpen):
+    """The signal controller of a site whose file names none: its plan, without a wire."""
 
     period_ns = SIGNAL_PERIOD_NS
     phase_ns = 0
@@ -141,7 +150,7 @@ class SignalDevice:
         yield time_ns + SIGNAL_LATENCY_NS, Message.draft(SIGNAL_STATE, self.id, time_ns, state)
 
 
-class TruthDevice:
+class TruthDevice(_NothingOpen):
     """What is so."""
 
     period_ns = TRUTH_PERIOD_NS

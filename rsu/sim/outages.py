@@ -45,21 +45,24 @@ def clock_steps(script: Sequence[AnyAction], start_ns: int) -> list[tuple[int, i
 
 
 class Outages:
-    """All outages of a script; times count from `start_ns`."""
+    """All outages of a script; times count from `start_ns`, `controllers` are the signals' ids."""
 
-    def __init__(self, script: Sequence[AnyAction], start_ns: int) -> None:
+    def __init__(
+        self, script: Sequence[AnyAction], start_ns: int, controllers: Sequence[str] = (SIGNALS,)
+    ) -> None:
         self._outages: list[_Outage] = []
         self.clock_steps = clock_steps(script, start_ns)
         for action in script:
+            sensors: tuple[str, ...]
             if isinstance(action, FailSensor):
-                sensor, how = action.sensor, action.how
+                sensors, how = (action.sensor,), action.how
             elif isinstance(action, SilenceController):
-                sensor, how = SIGNALS, "gone"
+                sensors, how = tuple(controllers), "gone"
             else:
                 continue
             begins_ns = start_ns + round(action.at_s * NS_PER_S)
             ends_ns = begins_ns + round(action.duration_s * NS_PER_S)
-            self._outages.append(_Outage(sensor, how, begins_ns, ends_ns))
+            self._outages += [_Outage(sensor, how, begins_ns, ends_ns) for sensor in sensors]
 
     def passed(self, sensor: str, arrival_ns: int, message: Message) -> Arrival | None:
         """What becomes of a device's message that would arrive then; None: nothing."""

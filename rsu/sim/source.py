@@ -16,6 +16,8 @@ import msgspec
 
 from rsu.config.cameras import CameraOptions, ModelledDetectorOptions, SimSourceOptions
 from rsu.config.model import SiteConfig
+from rsu.config.radars import Ars408Options
+from rsu.config.signals import TscbmOptions
 from rsu.config.simulation import SimulationOptions
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
@@ -35,6 +37,7 @@ from rsu.sim.devices import (
 from rsu.sim.errors import SimulationError
 from rsu.sim.outages import Outages
 from rsu.sim.scenario.model import Scenario
+from rsu.sim.wired import VIRTUAL, ControllerDevice, RadarDevice
 from rsu.sim.world.scene import CLEAR_DAY, Weather
 from rsu.sim.world.world import World
 from rsu.site.geodesy import LocalFrame
@@ -80,16 +83,40 @@ def simulated_messages(
         site_map, options, seed, start_ns - WARM_UP_NS,
         script=script, script_ns=start_ns, weather=_weather(scenario),
     )  # fmt: skip
-    devices: list[Device] = [TruthDevice()]
-    if world.plan.groups:
-        devices.append(SignalDevice(config.site.intersection))
-    for camera in config.cameras:
-        eye = _eye(camera, cameras, render, options, site_map, seed, base)
-        if eye is not None:
-            devices.append(CameraDevice(camera, options, seed, eye))
-    outages = Outages(script, start_ns)
+    devices = _devices(config, base, world, options, seed, cameras, render=render)
+    signals = [device.id for device in devices if device.kind is SensorKind.SIGNAL]
+    outages = Outages(script, start_ns, signals)
     end_ns = None if duration_ns is None else start_ns + duration_ns
     return _Run(world, devices, outages, start_ns, end_ns).arrivals()
+
+
+def _devices(
+    config: SiteConfig,
+    base: Path,
+    world: World,
+    options: SimulationOptions,
+    seed: int,
+    cameras: Cameras,
+    *,
+    render: bool,
+) -> list[Device]:
+    """Everything that looks at the world, in an order that only the site file decides."""
+    devices: list[Device] = [TruthDevice()]
+    if world.plan.groups:
+        wired = [one for one in config.signals if isinstance(one, TscbmOptions)]
+        if not config.signals:
+            devices.append(SignalDevice(config.site.intersection))
+        devices += [ControllerDevice(one, config.site) for one in wired]
+    for camera in config.cameras:
+        eye = _eye(camera, cameras, render, options, world.site_map, seed, base)
+        if eye is not None:
+            devices.append(CameraDevice(camera, options, seed, eye))
+    devices += [
+        RadarDevice(radar, base, config.site, seed)
+        for radar in config.radars
+        if isinstance(radar, Ars408Options) and radar.bus.interface == VIRTUAL
+    ]
+    return devices
 
 
 def simulated_map(config: SiteConfig, base: Path) -> SiteMap:
@@ -165,6 +192,13 @@ class _Run:
         self._received = dict.fromkeys((device.id for device in devices), 0)
 
     def arrivals(self) -> Iterator[Arrival]:
+        try:
+            yield from self._until_the_end()
+        finally:
+            for device in self._devices:
+                device.close()
+
+    def _until_the_end(self) -> Iterator[Arrival]:
         while self._looks:
             time_ns, index = self._looks[0]
             if self._end_ns is not None and time_ns >= self._end_ns:

@@ -14,7 +14,7 @@ import pytest
 
 from rsu.config.model import SiteConfig
 from rsu.schema.message import Message
-from rsu.schema.topics import CAMERA_DETECTIONS, SENSOR_HEALTH, SIGNAL_STATE, TRUTH
+from rsu.schema.topics import CAMERA_DETECTIONS, RADAR_OBJECTS, SENSOR_HEALTH, SIGNAL_STATE, TRUTH
 from rsu.schema.units import NS_PER_S
 from rsu.schema.wire import pack, to_json
 from rsu.sim.errors import SimulationError
@@ -63,14 +63,16 @@ def test_arrivals_never_go_back_and_nothing_arrives_before_it_was(
 
 def test_every_device_speaks_at_its_rate(four_seconds: list[tuple[int, Message]]) -> None:
     counted = Counter((m.topic.name, m.header.source) for _, m in four_seconds)
+    assert counted.pop((RADAR_OBJECTS.name, "west")) in (55, 56)  # every 72 ms
     assert counted == {
         (CAMERA_DETECTIONS.name, "north-east"): 40,
         (CAMERA_DETECTIONS.name, "south-west"): 40,
-        (SIGNAL_STATE.name, "signals"): 40,
+        (SIGNAL_STATE.name, "cabinet"): 40,
         (TRUTH.name, "sim"): 40,
         (SENSOR_HEALTH.name, "north-east"): 4,
         (SENSOR_HEALTH.name, "south-west"): 4,
-        (SENSOR_HEALTH.name, "signals"): 4,
+        (SENSOR_HEALTH.name, "cabinet"): 4,
+        (SENSOR_HEALTH.name, "west"): 4,
     }
 
 
@@ -88,6 +90,9 @@ def test_payloads_say_what_their_headers_say(four_seconds: list[tuple[int, Messa
             objects += len(payload.detections)
         elif message.topic is SIGNAL_STATE:
             assert payload.intersection == 1
+            assert payload.capture_ns == capture
+        elif message.topic is RADAR_OBJECTS:
+            assert payload.sensor == "west"
             assert payload.capture_ns == capture
         else:
             assert payload.time_ns == capture

@@ -3,6 +3,9 @@
 from pydantic import Field
 
 from rsu.config.base import NonNegative, Options, Positive, Probability
+from rsu.config.devices import DeviceOptions
+from rsu.config.radars import Ars408Options
+from rsu.config.signals import TscbmOptions
 
 
 class SimulationOptions(Options):
@@ -18,3 +21,11 @@ class SimulationOptions(Options):
     clutter_per_frame: NonNegative = Field(0.02, description="Mean false detections per frame.")
     latency_s: NonNegative = Field(0.045, description="Modelled capture-to-detection delay, s.")
     jitter_s: NonNegative = Field(0.008, description="1 σ of that delay, s.")
+
+
+def played(options: DeviceOptions) -> bool:
+    """Whether a device of a simulated site is the simulator's: a radar on the in-process CAN bus, a
+    controller that sends TSCBM. Others are real ones that look at nothing."""
+    if isinstance(options, Ars408Options):
+        return options.bus.interface == "virtual"
+    return isinstance(options, TscbmOptions)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rsu.config.base import utc_ns
 from rsu.config.cameras import CameraOptions
 from rsu.config.model import SiteConfig
+from rsu.config.simulation import played
 from rsu.runtime.stage import Stage, StageGroup
 from rsu.schema.sensing import SensorKind
 from rsu.schema.situation import RoadSign
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 SIMULATION_WORKER = "rsu.sim.worker:SimulationWorker"
 """Loaded by name: the runtime does not depend on the simulator."""
+RENDERED_CAMERA = "rsu.sim.camera_worker:RenderedCameraWorker"
 CORE = "core"
 HEARD = "v2x"
 """Sensor id of all that is heard by radio (`V2xObjects.sensor`)."""
@@ -184,7 +186,7 @@ def process_plans(config: SiteConfig) -> list[ProcessPlan]:
     """The processes of a live unit: first who keeps and sends, then who thinks, then who sees.
 
     In this order the recording holds the first detection and the journal's START. Cameras with
-    modelled detections share the simulation's process.
+    modelled detections, and other devices that the simulator plays, share its process.
     """
     plans: list[ProcessPlan] = []
     if config.recording is not None:
@@ -193,12 +195,22 @@ def process_plans(config: SiteConfig) -> list[ProcessPlan]:
     if config.uplink is not None:
         plans.append(ProcessPlan("uplink", "uplink", 1))
     plans.append(ProcessPlan("core", "core", 2))
+    simulated = config.simulation is not None
     plans.extend(
         ProcessPlan(f"{kind}:{name}", "device", 3, name)
-        for name, (kind, _) in devices_of(config).items()
+        for name, (kind, options) in devices_of(config).items()
+        if not (simulated and played(options))
     )
-    seeing = [camera for camera in config.cameras if camera.detector.driver != "modelled"]
-    plans.extend(ProcessPlan(f"camera:{camera.id}", "camera", 3, camera.id) for camera in seeing)
-    if len(seeing) < len(config.cameras):
+    looks = False
+    for camera in config.cameras:
+        name = f"camera:{camera.id}"
+        if camera.detector.driver == "modelled":
+            looks = True
+        elif camera.source.driver == "sim":
+            looks = True
+            plans.append(ProcessPlan(name, "foreign", 3, f"{RENDERED_CAMERA}/{camera.id}"))
+        else:
+            plans.append(ProcessPlan(name, "camera", 3, camera.id))
+    if looks:
         plans.append(ProcessPlan("simulation", "foreign", 3, SIMULATION_WORKER))
     return plans

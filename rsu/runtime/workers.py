@@ -346,8 +346,10 @@ def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
 
         return DeviceWorker(around, instance)
     if role == "foreign":
-        module, name = instance.split(":")
-        foreign: Worker = getattr(importlib.import_module(module), name)(around)
+        # "module:Class", or "module:Class/id" for one of several.
+        target, *of = instance.split("/")
+        module, name = target.split(":")
+        foreign: Worker = getattr(importlib.import_module(module), name)(around, *of)
         return foreign
     makers: dict[str, Callable[[Surroundings], Worker]] = {
         "core": CoreWorker,

@@ -18,7 +18,7 @@ from rsu.config.cameras import CameraOptions, ModelledDetectorOptions, SimSource
 from rsu.config.model import SiteConfig
 from rsu.config.radars import Ars408Options
 from rsu.config.signals import TscbmOptions
-from rsu.config.simulation import SimulationOptions
+from rsu.config.simulation import SimulationOptions, played
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
@@ -37,7 +37,7 @@ from rsu.sim.devices import (
 from rsu.sim.errors import SimulationError
 from rsu.sim.outages import Outages
 from rsu.sim.scenario.model import Scenario
-from rsu.sim.wired import VIRTUAL, ControllerDevice, RadarDevice
+from rsu.sim.wired import ControllerDevice, RadarDevice
 from rsu.sim.world.scene import CLEAR_DAY, Weather
 from rsu.sim.world.world import World
 from rsu.site.geodesy import LocalFrame
@@ -114,7 +114,7 @@ def _devices(
     devices += [
         RadarDevice(radar, base, config.site, seed)
         for radar in config.radars
-        if isinstance(radar, Ars408Options) and radar.bus.interface == VIRTUAL
+        if isinstance(radar, Ars408Options) and played(radar)
     ]
     return devices
 

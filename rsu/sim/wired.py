@@ -36,7 +36,6 @@ RADAR_PERIOD_NS = 72 * NS_PER_MS
 """Cycle of the ARS408 family (public data sheet: 72 ms)."""
 PATIENCE_S = 2.0
 """Both wires deliver at once; what is not there by then is lost."""
-VIRTUAL = "virtual"
 
 
 class RadarDevice:
@@ -72,8 +71,8 @@ class RadarDevice:
 class ControllerDevice:
     """A controller that sends TSCBM datagrams over the loopback.
 
-    They are read by the driver's decoder. The driver's own socket is not used: it dates datagrams
-    by the kernel's clock, and virtual time has none. Any free port will do, so runs may go on at once.
+    The driver's decoder reads them. Its socket is left out: it dates datagrams by the kernel's
+    clock, and virtual time has none. Any free port will do, so that runs may go on at once.
     """
 
     kind: SensorKind | None = SensorKind.SIGNAL

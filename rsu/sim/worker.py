@@ -43,7 +43,9 @@ class SimulationWorker:
         """Let the world begin now; raises SimulationError for a site that cannot be simulated."""
         config, now = self._around.config, self._around.clock()
         seed = config.simulation.seed if config.simulation else 0
-        self._arrivals = simulated_messages(config, self._around.base, seed, now.utc_ns, None)
+        self._arrivals = simulated_messages(
+            config, self._around.base, seed, now.utc_ns, None, render=False
+        )
         self._next = next(self._arrivals, None)
 
     def turn(self, timeout_s: float) -> Iterable[Message]:

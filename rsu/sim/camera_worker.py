@@ -1,0 +1,147 @@
+"""A rendered camera as a process of a live unit: `rsu run` on a site whose cameras are simulated.
+
+In: snapshots of the truth on the bus (the simulation's process publishes them). Out: detections and
+health, from pixels that are rendered here and looked at by the configured detector. Between
+snapshots everybody is taken to go on as they went. The process host loads this class by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from rsu.config.cameras import CameraOptions, SimSourceOptions
+from rsu.config.model import SiteConfig
+from rsu.perception.detector import load_detector
+from rsu.perception.stage import PerceptionStage
+from rsu.schema.frame import CameraFrame
+from rsu.schema.health import SensorHealth, SensorState
+from rsu.schema.message import Message
+from rsu.schema.reports import Truth
+from rsu.schema.sensing import SensorKind
+from rsu.schema.topics import CAMERA_FRAME, SENSOR_HEALTH, TRUTH, Topic
+from rsu.schema.units import NS_PER_S, Instant
+from rsu.sim.render.renderer import Renderer
+from rsu.sim.source import simulated_map
+from rsu.sim.world.scene import CLEAR_DAY, Light, Scene, Weather
+
+STALE_NS = NS_PER_S
+"""Without a snapshot for this long the world is gone: what would be shown is not so."""
+
+
+class Bus(Protocol):
+    """What brings the truth."""
+
+    def receive(self, timeout_s: float) -> list[Message]: ...
+
+
+class Surroundings(Protocol):
+    """What a worker is given (`rsu.runtime.workers.Surroundings`)."""
+
+    config: SiteConfig
+    base: Path
+    boot: Instant
+    clock: Callable[[], Instant]
+
+    @property
+    def bus(self) -> Bus: ...
+
+
+class RenderedCameraWorker:
+    """Renders, detects and places, at the camera's own rate."""
+
+    topics: frozenset[Topic] = frozenset((TRUTH,))
+
+    def __init__(self, around: Surroundings, camera_id: str) -> None:
+        config = around.config
+        camera: CameraOptions = next(one for one in config.cameras if one.id == camera_id)
+        source = camera.source
+        assert isinstance(source, SimSourceOptions)
+        seed = config.simulation.seed if config.simulation else 0
+        self._around, self._id = around, camera_id
+        self._renderer = Renderer(camera, simulated_map(config, around.base), seed)
+        self._stage = PerceptionStage(camera, load_detector(camera, around.base))
+        self._period_ns = round(NS_PER_S / source.rate_hz)
+        self._truth: Truth | None = None
+        self._frame = 0
+        self._due_ns = 0
+        self._health_due_ns = 0
+        self._began_ns = around.boot.utc_ns
+
+    def start(self) -> None:
+        """Nothing: the world comes over the bus."""
+
+    def turn(self, timeout_s: float) -> Iterable[Message]:
+        """Take the newest snapshot; if a frame is due, look."""
+        now = self._around.clock()
+        wait_s = min(max((self._due_ns - now.mono_ns) / NS_PER_S, 0.0), timeout_s)
+        for message in self._around.bus.receive(wait_s):
+            self._truth = message.payload
+        now = self._around.clock()
+        live = self._truth is not None and now.utc_ns - self._truth.time_ns < STALE_NS
+        if live and now.mono_ns >= self._due_ns:
+            # Frames that cannot be kept up with are not looked at: the newest counts.
+            self._due_ns = max(self._due_ns + self._period_ns, now.mono_ns)
+            yield from self._look(now)
+        if now.mono_ns >= self._health_due_ns:
+            self._health_due_ns = now.mono_ns + NS_PER_S
+            yield self._health(now, live=live)
+        yield from self._stage.tick(now)
+
+    def stop(self) -> None:
+        """Nothing is open."""
+
+    def _look(self, now: Instant) -> Iterable[Message]:
+        assert self._truth is not None
+        scene = scene_of(self._truth, now.utc_ns)
+        picture = self._renderer.render(scene, scene.weather)
+        frame = CameraFrame(
+            sensor=self._id, frame=self._frame, capture_ns=now.utc_ns, image=picture.image
+        )
+        self._frame += 1
+        draft = Message.draft(CAMERA_FRAME, self._id, now.utc_ns, frame)
+        return self._stage.handle(draft, now)
+
+    def _health(self, now: Instant, *, live: bool) -> Message:
+        health = SensorHealth(
+            sensor=self._id,
+            kind=SensorKind.CAMERA,
+            state=SensorState.LIVE if live else SensorState.STARTING,
+            since_ns=self._began_ns,
+            time_ns=now.utc_ns,
+            detail="" if live else "no snapshot of the simulated world",
+            received=self._frame,
+        )
+        return Message.draft(SENSOR_HEALTH, self._id, now.utc_ns, health)
+
+
+def scene_of(truth: Truth, time_ns: int) -> Scene:
+    """The world at a time shortly after a snapshot: everybody goes on as they went."""
+    tau = (time_ns - truth.time_ns) / NS_PER_S
+    rows = [
+        (
+            one.position.x + tau * one.speed * math.cos(one.heading),
+            one.position.y + tau * one.speed * math.sin(one.heading),
+            one.heading, one.speed, one.size.length, one.size.width, one.size.height,
+        )
+        for one in truth.objects
+    ]  # fmt: skip
+    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
+    said = truth.weather
+    weather = CLEAR_DAY if said is None else Weather(Light(said.light), said.rain, said.visibility)
+    return Scene(
+        time_ns=time_ns,
+        ids=tuple(one.id for one in truth.objects),
+        classes=tuple(one.object_class for one in truth.objects),
+        position=table[:, 0:2],
+        heading=table[:, 2],
+        speed=table[:, 3],
+        size=table[:, 4:7],
+        roles=tuple(one.role for one in truth.objects),
+        weather=weather,
+        lights={light.group: light.light for light in truth.lights},
+    )

@@ -85,7 +85,7 @@ def validate(document: Document, model: type[M], problems: list[Problem]) -> M |
             errors = invalid.errors(include_url=False)
         unknown = [error for error in errors if error["type"] == "extra_forbidden"]
         # While keys are misspelt, other complaints may only follow from that: they wait.
-        for error in unknown or errors:
+        for error in unknown or _own_faults(errors):
             found = messages.problem(error, document, model)
             if (found.line, found.column) not in settled:
                 problems.append(found)
@@ -93,6 +93,20 @@ def validate(document: Document, model: type[M], problems: list[Problem]) -> M |
             return None
         _mend(document, model, unknown)
     return None
+
+
+def _own_faults(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without lists that are too short only because their entries are wrong."""
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(
+            len(other["loc"]) > len(error["loc"])
+            and other["loc"][: len(error["loc"])] == error["loc"]
+            for other in errors
+        )
+    ]
 
 
 def _mend(document: Document, model: type[BaseModel], unknown: list[ErrorDetails]) -> None:

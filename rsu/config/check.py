@@ -84,8 +84,9 @@ def _ids(config: SiteConfig) -> Iterator[Note]:
     first: dict[str, str] = {}
     named = [("cameras", camera.id) for camera in config.cameras]
     named += [("radars", radar.id) for radar in config.radars]
+    named += [("signals", controller.id) for controller in config.signals]
     named += [("radios", radio.id) for radio in config.radios]
-    counts = {"cameras": 0, "radars": 0, "radios": 0}
+    counts = {"cameras": 0, "radars": 0, "signals": 0, "radios": 0}
     for section, name in named:
         index = counts[section]
         counts[section] += 1

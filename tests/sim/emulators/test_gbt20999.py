@@ -123,7 +123,8 @@ def test_the_plan_comes_through(plan: SignalPlan, controller: Controller) -> Non
             else:
                 assert said.likely_end_ns is None
     assert greens > 20
-    assert controller.live.health(controller.clock()).dropped == {}
+    # A question that was on its way when the clock was moved on is answered too late.
+    assert set(controller.live.health(controller.clock()).dropped) <= {"unexpected_reply"}
 
 
 def test_escaped_datagrams(plan: SignalPlan, tmp_path: Path) -> None:

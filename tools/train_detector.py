@@ -134,21 +134,46 @@ def _render(plan: Plan) -> None:
 
 
 def _train(plan: Plan) -> None:
+    import torch.multiprocessing as processes
+
     from tools.detector.dataset import class_counts, load_dataset
 
-    data = load_dataset(plan.pictures_folder, plan.pictures)
-    counts = class_counts(data)
+    counts = class_counts(load_dataset(plan.pictures_folder, plan.pictures))
     print("objects:", ", ".join(f"{n} {kind.value}" for kind, n in counts.items()))
-    training = _training(plan)
-    if training.step == 0 and plan.start_from is not None:
-        training.start_from(plan.start_from)
+    meeting = plan.work / "meeting"
+    meeting.unlink(missing_ok=True)
+    others = None
+    if plan.threads > 1:
+        others = processes.spawn(_train_beside, (plan, meeting), plan.threads - 1, join=False)
+    _train_as(plan, meeting, 0)
+    if others is not None:
+        others.join()
+
+
+def _train_beside(number: int, plan: Plan, meeting: Path) -> None:
+    """What the further processes do."""
+    _train_as(plan, meeting, number + 1)
+
+
+def _train_as(plan: Plan, meeting: Path, rank: int) -> None:
+    import torch
+
+    from tools.detector.dataset import load_dataset
+    from tools.detector.training import crew
+
+    torch.set_num_threads(1)
+    data = load_dataset(plan.pictures_folder, plan.pictures)
     label = box = None
-    with _bar("training", plan.steps) as show:
-        for done in training.run(data, plan.checkpoint):
-            # A running mean over some 50 steps: single batches jump.
-            label = done.label_loss if label is None else 0.98 * label + 0.02 * done.label_loss
-            box = done.box_loss if box is None else 0.98 * box + 0.02 * done.box_loss
-            show(done.step, f"classes {label:.3f}  boxes {box:.3f}")
+    with crew(rank, plan.threads, meeting) as joined:
+        training = _training(plan, joined)
+        if training.step == 0 and plan.start_from is not None:
+            training.start_from(plan.start_from)
+        with _bar("training", plan.steps, shown=rank == 0) as show:
+            for done in training.run(data, plan.checkpoint):
+                # A running mean over some 50 steps: single batches jump.
+                label = done.label_loss if label is None else 0.98 * label + 0.02 * done.label_loss
+                box = done.box_loss if box is None else 0.98 * box + 0.02 * done.box_loss
+                show(done.step, f"classes {label:.3f}  boxes {box:.3f}")
 
 
 def _export(plan: Plan) -> None:
@@ -255,12 +280,12 @@ def _tell(path: Path, place: int, text: str) -> None:
     path.write_text(card_text(card.model_copy(update={"measured": told})), encoding="utf-8")
 
 
-def _training(plan: Plan):  # type: ignore[no-untyped-def]
+def _training(plan: Plan, crew=None):  # type: ignore[no-untyped-def]
     """The training of this plan as far as its checkpoint goes."""
     from tools.detector.network import Shape
-    from tools.detector.training import Recipe, Training
+    from tools.detector.training import ALONE, Recipe, Training
 
-    training = Training(Recipe(plan.seed, plan.steps), Shape())
+    training = Training(Recipe(plan.seed, plan.steps), Shape(), crew or ALONE)
     if plan.checkpoint.exists():
         training.resume(plan.checkpoint)
     return training
@@ -279,8 +304,9 @@ def _recipe(plan: Plan, steps: int) -> str:
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator:  # type: ignore[type-arg]
-    """A progress bar; gives a function (done, text)."""
+def _bar(title: str, total: int, shown: bool = True) -> Iterator:  # type: ignore[type-arg]
+    """A progress bar, or now and then a line where there is no terminal; gives a function
+    (done, text)."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -291,11 +317,17 @@ def _bar(title: str, total: int) -> Iterator:  # type: ignore[type-arg]
 
     columns = (TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn(), TextColumn("{task.fields[text]}"))  # fmt: skip
-    with Progress(*columns) as progress:
+    with Progress(*columns, disable=not shown) as progress:
         task = progress.add_task(title, total=total, text="")
+        lines = shown and not progress.console.is_terminal
+        told = 0
 
         def show(done: int, text: str) -> None:
+            nonlocal told
             progress.update(task, completed=done, text=text)
+            if lines and done - told >= max(1, total // 20):
+                told = done
+                print(f"{title}: {done} of {total}  {text}", flush=True)
 
         yield show
 

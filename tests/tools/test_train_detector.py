@@ -24,7 +24,7 @@ from tools.detector import evaluation as ev
 from tools.detector.dataset import Labels, discernible, example_junction
 from tools.detector.held_out import SCENARIOS
 from tools.detector.maps import drawn_map
-from tools.detector.scenes import CLASSES, drawn_scene, drawn_shoot
+from tools.detector.scenes import CLASSES, drawn_camera, drawn_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 CAR, BUS = CLASSES.index(ObjectClass.CAR), CLASSES.index(ObjectClass.BUS)
@@ -109,8 +109,8 @@ def test_drawn_places_have_road_users_in_view(seed: int) -> None:
     rng = stream(seed, "test")
     site_map = drawn_map(rng)
     assert len({lane.id for lane in site_map.lanes}) == len(site_map.lanes)
-    shoot = drawn_shoot(rng, site_map)
-    counts = [len(drawn_scene(rng, site_map, shoot.camera, n).ids) for n in range(5)]
+    camera = drawn_camera(rng, site_map)
+    counts = [len(drawn_scene(rng, site_map, camera, n).ids) for n in range(5)]
     assert sum(counts) > 0
     assert all(count < 120 for count in counts)
 
@@ -119,7 +119,7 @@ def test_scenes_repeat_with_their_seed_and_nobody_stands_in_another() -> None:
     def draw():  # type: ignore[no-untyped-def]
         rng = stream(3, "test")
         site_map = example_junction()
-        return drawn_scene(rng, site_map, drawn_shoot(rng, site_map).camera, 0)
+        return drawn_scene(rng, site_map, drawn_camera(rng, site_map), 0)
 
     scene, again = draw(), draw()
     assert scene.ids == again.ids

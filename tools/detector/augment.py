@@ -6,6 +6,8 @@ first. What a crop cuts or hides too much becomes "ignored" instead of an object
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +36,12 @@ _WEIGHTS = np.array([_SOUGHT[kind] for kind in CLASSES])
 
 
 def batch(
-    data: Dataset, rng: np.random.Generator, size: int, width: int, height: int, plain: bool
+    data: Dataset, rngs: Sequence[np.random.Generator], width: int, height: int, plain: bool
 ) -> tuple[torch.Tensor, list[Target]]:
-    """`size` samples of `width` × `height` px; `plain`: whole pictures, only mirrored."""
-    images = np.empty((size, height, width, 3), dtype=np.uint8)
+    """A sample of `width` × `height` px per generator; `plain`: whole pictures, only mirrored."""
+    images = np.empty((len(rngs), height, width, 3), dtype=np.uint8)
     targets = []
-    for row in range(size):
+    for row, rng in enumerate(rngs):
         index = int(rng.integers(len(data.labels)))
         image, labels = data.images[index], data.labels[index]
         window = (0.0, 0.0, WIDTH, HEIGHT) if plain else _window(labels, rng, width, height)

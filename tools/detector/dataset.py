@@ -17,16 +17,19 @@ import numpy.typing as npt
 
 from rsu.schema.sensing import ObjectClass
 from rsu.sim.render.renderer import Picture, Renderer
+from rsu.sim.render.style import Style
 from rsu.sim.world.scene import stream
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import SiteMap, load_site_map
 from tools.detector.maps import drawn_map
-from tools.detector.scenes import CLASSES, HEIGHT, WIDTH, drawn_scene, drawn_shoot, drawn_weather
+from tools.detector.scenes import CLASSES, HEIGHT, WIDTH, drawn_camera, drawn_scene, drawn_weather
 
 Floats = npt.NDArray[np.float64]
 
-SHOT, WEATHERS = 16, 2
-"""Pictures and weathers per shoot: painting a new place costs as much as some 40 pictures of it."""
+SHOT, CAMERAS = 20, 5
+"""Pictures and cameras per shoot, each camera in a weather of its own: painting a new place costs
+as much as 40 pictures of it, a further camera as much as 10."""
+_PLAIN_SHARE = 0.15  # of shoots in the renderer's default style, the one that the demo has
 _JUNCTION_SHARE = 0.2  # of shoots at the example junction; the rest at invented places
 _STEP_NS = 1_000_000_007  # a second and a bit between two pictures, so that grain and rain differ
 
@@ -134,16 +137,17 @@ def _render_shoot(job: tuple[Path, int, int]) -> None:
     folder, seed, number = job
     rng = stream(seed, f"train/{number}")
     site_map = example_junction() if rng.random() < _JUNCTION_SHARE else drawn_map(rng)
-    shoot = drawn_shoot(rng, site_map)
-    renderer = Renderer(shoot.camera, site_map, int(rng.integers(1 << 30)), style=shoot.style)
+    style = Style() if rng.random() < _PLAIN_SHARE else Style.drawn(rng)
+    place = int(rng.integers(1 << 30))
     images = np.lib.format.open_memmap(folder / "images.npy", mode="r+")
     found = []
     for index in range(SHOT):
-        if index % (SHOT // WEATHERS) == 0:
-            weather = drawn_weather(rng)
-        scene = drawn_scene(rng, site_map, shoot.camera, (number * SHOT + index) * _STEP_NS)
-        picture = renderer.render(scene, weather)
-        images[number * SHOT + index] = picture.image
+        if index % (SHOT // CAMERAS) == 0:
+            camera, weather = drawn_camera(rng, site_map), drawn_weather(rng)
+            renderer = Renderer(camera, site_map, place, style=style)
+        row = number * SHOT + index
+        picture = renderer.render(drawn_scene(rng, site_map, camera, row * _STEP_NS), weather)
+        images[row] = picture.image
         found.append(discernible(picture.image, labels_of(picture)))
     images.flush()
     part = folder / f"part-{number}.npz"

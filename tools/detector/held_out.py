@@ -23,7 +23,7 @@ from rsu.sim.world.scene import CLEAR_DAY, Light, Weather, stream
 from rsu.sim.world.world import World
 from tools.detector.dataset import Labels, example_junction, labels_of
 from tools.detector.maps import drawn_map
-from tools.detector.scenes import camera_at, drawn_scene, drawn_shoot
+from tools.detector.scenes import camera_at, drawn_camera, drawn_scene
 
 SEED = 774_411
 """Of everything here; training refuses it."""
@@ -97,8 +97,9 @@ def _simulated(scenario: Scenario, count: int) -> Iterator[tuple[npt.NDArray[np.
             for s, azimuth in ((1, math.radians(225.0)), (-1, math.radians(45.0)))
         ]  # fmt: skip
     else:
-        shoots = [drawn_shoot(rng, site_map) for _ in range(2)]
-        renderers = [Renderer(s.camera, site_map, seed, style=s.style) for s in shoots]
+        style = Style.drawn(rng)
+        cameras = [drawn_camera(rng, site_map) for _ in range(2)]
+        renderers = [Renderer(camera, site_map, seed, style=style) for camera in cameras]
     for index in range(count):
         now = _START_NS + _WARM_UP_NS + index * _BETWEEN_NS
         world.advance(now)
@@ -110,9 +111,9 @@ def _placed(scenario: Scenario, count: int) -> Iterator[tuple[npt.NDArray[np.uin
     """Road users placed as in training, at a place, by a camera and with seeds it never saw."""
     rng = stream(SEED, f"held-out/{scenario.name}")
     site_map = drawn_map(rng)
-    shoot = drawn_shoot(rng, site_map)
-    renderer = Renderer(shoot.camera, site_map, int(rng.integers(1 << 30)), style=shoot.style)
+    camera, style = drawn_camera(rng, site_map), Style.drawn(rng)
+    renderer = Renderer(camera, site_map, int(rng.integers(1 << 30)), style=style)
     for index in range(count):
-        scene = drawn_scene(rng, site_map, shoot.camera, index * _BETWEEN_NS)
+        scene = drawn_scene(rng, site_map, camera, index * _BETWEEN_NS)
         picture = renderer.render(scene, scenario.weather)
         yield picture.image, labels_of(picture)

@@ -1,15 +1,14 @@
 """What a training picture shows: a camera, a light and road users where road users may be.
 
-`drawn_shoot` draws one camera at one place with its style, `drawn_weather` a light and weather;
-`drawn_scene` puts people and vehicles into its view. Rare classes are drawn as often as learning
-needs them, not as often as traffic has them, and a share of everybody stands or heads where nobody
-expects it, so that the network learns shapes and not habits.
+`drawn_camera` hangs a camera, `drawn_weather` draws light and weather, `drawn_scene` puts people
+and vehicles into its view. Rare classes are drawn as often as learning needs them, not as often
+as traffic has them, and a share of everybody stands or heads where nobody expects it, so that
+the network learns shapes and not habits.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ import numpy.typing as npt
 from rsu.config.cameras import CameraOptions
 from rsu.perception.camera_model import camera_model
 from rsu.schema.sensing import ObjectClass
-from rsu.sim.render.style import Style
 from rsu.sim.world.road_users import BICYCLE, VEHICLES
 from rsu.sim.world.scene import Light, Scene, Weather
 from rsu.site.lanes import Direction, Lane, LaneKind, LaneRole, SiteMap
@@ -53,15 +51,7 @@ _TRIES = 12
 """Places tried per road user; in a full picture the rest is left out."""
 
 
-@dataclass(frozen=True, eq=False)
-class Shoot:
-    """One camera with everything that stays for a series of pictures."""
-
-    camera: CameraOptions
-    style: Style
-
-
-def drawn_shoot(rng: np.random.Generator, site_map: SiteMap) -> Shoot:
+def drawn_camera(rng: np.random.Generator, site_map: SiteMap) -> CameraOptions:
     """A roadside camera 5–12 m high beside a lane, tilted 8–40°, 50–100° wide."""
     lanes = [lane for lane in site_map.lanes if lane.role is not LaneRole.CONNECTION]
     near = [lane for lane in lanes if np.hypot(*lane.centreline.T).min() < 45.0] or lanes
@@ -80,12 +70,11 @@ def drawn_shoot(rng: np.random.Generator, site_map: SiteMap) -> Shoot:
     fov = math.radians(float(rng.uniform(50.0, 100.0)))
     focal = WIDTH / 2 / math.tan(fov / 2)
     bent = rng.random() < 0.3
-    camera = camera_at(
+    return camera_at(
         x=float(x), y=float(y), z=float(rng.uniform(5.0, 12.0)), azimuth=looks,
         tilt=float(rng.uniform(8.0, 40.0)), roll=float(rng.normal(0.0, 1.5)), focal=focal,
         distortion=(float(rng.uniform(-0.18, 0.03)), 0.0, 0.0, 0.0) if bent else (),
     )  # fmt: skip
-    return Shoot(camera, Style.drawn(rng))
 
 
 def camera_at(

@@ -1,7 +1,11 @@
 """The training loop: batches of crops, then of whole pictures; checkpoints to go on from.
 
-Batch n is drawn from its own stream of the seed, so a run that was interrupted and resumed sees
-what an unbroken one would have seen. What is kept is the exponential moving average of the
+Several processes of one thread each share a batch and average their gradients: on the few cores of
+an ordinary machine that is twice as fast as one process with threads, which wait for each other at
+every operation instead of once per step.
+
+Every sample is drawn from its own stream of the seed, so a run that was interrupted and resumed
+sees what an unbroken one would have seen. What is kept is the exponential moving average of the
 weights.
 """
 
@@ -11,10 +15,12 @@ import copy
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import distributed
 
 from rsu.sim.world.scene import stream
 from tools.detector.augment import batch
@@ -55,10 +61,37 @@ class Progress:
     box_loss: float
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The processes that share a batch: this one's number and how many they are."""
+
+    rank: int
+    size: int
+
+
+ALONE = Crew(0, 1)
+
+
+@contextmanager
+def crew(rank: int, size: int, meeting: Path) -> Iterator[Crew]:
+    """Join the processes that meet at a file none of them has made yet."""
+    if size == 1:
+        yield ALONE
+        return
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting.resolve()}", rank=rank, world_size=size
+    )
+    try:
+        yield Crew(rank, size)
+    finally:
+        distributed.destroy_process_group()
+
+
 class Training:
     """Network, average, optimiser and where they stand."""
 
-    def __init__(self, recipe: Recipe, shape: Shape) -> None:
+    def __init__(self, recipe: Recipe, shape: Shape, crew: Crew = ALONE) -> None:
+        self._crew = crew
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.step = 0
@@ -107,8 +140,9 @@ class Training:
             width, height, plain = self._form(step)
             # A whole picture has 2.3 times the pixels of a crop, so there are fewer in a batch.
             size = recipe.size if not plain else max(1, recipe.size // 2)
-            rng = stream(recipe.seed, f"batch/{step}")
-            return batch(data, rng, size, width, height, plain)
+            mine = range(self._crew.rank, size, self._crew.size)
+            rngs = [stream(recipe.seed, f"sample/{step}/{row}") for row in mine]
+            return batch(data, rngs, width, height, plain)
 
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(prepared, self.step)
@@ -121,11 +155,13 @@ class Training:
                 label_loss, box_loss = losses[width, height](self.network(images), targets)
                 self._optimiser.zero_grad()
                 (label_loss + box_loss).backward()
+                self._share_gradients()
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
                 self._optimiser.step()
                 self._follow()
                 self.step += 1
-                if self.step % CHECKPOINT_EVERY == 0 or self.step == recipe.steps:
+                due = self.step % CHECKPOINT_EVERY == 0 or self.step == recipe.steps
+                if due and self._crew.rank == 0:
                     self.save(checkpoint)
                 yield Progress(self.step, label_loss.item(), box_loss.item())
 
@@ -141,6 +177,19 @@ class Training:
             return recipe.rate * (step + 1) / recipe.warm_up
         done = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
         return recipe.rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
+
+    def _share_gradients(self) -> None:
+        """Every process continues with the mean of all gradients."""
+        if self._crew.size == 1:
+            return
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        distributed.all_reduce(flat)
+        flat /= self._crew.size
+        for gradient, part in zip(
+            gradients, flat.split([g.numel() for g in gradients]), strict=True
+        ):
+            gradient.copy_(part.view_as(gradient))
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -137,7 +137,7 @@ def test_diff_recognises_a_camera_by_its_id(rsu, root):
     text = (root / "configs" / "junction.yaml").read_text()
     first = text.index("  - id: north-east")
     second = text.index("  - id: south-west")
-    end = text.index("v2x:")
+    end = text.index("radars:")
     Path("one.yaml").write_text(text)
     Path("two.yaml").write_text(text[:first] + text[second:end] + text[first:second] + text[end:])
     assert rsu("diff", "one.yaml", "two.yaml").output == ""

@@ -32,7 +32,7 @@ from rsu.schema.sensing import CameraDetections, ImageDetection, ObjectClass
 from rsu.schema.units import Box
 from rsu.sim.errors import SimulationError
 from rsu.sim.world.road_users import VEHICLES
-from rsu.sim.world.scene import Scene
+from rsu.sim.world.scene import Light, Scene
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -47,6 +47,13 @@ OCCLUSION_GRID = 8
 """Points per side at which a box is tested: a share is then known to 1/64."""
 EDGE_MARGIN = 0.5
 """Share of the image around it within which the lens is asked; beyond, its polynomial folds."""
+CONTRAST_NEVER, CONTRAST_ALWAYS = 0.1, 0.4
+"""Contrast through fog below which nothing is found, and from which it costs nothing (assumed)."""
+RAIN_MISS = 0.15
+"""Share that the heaviest rain hides (assumed)."""
+DARK_MISS = {Light.DUSK: (0.02, 0.10), Light.NIGHT: (0.05, 0.30)}
+"""Share missed in the dark: vehicles with lamps, people and cyclists under street lamps (assumed,
+of the order of night and day differences of public pedestrian detectors)."""
 CONFUSION = 0.05
 """Share of found road users that get a neighbouring class (assumed)."""
 SCORE_FLOOR, SCORE_SPAN, SCORE_SPREAD = 0.35, 0.55, 0.07
@@ -148,7 +155,8 @@ class ModelledCamera:
         if not count:
             return []
         boxes = self.view(scene)
-        chance = boxes.seen * _findable(boxes)
+        distance = np.hypot(*(scene.position - self._true.position[:2]).T)
+        chance = boxes.seen * _findable(boxes) * _in_weather(scene, distance)
         # One row of numbers per object, found or not: who comes into view changes nobody else's.
         uniform = self._rng.random((count, 3))
         normal = self._rng.standard_normal((count, 5))
@@ -240,6 +248,21 @@ class ModelledCamera:
             pixels[:, front] = lens.measured(bent.reshape(-1, 2)).reshape(bent.shape)
         pixels = pixels * self._scale
         return np.concatenate((pixels.min(axis=0), pixels.max(axis=0)), axis=1), front
+
+
+def _in_weather(scene: Scene, distance: Floats) -> Floats:
+    """How much of the chance of being found fog, rain and darkness leave, shape (N,)."""
+    weather = scene.weather
+    # Koschmieder: contrast falls to 5 % at the meteorological optical range.
+    contrast = np.exp(math.log(0.05) * distance / weather.visibility)
+    left = np.clip((contrast - CONTRAST_NEVER) / (CONTRAST_ALWAYS - CONTRAST_NEVER), 0.0, 1.0)
+    left = left * (1.0 - RAIN_MISS * weather.rain)
+    if weather.light is not Light.DAY:
+        lit = np.array([not (one.is_vru and one is not ObjectClass.MOTORCYCLE)
+                        for one in scene.classes])  # fmt: skip
+        missed = DARK_MISS[weather.light]
+        left = left * np.where(lit, 1.0 - missed[0], 1.0 - missed[1])
+    return left
 
 
 def _findable(boxes: Boxes) -> Floats:

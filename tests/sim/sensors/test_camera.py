@@ -4,6 +4,8 @@ covariances."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from rsu.config.model import SiteConfig
 from rsu.config.simulation import SimulationOptions
 from rsu.perception.camera_model import camera_model
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.units import Cov2
+from rsu.schema.units import NS_PER_S, Cov2
 from rsu.sim.errors import SimulationError
 from rsu.sim.sensors.camera import ModelledCamera
-from rsu.sim.world.scene import Scene, stream
+from rsu.sim.world.scene import Light, Scene, Weather, stream
+from rsu.sim.world.world import World
 
 PERFECT = SimulationOptions(miss_probability=0.0, clutter_per_frame=0.0)
 CAR = (ObjectClass.CAR, 4.5, 1.8, 1.5)
@@ -234,3 +237,29 @@ def test_a_camera_that_sees_no_road_is_refused(camera: CameraOptions) -> None:
         ModelledCamera(
             camera.model_copy(update={"calibration": calibration}), PERFECT, stream(1, "test")
         )
+
+
+def test_fog_and_darkness_hide(make_world: Callable[..., World], junction: SiteConfig) -> None:
+    world = make_world()
+    world.advance(world.now_ns + 180 * NS_PER_S)
+    clear = world.scene(world.now_ns)
+
+    def found(weather: Weather) -> tuple[int, int, float]:
+        camera = ModelledCamera(
+            junction.cameras[0], SimulationOptions(clutter_per_frame=0.0), stream(3, "weather")
+        )
+        scene = replace(clear, weather=weather)
+        seen = [one for i in range(60) for one in camera.look(scene, i).detections]
+        people = sum(one.object_class is ObjectClass.PEDESTRIAN for one in seen)
+        pose = junction.cameras[0].calibration.pose  # type: ignore[union-attr]
+        far = max(math.hypot(one.position.x - pose.x, one.position.y - pose.y) for one in seen)
+        return len(seen), people, far
+
+    day, night, fog = (
+        found(weather)
+        for weather in (Weather(), Weather(Light.NIGHT), Weather(visibility=60.0))
+    )
+    assert night[0] < day[0]
+    assert night[1] < 0.85 * day[1]
+    # At 60 m of visibility contrast is below a tenth from 46 m on; boxes lie some metres off.
+    assert fog[2] < 55.0 < day[2]

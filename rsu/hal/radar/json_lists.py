@@ -8,20 +8,12 @@ an empty list would say "looked and saw nothing".
 from __future__ import annotations
 
 import math
-import re
 import zlib
 from collections import Counter
-from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, TypeVar, cast
-
-import msgspec
+from typing import Any
 
 from rsu.config.place import PlaceOptions
 from rsu.config.radar_mapping import (
-    ANGLES,
-    LENGTHS,
-    SHARES,
-    SPEEDS,
     CourseVelocity,
     Direction,
     EnuPosition,
@@ -29,32 +21,30 @@ from rsu.config.radar_mapping import (
     Extent,
     GeodeticPosition,
     PolarPosition,
-    Quantity,
     SensorPosition,
     SensorVelocity,
-    TimeOptions,
 )
 from rsu.config.radars import JsonRadarBase
+from rsu.hal.json_fields import (
+    Refused,
+    looked_up,
+    measured_ns,
+    optional_value,
+    parsed,
+    required_value,
+    share_value,
+    value_at,
+)
 from rsu.hal.radar.placement import Placement
 from rsu.hal.stamps import StampGuard
 from rsu.schema.sensing import DynamicProperty, ObjectClass, RadarObject, RadarObjects
-from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
+from rsu.schema.units import Instant, Size, Vec2
 from rsu.site.geodesy import LocalFrame, enu_heading, wrap_angle
-
-T = TypeVar("T")
 
 MAX_OBJECTS = 256
 """Longest list that is read: ARS408-like radars end at 250 clusters, traffic radars at 128–256."""
 UNSTATED_HEIGHT = 1.5
 """m; a car's."""
-_EPOCH_STEPS = {"epoch_s": NS_PER_S, "epoch_ms": 1_000_000, "epoch_us": 1000, "epoch_ns": 1}
-_FACTORS = {**LENGTHS, **SPEEDS, **ANGLES, **SHARES}
-_COMPACT = re.compile(r"\d{14}(\d{3})?")
-_LATEST_NS = 1 << 62  # year 2116: beyond, an epoch in the wrong unit
-
-
-class Refused(Exception):  # noqa: N818 - a word, not a failure
-    """What cannot be used; the text is the reason code."""
 
 
 class JsonLists:
@@ -80,20 +70,17 @@ class JsonLists:
 
     def _read(self, octets: bytes, now: Instant) -> RadarObjects:
         mapping = self._mapping
-        try:
-            document = msgspec.json.decode(octets)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Refused("not_json") from None
+        document = parsed(octets)
         if mapping.device is not None:
-            named = _at(document, mapping.device.path)
+            named = value_at(document, mapping.device.path)
             if str(named) != str(mapping.device.equals):
                 raise Refused("other_device")
-        items = _at(document, mapping.objects)
+        items = value_at(document, mapping.objects)
         if not isinstance(items, list):
             raise Refused("no_list")
         if len(items) > MAX_OBJECTS:
             raise Refused("list_too_long")
-        capture_ns = self._measured(document, now)
+        capture_ns = measured_ns(document, mapping.time, self._options.latency_s, now)
         found: dict[int, RadarObject] = {}
         unread = 0
         for item in items:
@@ -118,15 +105,6 @@ class JsonLists:
             objects=tuple(found.values()),
         )
 
-    def _measured(self, document: Any, now: Instant) -> int:
-        time = self._mapping.time
-        if time.format == "arrival" or time.path is None:
-            return now.utc_ns - round(self._options.latency_s * NS_PER_S)
-        measured = _time_ns(_at(document, time.path), time)
-        if not 0 < measured < _LATEST_NS:
-            raise Refused("bad_time")
-        return measured
-
     def _object(self, item: Any) -> RadarObject:
         mapping, place, stated = self._mapping, self._placement, self._mapping.accuracy
         if not isinstance(item, dict | list):
@@ -143,15 +121,15 @@ class JsonLists:
             position, stated.radial_speed_std, stated.tangential_speed_std
         )
         return RadarObject(
-            object_id=_object_id(_at(item, mapping.id)),
+            object_id=_object_id(value_at(item, mapping.id)),
             position=position,
             position_cov=place.with_mounting(position, position_cov),
             velocity=velocity,
             velocity_cov=place.turned_velocity_cov(velocity, velocity_cov),
-            object_class=_looked_up(item, mapping.object_class, ObjectClass.UNKNOWN),
-            dynamic=_looked_up(item, mapping.dynamic, DynamicProperty.UNKNOWN),
-            existence=_share(item, mapping.existence),
-            rcs=None if mapping.rcs is None else _optional(item, mapping.rcs),
+            object_class=looked_up(item, mapping.object_class, ObjectClass.UNKNOWN),
+            dynamic=looked_up(item, mapping.dynamic, DynamicProperty.UNKNOWN),
+            existence=share_value(item, mapping.existence),
+            rcs=None if mapping.rcs is None else optional_value(item, mapping.rcs),
             size=None if mapping.size is None else _size(item, mapping.size),
             heading=None if mapping.heading is None else self._heading(item, mapping.heading),
         )
@@ -159,29 +137,34 @@ class JsonLists:
     def _position(self, item: Any) -> Vec2:
         at, place = self._mapping.position, self._placement
         if isinstance(at, SensorPosition):
-            return place.point(_number(item, at.forward), _number(item, at.left))
+            return place.point(required_value(item, at.forward), required_value(item, at.left))
         if isinstance(at, PolarPosition):
-            azimuth = math.radians(_number(item, at.azimuth)) * (-1.0 if at.clockwise else 1.0)
-            distance = _number(item, at.range)
+            azimuth = math.radians(required_value(item, at.azimuth)) * (
+                -1.0 if at.clockwise else 1.0
+            )
+            distance = required_value(item, at.range)
             if distance < 0.0:
                 raise Refused("bad_object")
             return place.point(distance * math.cos(azimuth), distance * math.sin(azimuth))
         if isinstance(at, GeodeticPosition):
-            latitude, longitude = _number(item, at.latitude), _number(item, at.longitude)
+            latitude, longitude = (
+                required_value(item, at.latitude),
+                required_value(item, at.longitude),
+            )
             if abs(latitude) > 90.0 or abs(longitude) > 180.0:
                 raise Refused("bad_object")
             x, y, _ = self._frame.to_enu(latitude, longitude)
             return Vec2(x, y)
         assert isinstance(at, EnuPosition)
-        return Vec2(_number(item, at.east), _number(item, at.north))
+        return Vec2(required_value(item, at.east), required_value(item, at.north))
 
     def _velocity(self, item: Any, position: Vec2) -> Vec2:
         by, place = self._mapping.velocity, self._placement
         if isinstance(by, SensorVelocity):
-            return place.vector(_number(item, by.forward), _number(item, by.left))
+            return place.vector(required_value(item, by.forward), required_value(item, by.left))
         if isinstance(by, EnuVelocity):
-            return Vec2(_number(item, by.east), _number(item, by.north))
-        speed = _number(item, by.speed)
+            return Vec2(required_value(item, by.east), required_value(item, by.north))
+        speed = required_value(item, by.speed)
         if isinstance(by, CourseVelocity):
             course = self._heading(item, by.course)
             if course is None:
@@ -191,7 +174,7 @@ class JsonLists:
         return Vec2(speed * math.cos(bearing), speed * math.sin(bearing))
 
     def _heading(self, item: Any, direction: Direction) -> float | None:
-        degrees = _optional(item, direction)
+        degrees = optional_value(item, direction)
         if degrees is None or abs(degrees) > 720.0:
             return None
         turn = -math.radians(degrees) if direction.clockwise else math.radians(degrees)
@@ -204,68 +187,12 @@ _BEYOND = frozenset({"out_of_range"})
 """Reasons for which an object is left out that was read well."""
 
 
-def _at(value: Any, path: str) -> Any:
-    """What stands at a path, None where nothing does."""
-    for step in path.split(".") if path else ():
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value
-
-
-def _raw(value: Any) -> float | None:
-    """A finite number, also where the vendor writes it as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _optional(item: Any, quantity: Quantity) -> float | None:
-    raw = _raw(_at(item, quantity.path))
-    if raw is None or raw in quantity.invalid:
-        return None
-    unit = _FACTORS.get(getattr(quantity, "unit", ""), 1.0)
-    value = (raw * quantity.factor + quantity.offset) * unit
-    return value if math.isfinite(value) else None
-
-
-def _number(item: Any, quantity: Quantity) -> float:
-    value = _optional(item, quantity)
-    if value is None:
-        raise Refused("bad_object")
-    return value
-
-
-def _share(item: Any, share: Quantity | None) -> float | None:
-    value = None if share is None else _optional(item, share)
-    return value if value is not None and 0.0 <= value <= 1.0 else None
-
-
 def _size(item: Any, extent: Extent) -> Size | None:
-    length, width = _optional(item, extent.length), _optional(item, extent.width)
-    height = UNSTATED_HEIGHT if extent.height is None else _optional(item, extent.height)
+    length, width = optional_value(item, extent.length), optional_value(item, extent.width)
+    height = UNSTATED_HEIGHT if extent.height is None else optional_value(item, extent.height)
     if length is None or width is None or height is None or min(length, width, height) <= 0.0:
         return None
     return Size(length, width, height)
-
-
-def _looked_up(item: Any, options: Any, unknown: T) -> T:
-    if options is None:
-        return unknown
-    raw = _at(item, options.path)
-    if isinstance(raw, float) and raw.is_integer():
-        raw = int(raw)
-    if not isinstance(raw, str | int):
-        return cast("T", options.otherwise)
-    # Keys of a JSON or YAML mapping are text or numbers, as the person wrote them.
-    return cast("T", options.table.get(str(raw), options.table.get(raw, options.otherwise)))
 
 
 def _object_id(raw: Any) -> int:
@@ -275,33 +202,3 @@ def _object_id(raw: Any) -> int:
     if isinstance(raw, str) and raw:
         return int(raw) if raw.isdecimal() and len(raw) < 18 else zlib.crc32(raw.encode())
     raise Refused("bad_object")
-
-
-def _time_ns(raw: Any, options: TimeOptions) -> int:
-    step = _EPOCH_STEPS.get(options.format)
-    if step is not None:
-        if isinstance(raw, int) and not isinstance(raw, bool):
-            return raw * step  # exact: a float has 53 bits, nanoseconds need 61
-        number = _raw(raw)
-        if number is None or not abs(number) * step < _LATEST_NS:
-            raise Refused("bad_time")
-        return int(raw) * step if str(raw).isdecimal() else round(number * step)
-    text = str(raw) if isinstance(raw, str | int) else ""
-    try:
-        moment = _moment(text, options)
-    except (ValueError, OverflowError):
-        raise Refused("bad_time") from None
-    if moment.tzinfo is None:
-        if options.utc_offset_h is None:
-            raise Refused("time_without_zone")
-        moment = moment.replace(tzinfo=timezone(timedelta(hours=options.utc_offset_h)))
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * NS_PER_S + since.microseconds * 1000
-
-
-def _moment(text: str, options: TimeOptions) -> datetime:
-    if options.format == "iso8601":
-        return datetime.fromisoformat(text)
-    if not _COMPACT.fullmatch(text):
-        raise ValueError(text)
-    return datetime.strptime(text.ljust(17, "0"), "%Y%m%d%H%M%S%f")  # noqa: DTZ007 - zone is added

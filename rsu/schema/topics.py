@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from rsu.schema.devices import BayReading, EnvironmentReading, GnssFix
 from rsu.schema.health import Decision, Metrics, SensorHealth, UnitHealth
 from rsu.schema.journal import Journal
 from rsu.schema.reports import Truth, UplinkReport
@@ -58,6 +59,9 @@ CAMERA_DETECTIONS = _topic("detections/camera", CameraDetections, 25)
 RADAR_OBJECTS = _topic("detections/radar", RadarObjects, 14)
 V2X_OBJECTS = _topic("detections/v2x", V2xObjects, 0)
 SIGNAL_STATE = _topic("signal/state", SignalState, 10)
+BAY_READING = _topic("parking/readings", BayReading, 0)
+GNSS_FIX = _topic("gnss/fix", GnssFix, 1)
+ENVIRONMENT = _topic("environment", EnvironmentReading, 0)
 TRACKS = _topic("tracks", TrackList, 10)
 PARKING = _topic("situation/parking", ParkingState, 1)
 TRAFFIC = _topic("situation/traffic", TrafficState, 1)
@@ -83,7 +87,8 @@ JOURNAL = _topic("journal", Journal, 10)
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
-        CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE, SIGNAL_PUSHED,
+        CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE, BAY_READING,
+        GNSS_FIX, ENVIRONMENT, SIGNAL_PUSHED,
         SIGNAL_REQUEST, SIGNAL_PRIORITY, TRACKS, PARKING, TRAFFIC, ROAD_EVENT, COORDINATION,
         CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH,
         SENSOR_HEALTH, UNIT_HEALTH, DECISION, METRICS, JOURNAL,
@@ -92,6 +97,8 @@ TOPICS: dict[str, Topic] = {
 """Every topic by name."""
 
 FACT_TOPICS: dict[type[msgspec.Struct], Topic] = {
-    topic.payload: topic for topic in (RADAR_OBJECTS, SIGNAL_STATE) if topic.payload is not None
+    topic.payload: topic
+    for topic in (RADAR_OBJECTS, SIGNAL_STATE, BAY_READING, GNSS_FIX, ENVIRONMENT)
+    if topic.payload is not None
 }
 """Where each kind of fact of a self-sending device goes (`rsu.hal.device`)."""

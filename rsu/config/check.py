@@ -21,6 +21,9 @@ from rsu.config.radios import FileRadioOptions, UdpRadioOptions
 from rsu.config.uplink import UplinkOptions
 from rsu.site.features import MapFeatures, read_map
 
+_WITH_IDS = ("cameras", "radars", "signals", "bay_sensors", "gnss", "environment", "radios")
+"""Sections whose entries share one name space: a source of facts, of health, a process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -82,17 +85,12 @@ def notes(config: SiteConfig, base: Path) -> Iterator[Note]:
 
 def _ids(config: SiteConfig) -> Iterator[Note]:
     first: dict[str, str] = {}
-    named = [("cameras", camera.id) for camera in config.cameras]
-    named += [("radars", radar.id) for radar in config.radars]
-    named += [("signals", controller.id) for controller in config.signals]
-    named += [("radios", radio.id) for radio in config.radios]
-    counts = {"cameras": 0, "radars": 0, "signals": 0, "radios": 0}
-    for section, name in named:
-        index = counts[section]
-        counts[section] += 1
-        if name in first:
-            yield Note((section, index, "id"), f"'{name}' is already the id of {first[name]}")
-        first.setdefault(name, f"{section}[{index}]")
+    for section in _WITH_IDS:
+        for index, one in enumerate(getattr(config, section)):
+            if one.id in first:
+                message = f"'{one.id}' is already the id of {first[one.id]}"
+                yield Note((section, index, "id"), message)
+            first.setdefault(one.id, f"{section}[{index}]")
 
 
 def _features(config: SiteConfig, base: Path) -> MapFeatures:

@@ -30,6 +30,9 @@ _DRIVERS: tuple[tuple[tuple[str | None, ...], str], ...] = (
     (("radios", None), "radio"),
     (("radars", None), "radar"),
     (("signals", None), "signal"),
+    (("bay_sensors", None), "parking"),
+    (("gnss", None), "gnss"),
+    (("environment", None), "environment"),
 )
 _ROUNDS = 8
 """Unknown keys are put right and validation repeated at most this often; one round a level of

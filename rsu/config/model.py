@@ -4,7 +4,10 @@ from pydantic import Field
 
 from rsu.config.base import Options
 from rsu.config.cameras import CameraOptions
+from rsu.config.environment import Environment
 from rsu.config.fusion import FusionOptions
+from rsu.config.gnss import Gnss
+from rsu.config.parking import BaySensor
 from rsu.config.place import PlaceOptions
 from rsu.config.radars import Radar
 from rsu.config.radios import Radio
@@ -22,6 +25,9 @@ class SiteConfig(Options):
     cameras: tuple[CameraOptions, ...] = Field((), max_length=16)
     radars: tuple[Radar, ...] = Field((), max_length=16)
     signals: tuple[Signal, ...] = Field((), max_length=32)
+    bay_sensors: tuple[BaySensor, ...] = Field((), max_length=32)
+    gnss: tuple[Gnss, ...] = Field((), max_length=4)
+    environment: tuple[Environment, ...] = Field((), max_length=64)
     fusion: FusionOptions = FusionOptions()
     v2x: V2xOptions | None = Field(None, description="None: perceive and report, say nothing.")
     radios: tuple[Radio, ...] = Field((), max_length=8)

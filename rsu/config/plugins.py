@@ -22,7 +22,10 @@ from pydantic import Field, create_model
 
 from rsu.config.base import Options
 from rsu.config.cameras import CameraOptions, CameraSource, SourceOptions
+from rsu.config.environment import Environment, EnvironmentBase
+from rsu.config.gnss import Gnss, GnssBase
 from rsu.config.model import SiteConfig
+from rsu.config.parking import BayBase, BaySensor
 from rsu.config.radars import Radar, RadarBase
 from rsu.config.radios import Radio, RadioBase
 from rsu.config.signals import Signal, SignalBase
@@ -32,9 +35,15 @@ KINDS: dict[str, tuple[Any, type[Options]]] = {
     "radio": (Radio, RadioBase),
     "radar": (Radar, RadarBase),
     "signal": (Signal, SignalBase),
+    "parking": (BaySensor, BayBase),
+    "gnss": (Gnss, GnssBase),
+    "environment": (Environment, EnvironmentBase),
 }
 """Kind → (union of our own option models, what a foreign one must extend)."""
-LISTS = {"radio": "radios", "radar": "radars", "signal": "signals"}
+LISTS = {
+    "radio": "radios", "radar": "radars", "signal": "signals", "parking": "bay_sensors",
+    "gnss": "gnss", "environment": "environment",
+}  # fmt: skip
 """Kind → the section that is a list of just these."""
 
 
@@ -44,8 +53,13 @@ class PluginError(Exception):
 
 def own_drivers(kind: str) -> frozenset[str]:
     """The `driver:` values that need no other package."""
+    return frozenset(_driver(model) for model in _own(kind))
+
+
+def _own(kind: str) -> tuple[type[Options], ...]:
+    """Our option models of a kind: members of a union, or the only one."""
     union = get_args(KINDS[kind][0])[0]
-    return frozenset(_driver(model) for model in get_args(union))
+    return get_args(union) or (union,)
 
 
 def installed(kind: str) -> dict[str, type[Options]]:
@@ -87,9 +101,10 @@ def site_model(
 
 
 def _union(kind: str, added: dict[str, tuple[type[Options], ...]]) -> Any:
-    own = get_args(get_args(KINDS[kind][0])[0])
-    members: Iterable[Any] = (*own, *added.get(kind, ()))
+    members: Iterable[Any] = (*_own(kind), *added.get(kind, ()))
     annotated = get_origin(KINDS[kind][0])
+    if kind not in added:
+        return KINDS[kind][0]
     return _subscript(annotated, reduce(or_, members), Field(discriminator="driver"))
 
 

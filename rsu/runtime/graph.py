@@ -44,7 +44,13 @@ def sensors_of(config: SiteConfig) -> dict[str, SensorKind]:
     return cameras | {name: kind for name, (kind, _) in devices_of(config).items()}
 
 
-DEVICE_SECTIONS = {"radars": SensorKind.RADAR, "signals": SensorKind.SIGNAL}
+DEVICE_SECTIONS = {
+    "radars": SensorKind.RADAR,
+    "signals": SensorKind.SIGNAL,
+    "bay_sensors": SensorKind.PARKING,
+    "gnss": SensorKind.GNSS,
+    "environment": SensorKind.ENVIRONMENT,
+}
 """Sections of the site file that hold self-sending devices, and what kind these are."""
 
 

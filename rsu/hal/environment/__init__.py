@@ -1,0 +1,1 @@
+"""Weather and road sensors: drivers and what reads their words."""

@@ -1,0 +1,1 @@
+"""Bay sensors: drivers and what reads their words."""

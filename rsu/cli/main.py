@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("rsu.cli.run:run", "Run a unit as a daemon."),
     "sim": ("rsu.cli.sim:sim", "Simulate a site, or play a scenario, with known truth."),
     "replay": ("rsu.cli.replay:replay", "Run the same pipeline over a recording, video or folder."),
+    "score": ("rsu.cli.score:score", "Accuracy and ages of a simulated run, against its truth."),
     "recording": ("rsu.cli.recording_commands:recording", "Inspect, recover, export recordings."),
     "map": ("rsu.cli.map_commands:map_group", "Write, check and read MAP messages."),
     "v2x": ("rsu.cli.v2x_commands:v2x", "Decode, encode, inspect and compare V2X messages."),

@@ -139,6 +139,11 @@ def info(paths: Paths, *, progress: Progress | None = None) -> RecordingInfo:
     )
 
 
+def site_text(paths: Paths) -> str:
+    """The site file that a recording was made with, as text; empty where it holds none."""
+    return _first(Recording(paths).files, METADATA_SITE).get("text", "")
+
+
 def _topics(
     counts: dict[str, _TopicCount], streams: tuple[StreamInfo, ...], duration: float
 ) -> tuple[TopicInfo, ...]:

@@ -139,6 +139,12 @@ class ModelledCamera:
             rejected=placed.rejected,
         )
 
+    @property
+    def position(self) -> Floats:
+        """Where it hangs, x and y in m."""
+        place: Floats = self._true.position[:2]
+        return place
+
     def view(self, scene: Scene) -> Boxes:
         """Every object's box and how much of it is visible, before the detector errs."""
         full, front = self._project(scene.position, scene.heading, scene.size, scene.classes)

@@ -1,0 +1,1 @@
+"""GNSS receivers: drivers and the decoders of NMEA 0183 and of gpsd."""

@@ -21,7 +21,7 @@ from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.v2x.numbers import Numbers
 from rsu.v2x.policy import Refusal
 from rsu.v2x.selection import Selection
-from rsu.v2x.speech import Evidence, Speech
+from rsu.v2x.speech import MESSAGE_COUNTS, Evidence, Speech
 from rsu.v2x.steps import OutOfRangeError
 from rsu.v2x.unit import Unit
 from rsu.v2x.writers import TrackWriter
@@ -35,11 +35,19 @@ EXISTENCE_MIN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Stated:
-    """A road user as it goes into a message, and the evidence behind it."""
+    """A road user as it goes into a message."""
 
-    track: int
-    updated_ns: int
+    track: Track
     value: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A message that is ready but for its header; no payload where the encoder refused it."""
+
+    group: Sequence[_Stated]
+    content: dict[str, Any]
+    payload: bytes | None
 
 
 class RoadUserVoice:
@@ -76,15 +84,18 @@ class RoadUserVoice:
         self._numbers.keep_only(present, now.mono_ns)
         self._selection.keep_only(present)
         candidates = [track for track in tracks.tracks if self._credible(track, now)]
-        alone_due = self._silent(now) and self._speech.gate.age_refusal(tracks.time_ns, now) is None
+        current = self._speech.gate.age_refusal(tracks.time_ns, now)
+        if current is not None:
+            # The states are not of now, however young the evidence behind them is.
+            if candidates:
+                self._speech.withhold(now, current)
+            return []
+        alone_due = self._silent(now)
         if not (candidates or alone_due) or not self._speech.allowed(now):
             return []
-        places = self._max_frames * self._writer.objects_max
-        chosen = self._selection.choose(candidates, places, now)
-        stated = self._stated(chosen, tracks.time_ns, now)
+        stated = self._stated(candidates, tracks.time_ns, now)
         if not (stated or alone_due):
             return []
-        self._left_out({track.id for track in candidates} - {track.id for track in chosen}, now)
         return self._say(stated, tracks.time_ns, now)
 
     def tick(self, now: Instant) -> list[Message]:
@@ -120,6 +131,8 @@ class RoadUserVoice:
         return now.mono_ns - self._spoke_ns >= self._silence_ns + patience_ns
 
     def _stated(self, tracks: Sequence[Track], time_ns: int, now: Instant) -> list[_Stated]:
+        """Those whom the message can carry. All are tried before anybody is chosen, so that no
+        place and no turn goes to somebody who cannot be said."""
         stated: list[_Stated] = []
         positions = self._unit.degrees([track.position for track in tracks])
         for track, position in zip(tracks, positions, strict=True):
@@ -133,51 +146,71 @@ class RoadUserVoice:
             except OutOfRangeError as error:
                 self._speech.withhold(now, Refusal("out_of_range", str(error)), subject)
                 continue
-            stated.append(_Stated(track.id, track.updated_ns, value))
+            stated.append(_Stated(track, value))
         return stated
 
     def _say(self, stated: Sequence[_Stated], time_ns: int, now: Instant) -> list[Message]:
         """As many messages as it takes and `max_frames` allow, at least one."""
         frames: list[Message] = []
-        said: list[int] = []
-        rest = list(stated)
-        for _ in range(self._max_frames):
-            group, sent = self._fill(rest, time_ns, now)
-            frames += sent
-            if sent:
-                said += [one.track for one in group]
-            rest = rest[max(len(group), 1) :]
-            if not rest:
-                break
-        self._left_out({one.track for one in rest}, now)
-        self._selection.said(said)
+        placed: set[int] = set()
+        for message in self._planned(stated, time_ns, now):
+            tracks = tuple(one.track.id for one in message.group)
+            placed.update(tracks)
+            if message.payload is None:
+                continue
+            oldest_ns = min((one.track.updated_ns for one in message.group), default=time_ns)
+            evidence = Evidence(time_ns, oldest_ns, tracks)
+            reason = "road_users" if tracks else "nobody_seen"
+            frames += self._speech.send(message.payload, message.content, now, evidence, reason)
+        self._left_out({one.track.id for one in stated} - placed, now)
+        # Who had a place has had a turn, even where the message then failed.
+        self._selection.said(sorted(placed))
         if frames:
             self._spoke_ns = now.mono_ns
         return frames
 
-    def _fill(
-        self, rest: Sequence[_Stated], time_ns: int, now: Instant
-    ) -> tuple[Sequence[_Stated], list[Message]]:
-        """The next message, with as many of `rest` as it and a packet hold."""
-        size = min(len(rest), self._writer.objects_max)
+    def _planned(self, stated: Sequence[_Stated], time_ns: int, now: Instant) -> list[_Planned]:
+        """The messages of this cycle, with as many road users as find a place.
+
+        How many a packet holds is known only once they are encoded. Where not all of the chosen
+        found a place, the choice is made again for the places that there are: otherwise those
+        whose turn it is, who stand last, would be cut off in every cycle.
+        """
+        by_track = {one.track.id: one for one in stated}
+        places = self._max_frames * self._writer.objects_max
         while True:
-            group = rest[:size]
-            values = [one.value for one in group]
-            content = self._writer.content(self._speech.count, time_ns, values)
+            tracks = self._selection.choose([one.track for one in stated], places, now)
+            messages = self._filled([by_track[track.id] for track in tracks], time_ns, now)
+            found = sum(len(message.group) for message in messages)
+            if found == len(tracks):
+                return messages
+            places = found  # fewer each time
+
+    def _filled(self, chosen: Sequence[_Stated], time_ns: int, now: Instant) -> list[_Planned]:
+        """At most `max_frames` messages, at least one, each as full as its packet allows."""
+        messages: list[_Planned] = []
+        count, rest, most = self._speech.count, chosen, self._writer.objects_max
+        while not messages or (rest and len(messages) < self._max_frames):
+            message = self._fill(rest[:most], count, time_ns, now)
+            messages.append(message)
+            rest = rest[len(message.group) :]
+            # Road users differ in size by a few octets, so the next packet holds about as many.
+            most = min(len(message.group) * 5 // 4 + 1, self._writer.objects_max)
+            if message.payload is not None and len(message.payload) <= self._speech.room:
+                count = (count + 1) % MESSAGE_COUNTS
+        return messages
+
+    def _fill(self, some: Sequence[_Stated], count: int, time_ns: int, now: Instant) -> _Planned:
+        """The next message, with as many of `some` as a packet holds, at least the first."""
+        size = len(some)
+        while True:
+            group = some[:size]
+            content = self._writer.content(count, time_ns, [one.value for one in group])
             payload = self._speech.encoded(content, now)
-            if payload is None:
-                return group, []
-            if len(payload) <= self._speech.room or size <= 1:
-                break
-            # Road users differ in size by a few octets: in proportion is nearly right.
+            if payload is None or len(payload) <= self._speech.room or size <= 1:
+                return _Planned(group, content, payload)
+            # In proportion is nearly right.
             size = max(min(size - 1, size * self._speech.room // len(payload)), 1)
-        evidence = Evidence(
-            time_ns,
-            min((one.updated_ns for one in group), default=time_ns),
-            tuple(one.track for one in group),
-        )
-        reason = "road_users" if group else "nobody_seen"
-        return group, self._speech.send(payload, content, now, evidence, reason)
 
     def _left_out(self, tracks: set[int], now: Instant) -> None:
         for track in sorted(tracks):

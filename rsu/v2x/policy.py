@@ -100,6 +100,11 @@ class Gate:
         bound = self._rates.get(key)
         if bound is None:
             if len(self._rates) >= KEYS_MAX:
+                # Whatever has not been said for two periods needs no memory of its rate.
+                self._rates = {
+                    old: one for old, one in self._rates.items() if not one.rested(now.mono_ns)
+                }
+            if len(self._rates) >= KEYS_MAX:
                 return Refusal("rate_bound", f"more than {KEYS_MAX} things to speak of")
             # Credit since the boot, not since the first call: the first word is never held up.
             bound = self._rates[key] = RateBound(self._options.rate_hz, self._boot_ns)

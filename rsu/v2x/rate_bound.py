@@ -19,10 +19,17 @@ class RateBound:
 
     def allows(self, now_ns: int) -> bool:
         """Whether one more statement may be made at this monotonic time; if so, it counts."""
-        earned = max(now_ns - self._last_ns, 0)
-        self._credit_ns = min(self._credit_ns + earned, _DEPTH * self._period_ns)
+        self._credit_ns = self._credit(now_ns)
         self._last_ns = max(now_ns, self._last_ns)
         if self._credit_ns < self._period_ns:
             return False
         self._credit_ns -= self._period_ns
         return True
+
+    def rested(self, now_ns: int) -> bool:
+        """Whether its credit is full again: from here on it does as a new one would."""
+        return self._credit(now_ns) == _DEPTH * self._period_ns
+
+    def _credit(self, now_ns: int) -> int:
+        earned = max(now_ns - self._last_ns, 0)
+        return min(self._credit_ns + earned, _DEPTH * self._period_ns)

@@ -32,7 +32,8 @@ def main() -> None:
         script = Path(sysconfig.get_path("scripts")) / name
         script.write_text(
             f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\n"
-            f"sys.exit({function}())\n",
+            # As an installer writes it: processes that are spawned import this script too.
+            f'if __name__ == "__main__":\n    sys.exit({function}())\n',
             encoding="utf-8",
         )
         script.chmod(0o755)

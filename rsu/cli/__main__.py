@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from rsu.cli.main import main
 
-main()
+if __name__ == "__main__":  # processes of rendered cameras import this module too
+    main()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rsu.runtime.lockstep import TimedMessage
     from rsu.schema.tracks import TrackList
     from rsu.schema.v2x import V2xFrame
+    from rsu.sim.source import Cameras
 
 SETTING_UP_NS = 500_000_000
 """Building the core and running the world until its road is full took 0.2 s; the rest is room."""
@@ -110,19 +111,29 @@ class DemoTally:
 @click.option("--duration", type=click.FloatRange(min=0.5), help="Stop after this many seconds.")
 @click.option("--headless", is_flag=True, help="A line per second instead of the live page.")
 @click.option("--json", "as_json", is_flag=True, help="Those lines as JSON objects.")
+@click.option(
+    "--cameras", type=click.Choice(["configured", "modelled", "rendered"]), default="configured",
+    show_default=True, help="modelled: without pixels, for slow machines.",
+)  # fmt: skip
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same traffic.")
 @click.option(
     "--site", "site_path", type=click.Path(path_type=Path), help="Another site with a simulation."
 )
 def demo(
-    duration: float | None, headless: bool, as_json: bool, seed: int, site_path: Path | None
+    duration: float | None,
+    headless: bool,
+    as_json: bool,
+    cameras: Cameras,
+    seed: int,
+    site_path: Path | None,
 ) -> int:
-    """Watch a simulated junction go through fusion into V2X messages. Ctrl-C stops it."""
+    """Watch a simulated junction: rendered cameras through ONNX, a radar on CAN, a signal
+    controller by UDP, through fusion into V2X messages. Ctrl-C stops it."""
     from rsu.cli.site_file import usable_site
     from rsu.runtime import graph
     from rsu.runtime.clock import system_now
     from rsu.runtime.lockstep import LockStepHost, virtual_boot
-    from rsu.sim.source import simulated_messages
+    from rsu.sim.source import open_eyes, simulated_messages
 
     path = site_path or example_site("junction.yaml")
     config = usable_site(path)
@@ -140,13 +151,16 @@ def demo(
     build = graph.core_builder(config, path.parent)
     try:
         build(virtual_boot(0))  # imports and compiles everything before time starts to count
+        if live:
+            click.echo("painting the junction, loading the detector …")
+        eyes = open_eyes(config, path.parent, seed, cameras)
         # Virtual time is the present, so ages are real ages. It begins when the world will have
         # warmed up.
         now = system_now()
         boot = virtual_boot(now.utc_ns + SETTING_UP_NS)
         host = LockStepHost([build(boot)], tally.take, boot)
         span_ns = None if duration is None else int(duration * NS_PER_S)
-        source = simulated_messages(config, path.parent, seed, boot.utc_ns, span_ns)
+        source = simulated_messages(config, path.parent, seed, boot.utc_ns, span_ns, eyes=eyes)
         with view:
             host.run(
                 view.watch(source, tally),

@@ -26,7 +26,7 @@ from rsu.schema.sensing import SensorKind
 from rsu.schema.topics import CAMERA_FRAME, SENSOR_HEALTH, TRUTH, Topic
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.sim.render.renderer import Renderer
-from rsu.sim.source import simulated_map
+from rsu.sim.site_map import simulated_map
 from rsu.sim.world.scene import CLEAR_DAY, Light, Scene, Weather
 
 STALE_NS = NS_PER_S

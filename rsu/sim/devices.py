@@ -8,23 +8,17 @@ the real detector. Adding a kind of device is one class here and one line in `so
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rsu.config.cameras import CameraOptions, SimSourceOptions
 from rsu.config.simulation import SimulationOptions
-from rsu.perception.detector import load_detector
-from rsu.perception.stage import PerceptionStage
-from rsu.schema.frame import CameraFrame
 from rsu.schema.message import Message
 from rsu.schema.sensing import CameraDetections, SensorKind
-from rsu.schema.topics import CAMERA_DETECTIONS, CAMERA_FRAME, SIGNAL_STATE, TRUTH
-from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
-from rsu.sim.render.renderer import Renderer
+from rsu.schema.topics import CAMERA_DETECTIONS, SIGNAL_STATE, TRUTH
+from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.sim.sensors.camera import ModelledCamera
-from rsu.sim.world.scene import stream
+from rsu.sim.world.scene import Scene, stream
 from rsu.sim.world.world import World
-from rsu.site.lanes import SiteMap
 
 Arrival = tuple[int, Message]
 """(arrival, ns UTC; draft)."""
@@ -64,7 +58,7 @@ class _NothingOpen:
         """Nothing is open."""
 
 
-class CameraDevice(_NothingOpen):
+class CameraDevice:
     """A camera: frames at its own phase, detections after latency and jitter, in order."""
 
     kind: SensorKind | None = SensorKind.CAMERA
@@ -85,53 +79,41 @@ class CameraDevice(_NothingOpen):
         self._last_ns = 0
 
     def look(self, world: World, time_ns: int) -> Iterable[Arrival]:
-        seen = self._eye.look(world, time_ns, self._frame)
+        seen = self._eye.look(world.scene(time_ns), self._frame)
         self._frame += 1
         delay = self._options.latency_s + self._options.jitter_s * self._delay.standard_normal()
         arrival = time_ns + max(round(float(delay) * NS_PER_S), LEAST_LATENCY_NS)
         self._last_ns = max(self._last_ns, arrival)  # a camera delivers its frames in order
         yield self._last_ns, Message.draft(CAMERA_DETECTIONS, self.id, time_ns, seen)
 
+    def close(self) -> None:
+        """Let the eye go."""
+        self._eye.close()
+
 
 class Eye(Protocol):
-    """What a camera makes of the world at one moment."""
+    """What a camera makes of the world at one moment: detections, or a look whose `result` they
+    are when it is wanted (`rsu.sim.ahead`)."""
 
-    def look(self, world: World, time_ns: int, frame: int) -> CameraDetections: ...
+    def ready(self) -> None:
+        """Wait until it can look at once."""
+
+    def look(self, scene: Scene, frame: int) -> Any: ...
+
+    def close(self) -> None: ...
 
 
-class ModelledEye:
+class ModelledEye(_NothingOpen):
     """Detections without pixels."""
 
     def __init__(self, camera: CameraOptions, options: SimulationOptions, seed: int) -> None:
         self._camera = ModelledCamera(camera, options, stream(seed, f"camera/{camera.id}"))
 
-    def look(self, world: World, time_ns: int, frame: int) -> CameraDetections:
-        return self._camera.look(world.scene(time_ns), frame)
+    def ready(self) -> None:
+        """It always is."""
 
-
-class RenderedEye:
-    """Pixels, through the detector and the projection that a real camera has.
-
-    The delay of a frame is still the modelled one, so that a run is the same on every machine.
-    """
-
-    def __init__(self, camera: CameraOptions, site_map: SiteMap, seed: int, base: Path) -> None:
-        """Raises SimulationError or DetectorError where it cannot see or detect."""
-        self._renderer = Renderer(camera, site_map, seed)
-        self._stage = PerceptionStage(camera, load_detector(camera, base))
-        self._id = camera.id
-
-    def look(self, world: World, time_ns: int, frame: int) -> CameraDetections:
-        scene = world.scene(time_ns)
-        picture = self._renderer.render(scene, scene.weather)
-        shown = CameraFrame(sensor=self._id, frame=frame, capture_ns=time_ns, image=picture.image)
-        now = Instant(time_ns, 0)
-        draft = Message.draft(CAMERA_FRAME, self._id, time_ns, shown)
-        for message in self._stage.handle(draft, now):
-            if message.topic == CAMERA_DETECTIONS:
-                found: CameraDetections = message.payload
-                return found
-        raise AssertionError("perception answers every frame")
+    def look(self, scene: Scene, frame: int) -> CameraDetections:
+        return self._camera.look(scene, frame)
 
 
 class SignalDevice(_NothingOpen):

@@ -8,7 +8,7 @@ scoring. Devices (`devices`) look at the world at their own times; a scenario ma
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -30,20 +30,18 @@ from rsu.sim.devices import (
     Device,
     Eye,
     ModelledEye,
-    RenderedEye,
     SignalDevice,
     TruthDevice,
 )
 from rsu.sim.errors import SimulationError
 from rsu.sim.outages import Outages
 from rsu.sim.scenario.model import Scenario
+from rsu.sim.site_map import simulated_map
 from rsu.sim.wired import ControllerDevice, RadarDevice
 from rsu.sim.world.scene import CLEAR_DAY, Weather
 from rsu.sim.world.world import World
-from rsu.site.geodesy import LocalFrame
-from rsu.site.lanes import SiteMap, SiteMapError, load_site_map
 
-__all__ = ["Arrival", "Cameras", "simulated_map", "simulated_messages"]
+__all__ = ["Arrival", "Cameras", "open_eyes", "simulated_map", "simulated_messages"]
 
 Cameras = Literal["configured", "modelled", "rendered"]
 """As the site file says, or all simulated cameras alike."""
@@ -65,14 +63,14 @@ def simulated_messages(
     *,
     scenario: Scenario | None = None,
     cameras: Cameras = "configured",
-    render: bool = True,
+    eyes: Mapping[str, Eye] | None = None,
 ) -> Iterator[Arrival]:
     """(arrival ns UTC, draft) in non-decreasing order of arrival, the same for the same arguments.
 
     Everything captured in [start_ns, start_ns + duration_ns) is delivered, what was still on its
-    way at the end included; None never ends. Map paths are relative to `base`. Without `render`
-    cameras that need pixels are left out: somebody else looks through them. Raises SimulationError
-    at once for a site or a map from which no world can be made.
+    way at the end included; None never ends. Map paths are relative to `base`. `eyes` by camera
+    id are those of `open_eyes` (default: opened here); cameras without one are left out. Raises
+    SimulationError at once for a site or a map from which no world can be made.
     """
     site_map = simulated_map(config, base)
     options = _options(config, scenario)
@@ -83,11 +81,31 @@ def simulated_messages(
         site_map, options, seed, start_ns - WARM_UP_NS,
         script=script, script_ns=start_ns, weather=_weather(scenario),
     )  # fmt: skip
-    devices = _devices(config, base, world, options, seed, cameras, render=render)
+    if eyes is None:
+        eyes = open_eyes(config, base, seed, cameras)
+    devices = _devices(config, base, world, options, seed, eyes)
     signals = [device.id for device in devices if device.kind is SensorKind.SIGNAL]
     outages = Outages(script, start_ns, signals)
     end_ns = None if duration_ns is None else start_ns + duration_ns
     return _Run(world, devices, outages, start_ns, end_ns).arrivals()
+
+
+def open_eyes(
+    config: SiteConfig, base: Path, seed: int, cameras: Cameras, *, render: bool = True
+) -> dict[str, Eye]:
+    """How each simulated camera sees, by its id; rendered ones are ready to look at once.
+
+    Without `render` cameras that need pixels are left out: somebody else looks through them.
+    """
+    options = config.simulation or SimulationOptions()
+    eyes: dict[str, Eye] = {}
+    for camera in config.cameras:
+        eye = _eye(config, camera, cameras, options, seed, base, render=render)
+        if eye is not None:
+            eyes[camera.id] = eye
+    for eye in eyes.values():
+        eye.ready()
+    return eyes
 
 
 def _devices(
@@ -96,9 +114,7 @@ def _devices(
     world: World,
     options: SimulationOptions,
     seed: int,
-    cameras: Cameras,
-    *,
-    render: bool,
+    eyes: Mapping[str, Eye],
 ) -> list[Device]:
     """Everything that looks at the world, in an order that only the site file decides."""
     devices: list[Device] = [TruthDevice()]
@@ -107,29 +123,17 @@ def _devices(
         if not config.signals:
             devices.append(SignalDevice(config.site.intersection))
         devices += [ControllerDevice(one, config.site) for one in wired]
-    for camera in config.cameras:
-        eye = _eye(camera, cameras, render, options, world.site_map, seed, base)
-        if eye is not None:
-            devices.append(CameraDevice(camera, options, seed, eye))
+    devices += [
+        CameraDevice(camera, options, seed, eyes[camera.id])
+        for camera in config.cameras
+        if camera.id in eyes
+    ]
     devices += [
         RadarDevice(radar, base, config.site, seed)
         for radar in config.radars
         if isinstance(radar, Ars408Options) and played(radar)
     ]
     return devices
-
-
-def simulated_map(config: SiteConfig, base: Path) -> SiteMap:
-    """The site's map; SimulationError with every problem where there is none to drive on."""
-    if config.site.lanes is None:
-        raise SimulationError("site.lanes is missing: the simulated world drives on a map's lanes")
-    origin = config.site.origin
-    zones = None if config.site.zones is None else base / config.site.zones
-    frame = LocalFrame(origin.latitude, origin.longitude, origin.altitude)
-    try:
-        return load_site_map(frame, base / config.site.lanes, zones)
-    except (SiteMapError, OSError) as error:
-        raise SimulationError(str(error)) from error
 
 
 def _options(config: SiteConfig, scenario: Scenario | None) -> SimulationOptions:
@@ -152,13 +156,14 @@ def _weather(scenario: Scenario | None) -> Weather:
 
 
 def _eye(
+    config: SiteConfig,
     camera: CameraOptions,
     wanted: Cameras,
-    render: bool,
     options: SimulationOptions,
-    site_map: SiteMap,
     seed: int,
     base: Path,
+    *,
+    render: bool,
 ) -> Eye | None:
     """How a camera sees; None for one that is not simulated, or not here."""
     modelled = isinstance(camera.detector, ModelledDetectorOptions)
@@ -166,7 +171,11 @@ def _eye(
         return None
     if wanted == "modelled" or (wanted == "configured" and modelled):
         return ModelledEye(camera, options, seed)
-    return RenderedEye(camera, site_map, seed, base) if render else None
+    if not render:
+        return None
+    from rsu.sim.ahead import RenderedEye
+
+    return RenderedEye(config, base, camera.id, seed)
 
 
 class _Run:
@@ -217,7 +226,7 @@ class _Run:
     def _arrived(self, until_ns: int | None) -> Iterator[Arrival]:
         while self._under_way and (until_ns is None or self._under_way[0][0] <= until_ns):
             arrival, _, message = heapq.heappop(self._under_way)
-            yield arrival, message
+            yield arrival, _arrived(message)
 
     def _look(self, device: Device, time_ns: int) -> None:
         self._world.advance(time_ns)
@@ -252,8 +261,17 @@ class _Run:
 
 def _shifted(message: Message, offset_ns: int) -> Message:
     """A message as a unit whose clock is off would have stamped it."""
+    whole = _arrived(message)
     payload = msgspec.structs.replace(
-        message.payload, capture_ns=message.payload.capture_ns + offset_ns
+        whole.payload, capture_ns=whole.payload.capture_ns + offset_ns
     )
     header = message.header
     return Message.draft(message.topic, header.source, header.capture_ns + offset_ns, payload)
+
+
+def _arrived(message: Message) -> Message:
+    """A message whose content may have been worked out elsewhere meanwhile."""
+    if not hasattr(message.payload, "result"):
+        return message
+    header = message.header
+    return Message.draft(message.topic, header.source, header.capture_ns, message.payload.result())

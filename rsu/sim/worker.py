@@ -16,7 +16,7 @@ from rsu.config.model import SiteConfig
 from rsu.schema.message import Message
 from rsu.schema.topics import Topic
 from rsu.schema.units import NS_PER_S, Instant
-from rsu.sim.source import Arrival, simulated_messages
+from rsu.sim.source import Arrival, open_eyes, simulated_messages
 
 
 class Surroundings(Protocol):
@@ -43,8 +43,9 @@ class SimulationWorker:
         """Let the world begin now; raises SimulationError for a site that cannot be simulated."""
         config, now = self._around.config, self._around.clock()
         seed = config.simulation.seed if config.simulation else 0
+        eyes = open_eyes(config, self._around.base, seed, "configured", render=False)
         self._arrivals = simulated_messages(
-            config, self._around.base, seed, now.utc_ns, None, render=False
+            config, self._around.base, seed, now.utc_ns, None, eyes=eyes
         )
         self._next = next(self._arrivals, None)
 

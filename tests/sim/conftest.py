@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rsu.config.cameras import ModelledDetectorOptions
 from rsu.config.load import load_site
 from rsu.config.model import SiteConfig
 from rsu.config.simulation import SimulationOptions
@@ -18,8 +19,19 @@ START_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 
 
 @pytest.fixture(scope="session")
-def junction(root: Path) -> SiteConfig:
+def rendered_junction(root: Path) -> SiteConfig:
+    """The example junction as it is: rendered cameras, our own detector."""
     return load_site(root / "configs" / "junction.yaml")
+
+
+@pytest.fixture(scope="session")
+def junction(rendered_junction: SiteConfig) -> SiteConfig:
+    """The example junction with modelled detections: no pixels, no model."""
+    modelled = ModelledDetectorOptions(driver="modelled")
+    cameras = tuple(
+        camera.model_copy(update={"detector": modelled}) for camera in rendered_junction.cameras
+    )
+    return rendered_junction.model_copy(update={"cameras": cameras})
 
 
 @pytest.fixture(scope="session")

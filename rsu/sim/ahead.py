@@ -1,0 +1,113 @@
+"""Rendered cameras looked through ahead of time, one process each.
+
+A frame is rendered and detected while the world goes on; its result is wanted only when the frame
+would have arrived. What comes out is what one process would have made, on as many cores as there
+are cameras: a look depends on the scene and on nothing else.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+
+from rsu.config.model import SiteConfig
+from rsu.perception.detector import load_detector
+from rsu.perception.stage import PerceptionStage
+from rsu.schema.frame import CameraFrame
+from rsu.schema.message import Message
+from rsu.schema.sensing import CameraDetections
+from rsu.schema.topics import CAMERA_DETECTIONS, CAMERA_FRAME
+from rsu.schema.units import Instant
+from rsu.sim.errors import SimulationError
+from rsu.sim.render.renderer import Renderer
+from rsu.sim.site_map import simulated_map
+from rsu.sim.world.scene import Scene
+
+EMPTY = Scene(0, (), (), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros((0, 3)))
+
+
+class Look:
+    """Detections that are on their way. `result` waits for them."""
+
+    def __init__(self, future: Future[CameraDetections]) -> None:
+        self._future = future
+
+    def result(self) -> CameraDetections:
+        """Raises SimulationError when the process that looks has ended."""
+        try:
+            return self._future.result()
+        except BrokenProcessPool as error:
+            raise SimulationError("a process that renders a camera has ended") from error
+
+
+class RenderedEye:
+    """One camera: pixels, through the detector and the projection that a real camera has."""
+
+    def __init__(self, config: SiteConfig, base: Path, camera_id: str, seed: int) -> None:
+        """Raises SimulationError or DetectorError where it cannot see or detect."""
+        camera = next(one for one in config.cameras if one.id == camera_id)
+        load_detector(camera, base)  # found out here and not in another process
+        self._pool = ProcessPoolExecutor(
+            max_workers=1,
+            # Not forked: threads of OpenCV and onnxruntime do not survive that.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(config, base, camera_id, seed),
+        )
+        # The first picture of a weather takes longest: its background is painted then.
+        self._ready = self._pool.submit(_look, EMPTY, 0)
+
+    def ready(self) -> None:
+        """Wait until the process has made its first picture."""
+        Look(self._ready).result()
+
+    def look(self, scene: Scene, frame: int) -> Look:
+        """Begin to look at a scene."""
+        return Look(self._pool.submit(_look, scene, frame))
+
+    def close(self) -> None:
+        """End the process; looks that were not waited for are lost."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Looker:
+    """What lives in the other process."""
+
+    def __init__(self, config: SiteConfig, base: Path, camera_id: str, seed: int) -> None:
+        camera = next(one for one in config.cameras if one.id == camera_id)
+        self._id = camera_id
+        self._renderer = Renderer(camera, simulated_map(config, base), seed)
+        self._stage = PerceptionStage(camera, load_detector(camera, base))
+
+    def look(self, scene: Scene, frame: int) -> CameraDetections:
+        picture = self._renderer.render(scene, scene.weather)
+        shown = CameraFrame(
+            sensor=self._id, frame=frame, capture_ns=scene.time_ns, image=picture.image
+        )
+        draft = Message.draft(CAMERA_FRAME, self._id, scene.time_ns, shown)
+        for message in self._stage.handle(draft, Instant(scene.time_ns, 0)):
+            if message.topic == CAMERA_DETECTIONS:
+                found: CameraDetections = message.payload
+                return found
+        raise AssertionError("perception answers every frame")
+
+
+_lookers: list[_Looker] = []
+
+
+def _begin(config: SiteConfig, base: Path, camera_id: str, seed: int) -> None:
+    import signal
+
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+    cv2.setNumThreads(1)  # a core each
+    _lookers.append(_Looker(config, base, camera_id, seed))
+
+
+def _look(scene: Scene, frame: int) -> CameraDetections:
+    return _lookers[0].look(scene, frame)

@@ -17,7 +17,8 @@ Known limits
   does not re-encode to the same octets: forward received octets, never re-encoded values.
 - An ENUMERATED value or CHOICE alternative of a later version makes the frame undecodable.
 - Sizes and integers beyond an extensible root have the bounds of `rsu.v2x.value_form`.
-- Frames longer than MAX_FRAME_OCTETS are refused on both ways.
+- Frames longer than MAX_FRAME_OCTETS are refused on both ways, and values with more than PARTS_MAX
+  parts: no frame holds them.
 """
 
 from __future__ import annotations
@@ -32,17 +33,31 @@ from rsu.v2x.notation import Descriptor, read_modules
 from rsu.v2x.open_types import OPEN_TYPES
 from rsu.v2x.profiles import FRAME, PROFILES, frame_of, message_in
 from rsu.v2x.specialised.generator import Generator
+from rsu.v2x.specialised.runtime import TooLong
 from rsu.v2x.specialised.schema import Schema
 
 if TYPE_CHECKING:
     from rsu.v2x.plain import PlainCodec
     from rsu.v2x.value_form import Form
 
-__all__ = ["FRAME", "MAX_FRAME_OCTETS", "PROFILES", "Codec", "codec_for", "schema_text"]
+__all__ = [
+    "FRAME",
+    "MAX_FRAME_OCTETS",
+    "PARTS_MAX",
+    "PROFILES",
+    "Codec",
+    "codec_for",
+    "schema_text",
+]
 
 MAX_FRAME_OCTETS = 65_535
 """Bound on a frame: what the length field of a DSMP header can say (facts: csae.md 5.1). A sensor
 sharing message may hold 512 objects, more than 16 KiB; radios stop far earlier, centres do not."""
+
+PARTS_MAX = 6 * MAX_FRAME_OCTETS
+"""Bound on the parts (objects, arrays and leaves) of a value that the plain codec is asked about.
+By their schemas, the sets have fewer than 6 parts for each octet of the longest frame (J2735: lists
+of one-bit elements); the test of hostile values works that out."""
 
 
 @cache
@@ -69,7 +84,10 @@ class Codec:
         """JSON form → UPER octets. Raises EncodeError, with the path of what does not fit."""
         try:
             octets = self.specialised.encode(value, type_name)
+        except TooLong:
+            raise EncodeError(f"too long: at most {MAX_FRAME_OCTETS} octets are allowed") from None
         except Exception:  # whatever a wrong value makes Python raise
+            _refuse_beyond_frames(value)
             octets = self.plain.encode(value, type_name)
         if len(octets) > MAX_FRAME_OCTETS:
             raise EncodeError(f"{len(octets)} octets, at most {MAX_FRAME_OCTETS} are allowed")
@@ -109,6 +127,18 @@ class Codec:
 
     def _type(self, name: str) -> tuple[Any, Form]:
         return self.plain.type(name)
+
+
+def _refuse_beyond_frames(value: Any) -> None:
+    """Raises EncodeError for more than PARTS_MAX parts; ends for values that hold themselves."""
+    left, count = [value], 1
+    while left:
+        node = left.pop()
+        if isinstance(node, (dict, list)):
+            count += len(node)
+            if count > PARTS_MAX:
+                raise EncodeError(f"more than {PARTS_MAX} parts: no frame holds that")
+            left.extend(node.values() if isinstance(node, dict) else node)
 
 
 def schema_text(profile: str) -> str:

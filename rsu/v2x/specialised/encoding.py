@@ -162,12 +162,15 @@ class EncoderWriter:
                 self._fields.append((_minus("len(v)", size.low or 0), size.bits))
                 self._flush()
         # Shifting cuts its time by the bits so far, so these are set aside now and then.
-        self._line("a, before = 1, [a]")
+        self._line("room, a, before = ROOM_BITS, 1, [a]")
         self._line("for x in v:")
         self._depth += 1
         self._put(list_of.element, "x", "element")
         self._flush()
         self._line("if a.bit_length() > SET_ASIDE_BITS:")
+        self._line("    room -= a.bit_length() - 1")
+        self._line("    if room < 0:")
+        self._line("        raise TooLong")
         self._line("    before.append(a)")
         self._line("    a = 1")
         self._depth -= 1

@@ -25,7 +25,9 @@ from rsu.v2x.specialised.schema import Reference, Schema, Type
 
 _RUNTIME = (
     "CUT_OFF_BITS",
+    "ROOM_BITS",
     "SET_ASIDE_BITS",
+    "TooLong",
     "Unfit",
     "bits_of",
     "joined",
@@ -66,7 +68,8 @@ class Generator:
         self._calls: dict[str, list[str]] = {}
 
     def encode(self, value: Any, type_name: str) -> bytes:
-        """JSON form → octets. Raises whatever it likes if the value is not for this code."""
+        """JSON form → octets. Raises TooLong if no frame holds the value, and
+        whatever it likes if the value is not for this code."""
         return runtime.finished(self.encoder_of(type_name)(value, 1))
 
     def decode(self, octets: bytes, type_name: str) -> Any:

@@ -19,6 +19,9 @@ Decoder = Callable[[int, int], tuple[Any, int]]
 SET_ASIDE_BITS = 1024
 """Bits that a list's encoder gathers before it sets them aside: small enough for fast shifts, large
 enough that joining costs nothing. Measured; any value gives the same octets."""
+ROOM_BITS = 8 * 65_535
+"""Bits of the longest frame (`rsu.v2x.codec.MAX_FRAME_OCTETS`): a list that needs more is given up
+at once, so that no value, however large, takes more work than some frames do."""
 CUT_OFF_BITS = 1024
 """Bits read that a list's decoder lets stand above the unread ones; as above."""
 FRAGMENT = 16_384
@@ -44,6 +47,11 @@ _CODES = {
 
 class Unfit(Exception):  # noqa: N818 (a verdict on who is to judge, not an error)
     """Not for this code: wrong, or outside of what it covers."""
+
+
+class TooLong(Exception):  # noqa: N818 (told as an error by the codec)
+    """More bits than any frame has. No later step takes bits away, so this is an answer: the plain
+    codec need not be asked."""
 
 
 def finished(a: int) -> bytes:

@@ -97,6 +97,7 @@ class _Looker:
 
 
 _lookers: list[_Looker] = []
+_trouble: list[str] = []
 
 
 def _begin(config: SiteConfig, base: Path, camera_id: str, seed: int) -> None:
@@ -106,8 +107,14 @@ def _begin(config: SiteConfig, base: Path, camera_id: str, seed: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     cv2.setNumThreads(1)  # a core each
-    _lookers.append(_Looker(config, base, camera_id, seed))
+    try:
+        _lookers.append(_Looker(config, base, camera_id, seed))
+    except Exception as error:
+        # Told with the first look: an initializer that raises prints its traceback instead.
+        _trouble.append(f"camera {camera_id!r} cannot be rendered: {error}")
 
 
 def _look(scene: Scene, frame: int) -> CameraDetections:
+    if _trouble:
+        raise SimulationError(_trouble[0])
     return _lookers[0].look(scene, frame)

@@ -97,6 +97,8 @@ def open_eyes(
 
     Without `render` cameras that need pixels are left out: somebody else looks through them.
     """
+    if seed < 0:
+        raise SimulationError(f"seed {seed} is negative")
     options = config.simulation or SimulationOptions()
     eyes: dict[str, Eye] = {}
     for camera in config.cameras:

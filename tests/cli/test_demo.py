@@ -17,9 +17,12 @@ from rsu.v2x.codec import codec_for
 pytestmark = pytest.mark.component
 
 
+DEMO = [sys.executable, "-m", "rsu.cli", "demo"]
+
+
 def test_a_headless_demo_tracks_and_speaks() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "rsu.cli", "demo", "--duration", "4", "--headless"],
+        [*DEMO, "--cameras", "modelled", "--duration", "4", "--headless"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     lines = done.stdout.splitlines()
@@ -30,7 +33,7 @@ def test_a_headless_demo_tracks_and_speaks() -> None:
 
 def test_json_lines_are_whole_objects_with_ages_and_drops() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "rsu.cli", "demo", "--duration", "4", "--json"],
+        [*DEMO, "--duration", "4", "--json"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     summaries = [json.loads(line) for line in done.stdout.splitlines()]
@@ -43,7 +46,7 @@ def test_json_lines_are_whole_objects_with_ages_and_drops() -> None:
 
 def test_a_world_that_cannot_be_made_is_one_line_and_exit_code_2() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "rsu.cli", "demo", "--seed", "-1", "--headless"],
+        [*DEMO, "--seed", "-1", "--headless"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
@@ -52,7 +55,7 @@ def test_a_world_that_cannot_be_made_is_one_line_and_exit_code_2() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_it_cleanly(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "rsu.cli", "demo", "--headless"]
+    command = [*DEMO, "--cameras", "modelled", "--headless"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as demo:

@@ -50,13 +50,24 @@ def stream(seed: int, concern: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(sequence))
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A vehicle that wants priority at the signals: by which messages (`srm`, `vir`, `both`), from
+    which lane to which, and how far its front is from the stop line, m (negative: past it)."""
+
+    how: str
+    inbound: str
+    outbound: str
+    ahead: float
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """Everyone at one time; rows belong together. Positions are footprint centres, m, site frame.
 
     `position` N×2, `heading` rad from east and `speed` m/s (N), `size` N×3 (length, width, height).
     `roles` name special road users (`emergency`, `bus-line`; else empty), `lights` what each signal
-    group shows, `water` the depth of water by lane (m).
+    group shows, `water` the depth of water by lane (m), `asking` who wants priority (by id).
     """
 
     time_ns: int
@@ -70,3 +81,4 @@ class Scene:
     weather: Weather = CLEAR_DAY
     lights: Mapping[int, LightState] = field(default_factory=dict)
     water: Mapping[str, float] = field(default_factory=dict)
+    asking: Mapping[int, Asking] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from rsu.sim.world.incidents import Incidents
 from rsu.sim.world.movers import Bodies
 from rsu.sim.world.pedestrians import build_pedestrians
 from rsu.sim.world.roads import build_roads
-from rsu.sim.world.scene import CLEAR_DAY, Scene, Weather, stream
+from rsu.sim.world.scene import CLEAR_DAY, Asking, Scene, Weather, stream
 from rsu.sim.world.signals import build_plan
 from rsu.sim.world.traffic import Traffic
 from rsu.site.lanes import SiteMap
@@ -142,6 +142,16 @@ class World:
             weather=self._stage.weather,
             lights={group: self.plan.light(group, time_ns) for group in self.plan.groups},
             water=dict(self._stage.water),
+            asking={
+                vehicle.id: Asking(
+                    vehicle.asks,
+                    vehicle.route.entry,
+                    vehicle.route.lanes[-1],
+                    vehicle.route.stop - vehicle.after(tau)[0],
+                )
+                for vehicle in self.traffic.vehicles
+                if vehicle.asks != "none"
+            },
         )
         return self._scene
 

@@ -36,6 +36,8 @@ SETTING_UP_NS = 500_000_000
 """Building the core and running the world until its road is full took 0.2 s; the rest is room."""
 OF_ROAD_USERS = ("RSM", "SSM", "sae/SDSM", "sae/PSM")
 """Messages that the page is about: their age is shown, and the newest of them."""
+SLOW_MS = 400.0
+"""A median age above this is a machine that falls behind: cameras take 45 ms, fusion some more."""
 WINDOW_S = 5.0
 """Rates and ages on the page are over this long: steady to read, quick to follow."""
 

@@ -10,14 +10,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from rsu.config.v2x_messages import MessageOptions
 from rsu.config.v2x_sae import SaeOptions
 from rsu.schema.health import Capability, ClockQuality, UnitHealth
+from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import LightState, SignalGroup, SignalState
 from rsu.schema.topics import SIGNAL_STATE, TRACKS, UNIT_HEALTH
 from rsu.schema.tracks import Track, TrackList
-from rsu.schema.units import NS_PER_MS, Vec2
+from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant, Vec2
 from rsu.v2x.network.unwrap import unwrap
+from rsu.v2x.policy import HEALTH_WORD_NS, KEYS_MAX, Gate, UnitState
+from rsu.v2x.rate_bound import RateBound
 
 Drive = Callable[..., Any]
 
@@ -69,6 +75,97 @@ def test_the_rate_of_road_users_is_bounded_and_reached(
         assert sum(begin <= ms < begin + 1000 for ms in times) <= 12
     possible = min(10.0, 1000.0 / period_ms)
     assert len(times) / 10.0 == pytest.approx(possible, abs=0.4)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    rate_hz=st.floats(0.1, 10.0),
+    gaps_ms=st.lists(st.one_of(st.integers(0, 5), st.integers(30, 140), st.integers(0, 30_000)),
+                     max_size=150),
+)  # fmt: skip
+def test_no_time_holds_more_than_its_share_and_two(rate_hz: float, gaps_ms: list[int]) -> None:
+    bound, ms, said = RateBound(rate_hz, 0), 0, []
+    for gap in gaps_ms:
+        ms += gap
+        if bound.allows(ms * NS_PER_MS):
+            said.append(ms)
+    for first, begin in enumerate(said):
+        for last in range(first, len(said)):
+            assert last - first + 1 <= (said[last] - begin) / 1e3 * rate_hz + 2 + 1e-6
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rate_hz=st.sampled_from([1.0, 2.0, 10.0]),
+    gaps_ms=st.lists(st.integers(1, 100), min_size=100, max_size=300),
+)
+def test_a_stream_that_is_fast_enough_is_said_at_the_full_rate(
+    rate_hz: float, gaps_ms: list[int]
+) -> None:
+    bound, ms, said = RateBound(rate_hz, 0), 0, 0
+    for gap in gaps_ms:
+        ms += gap
+        said += bound.allows(ms * NS_PER_MS)
+    # However the stream jitters below the period: no more is lost than begun periods.
+    assert said >= math.floor(ms / 1e3 * rate_hz * 0.999) - 1
+
+
+def test_a_clock_that_runs_back_gives_no_credit() -> None:
+    bound = RateBound(1.0, 10 * NS_PER_S)
+    assert [bound.allows(10 * NS_PER_S) for _ in range(3)] == [True, True, False]
+    assert not bound.allows(0)
+    assert not bound.allows(10 * NS_PER_S + NS_PER_S // 2)
+    assert bound.allows(11 * NS_PER_S)
+
+
+def gate(start_ns: int, **options: Any) -> Gate:
+    boot = Instant(start_ns, 0)
+    message = MessageOptions(**{"aid": 1, "priority": 1, "rate_hz": 1.0, **options})
+    return Gate(message, UnitState(boot, trust_clock=True), boot)
+
+
+def test_each_key_has_a_rate_and_memory_is_bounded(start_ns: int) -> None:
+    one = gate(start_ns)
+    now = Instant(start_ns, 0)
+    for key in range(KEYS_MAX):
+        assert one.rate_refusal(now, key) is None
+        assert one.rate_refusal(now, key) is None
+        assert one.rate_refusal(now, key) is not None
+    refusal = one.rate_refusal(now, "one more")
+    assert refusal is not None
+    assert refusal.reason == "rate_bound"
+    # Two periods later nobody's rate needs remembering, and nobody gets more than his credit.
+    later = Instant(start_ns + 2 * NS_PER_S, 2 * NS_PER_S)
+    assert [one.rate_refusal(later, "one more") is None for _ in range(3)] == [True, True, False]
+    assert [one.rate_refusal(later, 0) is None for _ in range(3)] == [True, True, False]
+
+
+def test_memory_that_runs_out_forgets_nobody_who_still_owes(start_ns: int) -> None:
+    one = gate(start_ns)
+    now = Instant(start_ns, 0)
+    for key in range(KEYS_MAX):
+        one.rate_refusal(now, key)
+    soon = Instant(start_ns + NS_PER_S // 2, NS_PER_S // 2)
+    assert one.rate_refusal(soon, "one more") is not None
+    assert [one.rate_refusal(soon, 0) is None for _ in range(2)] == [True, False]
+
+
+# ── age ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("limit_s", [0.1, 0.5, 5.0])
+@pytest.mark.parametrize(
+    ("over_ns", "late", "early"),
+    [(0, None, None), (1, "evidence_stale", "evidence_from_future")],
+)
+def test_evidence_may_be_as_old_or_as_early_as_the_limit(
+    start_ns: int, limit_s: float, over_ns: int, late: str | None, early: str | None
+) -> None:
+    one, now = gate(start_ns, max_evidence_age_s=limit_s), Instant(start_ns, 0)
+    age_ns = round(limit_s * NS_PER_S) + over_ns
+    for evidence_ns, reason in ((start_ns - age_ns, late), (start_ns + age_ns, early)):
+        refusal = one.age_refusal(evidence_ns, now)
+        assert (refusal and refusal.reason) == reason
 
 
 # ── room ──────────────────────────────────────────────────────────────────────────────────────────
@@ -152,6 +249,99 @@ def test_what_is_said_in_each_degraded_mode(
     assert {frame.profile for frame in unit.frames("SPAT")} == {"csae157_2020", "j2735_2024"}
     degraded = {subject for subject, why in unit.reasons if why == "degraded"}
     assert degraded == ({"message:RSM", "message:SSM", "message:sae/SDSM"} if blind else set())
+
+
+ALL_MESSAGES = {
+    "rsm": "message:RSM", "ssm": "message:SSM", "spat": "message:SPAT",
+    "sdsm": "message:sae/SDSM", "psm": "message:sae/PSM", "sae_spat": "message:sae/SPAT",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("capability", list(Capability))
+@pytest.mark.parametrize("name", ALL_MESSAGES)
+def test_any_message_may_be_withheld_in_any_mode(
+    drive: Drive, track: Callable[..., Track], start_ns: int, name: str, capability: Capability
+) -> None:
+    def options(message: str, **others: Any) -> dict[str, Any]:
+        modes = (capability,) if message == name else ()
+        return {"enabled": True, "withhold_when": modes, **others}
+
+    unit = drive(
+        csae={"profile": "csae157_2020", "rsm": options("rsm"), "spat": options("spat"),
+              "ssm": options("ssm", aid=3626)},
+        sae=SaeOptions(sdsm=options("sdsm"), psm=options("psm"), spat=options("sae_spat")),
+    )  # fmt: skip
+    person = track(1, object_class=ObjectClass.PEDESTRIAN)
+    health = UnitHealth(time_ns=start_ns, clock=ClockQuality.LOCKED, capability=capability)
+    unit.give(UNIT_HEALTH, health, 0)
+    frames = looks(unit, [person], start_ns, 50)
+    frames += unit.give(SIGNAL_STATE, signals(start_ns, 50), 50)
+    assert len(frames) == len(ALL_MESSAGES) - 1
+    assert {key for key, why in unit.reasons if why == "degraded"} == {ALL_MESSAGES[name]}
+    (told,) = [decision for decision in unit.decisions if decision.reason == "degraded"]
+    assert capability.value in told.detail
+
+
+def test_a_mode_holds_as_long_as_the_word_about_it(
+    drive: Drive, crowd: Callable[[int], list[Track]], start_ns: int
+) -> None:
+    unit = drive()  # trusts its clock, so an old word alone withholds nothing
+    health = UnitHealth(time_ns=0, clock=ClockQuality.LOCKED, capability=Capability.BLIND)
+    unit.give(UNIT_HEALTH, health, 0)
+    last_ms = HEALTH_WORD_NS // NS_PER_MS
+    assert looks(unit, crowd(1), start_ns, last_ms) == []
+    assert len(looks(unit, crowd(1), start_ns, last_ms + 1)) == 1
+
+
+# ── the clock ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("clock", [None, *ClockQuality])
+@pytest.mark.parametrize("trust_clock", [False, True])
+def test_time_is_claimed_by_a_disciplined_clock_or_on_the_operators_word(
+    drive: Drive, crowd: Callable[[int], list[Track]], start_ns: int,
+    clock: ClockQuality | None, trust_clock: bool,
+) -> None:  # fmt: skip
+    unit = drive(**both_worlds(), trust_clock=trust_clock)
+    if clock is not None:
+        health = UnitHealth(time_ns=0, clock=clock, capability=Capability.FULL)
+        unit.give(UNIT_HEALTH, health, 0)
+    looks(unit, crowd(2), start_ns, 50)
+    unit.give(SIGNAL_STATE, signals(start_ns, 50), 50)
+    good = trust_clock or clock in (ClockQuality.LOCKED, ClockQuality.HOLDOVER)
+    said = Counter(frame.message for _, frame in unit.said)
+    assert said == ({"RSM": 1, "SSM": 1, "SDSM": 1, "SPAT": 2} if good else {})
+    silent = {key for key, why in unit.reasons if why == "clock_unsynchronised"}
+    everybody = {"message:RSM", "message:SSM", "message:SPAT", "message:sae/SDSM",
+                 "message:sae/SPAT"}  # fmt: skip
+    assert silent == (set() if good else everybody)
+
+
+def test_a_word_about_the_clock_holds_five_seconds(
+    drive: Drive, crowd: Callable[[int], list[Track]], start_ns: int
+) -> None:
+    unit = drive(trust_clock=False)
+    health = UnitHealth(time_ns=0, clock=ClockQuality.LOCKED, capability=Capability.FULL)
+    unit.give(UNIT_HEALTH, health, 100)
+    last_ms = 100 + HEALTH_WORD_NS // NS_PER_MS
+    assert len(looks(unit, crowd(1), start_ns, last_ms)) == 1
+    assert looks(unit, crowd(1), start_ns, last_ms + 1) == []
+    assert unit.reasons["message:RSM", "clock_unsynchronised"] == 1
+    assert "too old" in unit.decisions[-1].detail
+    unit.give(UNIT_HEALTH, health, last_ms + 50)
+    assert len(looks(unit, crowd(1), start_ns, last_ms + 100)) == 1
+
+
+def test_what_is_withheld_for_the_clock_spends_no_rate(
+    drive: Drive, crowd: Callable[[int], list[Track]], start_ns: int
+) -> None:
+    unit = drive(trust_clock=False, rsm={"rate_hz": 0.5})
+    for ms in range(0, 3_000, 100):
+        assert looks(unit, crowd(1), start_ns, ms) == []
+    health = UnitHealth(time_ns=0, clock=ClockQuality.LOCKED, capability=Capability.FULL)
+    unit.give(UNIT_HEALTH, health, 3_000)
+    assert len(looks(unit, crowd(1), start_ns, 3_000)) == 1
+    assert len(looks(unit, crowd(1), start_ns, 3_100)) == 1
 
 
 # ── signal controllers ────────────────────────────────────────────────────────────────────────────

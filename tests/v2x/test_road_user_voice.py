@@ -105,7 +105,7 @@ def test_with_too_little_room_everybody_is_said_in_turn(
     unit = drive(**worlds(max_frames=2), packet_octets=500)
     crowd = people(60)
     cycles: list[set[int]] = []
-    for cycle in range(150):
+    for cycle in range(150 if message == "PSM" else 60):
         names = said(look(unit, crowd, start_ns, 100 * cycle), message)
         assert len(names) == len(set(names)), "nobody twice"
         cycles.append(set(names))
@@ -187,6 +187,34 @@ def test_whoever_an_event_names_comes_first(
         if message == "RSM":
             first = {frame.message: frame.subjects[0] for frame in frames}
         assert first[message] == 500
+
+
+# ── rate ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("jitter_ms", [0, 15, 35])
+@pytest.mark.parametrize("period_ms", [40, 80, 100])
+def test_each_message_keeps_its_own_rate_of_any_stream(
+    drive: Drive, people: Callable[..., list[Track]], start_ns: int, period_ms: int, jitter_ms: int
+) -> None:
+    rates = {"RSM": 10.0, "SSM": 5.0, "SDSM": 2.0, "PSM": 1.0}
+    unit = drive(
+        rsm={"rate_hz": rates["RSM"]},
+        csae={"profile": "csae157_2020",
+              "ssm": {"enabled": True, "aid": 3626, "rate_hz": rates["SSM"]}},
+        sae=SaeOptions(sdsm={"rate_hz": rates["SDSM"]},
+                       psm={"enabled": True, "rate_hz": rates["PSM"]}),
+    )  # fmt: skip
+    for step in range(10_000 // period_ms):
+        # A triangle of seven steps around the even moments.
+        ms = 100 + step * period_ms + (abs(step % 12 - 6) - 3) * jitter_ms // 3
+        look(unit, people(1), start_ns, ms)
+    for message, rate_hz in rates.items():
+        times = unit.times(message)
+        assert len(times) == pytest.approx(10 * rate_hz, abs=max(3.0, rate_hz * 0.4)), message
+        for begin in times:
+            within = sum(begin <= ms < begin + 1_000 for ms in times)
+            assert within <= rate_hz + 2, message
 
 
 # ── who is spoken of ──────────────────────────────────────────────────────────────────────────────

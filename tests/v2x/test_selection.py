@@ -12,7 +12,7 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.tracks import Track
 from rsu.schema.units import NS_PER_S, Instant, Vec2
-from rsu.v2x.selection import EVENT_WORD_NS, TURN_SHARE, Selection
+from rsu.v2x.selection import EVENT_WORD_NS, EVENTS_MAX, TURN_SHARE, Selection
 
 NOW = Instant(1_750_000_000 * NS_PER_S, NS_PER_S)
 
@@ -66,7 +66,7 @@ def test_an_event_counts_until_it_ends_or_is_not_repeated(track: Callable[..., T
     assert first(later(11)) == 1
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(count=st.integers(2, 120), slots=st.integers(2, 60), walkers=st.integers(0, 20))
 def test_everybody_who_stays_is_said_within_the_stated_time(
     track: Callable[..., Track], count: int, slots: int, walkers: int
@@ -114,3 +114,95 @@ def test_who_has_left_is_forgotten(track: Callable[..., Track]) -> None:
     selection.keep_only({1, 2, 3, 4, 5})
     # 6 is new again, so it goes before the others when turns are taken.
     assert 6 in [one.id for one in selection.choose(tracks, 3, NOW)]
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    places=st.lists(
+        st.tuples(st.integers(-200, 200), st.integers(-200, 200), st.booleans()),
+        min_size=1, max_size=60,
+    ),
+    slots=st.integers(1, 40),
+    named=st.sets(st.integers(0, 59), max_size=5),
+)  # fmt: skip
+def test_the_most_urgent_and_near_are_said_in_every_cycle(
+    track: Callable[..., Track],
+    places: list[tuple[int, int, bool]],
+    slots: int,
+    named: set[int],
+) -> None:
+    selection = Selection()
+    if named:
+        selection.hear(event(1, *named), NOW)
+    tracks = [
+        track(
+            i, position=Vec2(float(x), float(y)),
+            object_class=ObjectClass.PEDESTRIAN if person else ObjectClass.CAR,
+        )
+        for i, (x, y, person) in enumerate(places)
+    ]  # fmt: skip
+    # The rule as it is written, worked out here once more.
+    order = sorted(
+        range(len(places)),
+        key=lambda i: (not (places[i][2] or i in named), math.hypot(*places[i][:2]), i),
+    )
+    kept = 0 if slots == 1 else max(slots // 5, 1)
+    for _ in range(8):
+        chosen = [one.id for one in selection.choose(tracks, slots, NOW)]
+        assert chosen == [i for i in order if i in chosen], "in the order of the rule"
+        assert len(chosen) == min(slots, len(tracks))
+        assert set(order[: slots - kept]) <= set(chosen)
+        selection.said(chosen)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@given(
+    stays=st.integers(1, 40), slots=st.integers(2, 30), passing=st.integers(0, 2),
+    wander=st.integers(0, 5),
+)  # fmt: skip
+def test_who_stays_gets_his_turn_though_others_come_and_go(
+    track: Callable[..., Track], stays: int, slots: int, passing: int, wander: int
+) -> None:
+    # The passing are new in every cycle, so they stand first in the queue for turns: as long as
+    # they are fewer than the places kept, the others advance.
+    kept = max(slots // TURN_SHARE, 1)
+    passing = min(passing, kept - 1)
+    selection = Selection()
+    silent_for = dict.fromkeys(range(1, stays + 1), 0)
+    limit = math.ceil(stays / (kept - passing)) + 1
+    for cycle in range(3 * limit):
+        tracks = [
+            track(i, position=Vec2(10.0 * ((i + wander * cycle) % stays), 0.0))
+            for i in range(1, stays + 1)
+        ] + [track(10_000 + 10 * cycle + i, position=Vec2(900.0, 0.0)) for i in range(passing)]
+        selection.keep_only({one.id for one in tracks})
+        chosen = [one.id for one in selection.choose(tracks, slots, NOW)]
+        selection.said(chosen)
+        for name in silent_for:
+            silent_for[name] = 0 if name in chosen else silent_for[name] + 1
+        assert max(silent_for.values()) <= limit
+
+
+def test_an_update_of_an_event_names_its_road_users_anew(track: Callable[..., Track]) -> None:
+    selection = Selection()
+    cars = row(track, 20)
+    selection.hear(event(1, 19, 18), NOW)
+    assert [one.id for one in selection.choose(cars, 5, NOW)][:2] == [18, 19]
+    selection.hear(event(1, 17, phase=EventPhase.UPDATE), later(1))
+    assert [one.id for one in selection.choose(cars, 5, later(1))][:2] == [17, 1]
+    # It names nobody any more; the other event still holds.
+    selection.hear(event(2, 16), later(2))
+    selection.hear(event(1, phase=EventPhase.UPDATE), later(2))
+    assert [one.id for one in selection.choose(cars, 5, later(2))][:2] == [16, 1]
+
+
+def test_more_events_than_are_remembered_forget_the_one_unheard_of_longest(
+    track: Callable[..., Track],
+) -> None:
+    selection = Selection()
+    selection.hear(event(0, 19), NOW)
+    selection.hear(event(1, 18), NOW)
+    selection.hear(event(0, 19, phase=EventPhase.UPDATE), NOW)  # heard again: now 1 is the oldest
+    for number in range(2, EVENTS_MAX + 1):
+        selection.hear(event(number, 1), NOW)
+    assert [one.id for one in selection.choose(row(track, 20), 5, NOW)][:3] == [1, 19, 2]

@@ -329,6 +329,8 @@ def farewell(tally: DemoTally, *, as_json: bool) -> None:
         f"{summary['objects_so_far']} objects tracked, {counts} messages said, "
         f"age p50 {summary['age_p50_ms']:.0f} ms, p99 {summary['age_p99_ms']:.0f} ms"
     )
+    if summary["age_p50_ms"] > SLOW_MS:
+        click.echo("this machine cannot keep up: try `rsu demo --cameras modelled`", err=True)
     if tally.frame is not None:
         click.echo(f"last {tally.frame.name}, decoded: {json.dumps(tally.frame.value)[:400]}…")
         click.echo(f"decode it yourself: rsu v2x decode {tally.frame.payload.hex()[:60]}…")

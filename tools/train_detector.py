@@ -4,8 +4,8 @@
 folder), trains (checkpoints there, too: the same command goes on where it was interrupted),
 exports ONNX, checks that onnxruntime says what PyTorch says, measures accuracy on scenarios that
 training never saw and the speed on one thread, and writes model and card into `--out`. `--only`
-repeats single stages. Needs the extra `train`; no accelerator: the recipe of the shipped model
-takes some two hours on two cores. docs/detector.md has the reasons and the numbers.
+repeats single stages. Needs the extra `train`; no accelerator: a full training takes some two
+hours on two free cores. docs/detector.md has the reasons and the numbers.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 STAGES = ("render", "train", "export", "measure", "clips")
 
-# The recipe of the shipped model; `--quick` is the same way for seconds, only to see that it works.
-PICTURES, STEPS, SEED, EACH = 2880, 6000, 1, 16
+# A full training; the shipped model had less (docs/detector.md). `--quick` is the same in seconds,
+# only to see that it works.
+PICTURES, STEPS, SEED, EACH = 5000, 20_000, 1, 16
 QUICK_PICTURES, QUICK_STEPS, QUICK_EACH, QUICK_SCENARIOS = 16, 4, 1, 2
 
 # Thresholds of the card: NMS as for public models of this family.

@@ -136,11 +136,11 @@ def _stages(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tools.train_detector", "--quick", "--threads", "1"]
     command += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "rsu_quick.onnx"), *more]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)  # a minute, on a busy machine many
 @pytest.mark.skipif(
     importlib.util.find_spec("torch") is None or importlib.util.find_spec("onnx") is None,
     reason="the extra `train` (PyTorch, onnx) is not installed",
@@ -164,3 +164,49 @@ def test_the_seed_of_the_held_out_scenarios_is_refused(tmp_path: Path) -> None:
     done = _stages(tmp_path, "--seed", "774411")
     assert done.returncode == 2
     assert "held-out" in done.stderr
+
+
+def test_a_perfect_answer_costs_least_and_its_class_matters() -> None:
+    torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+    from tools.detector.loss import Loss, Target
+    from tools.detector.network import decode
+
+    loss = Loss(128, 96)
+    box = torch.tensor([[40.0, 24.0, 72.0, 56.0]])
+    target = Target(box, torch.tensor([CAR]), torch.zeros(0, 4))
+    raw = torch.zeros(1, len(loss.cells), 4 + len(CLASSES))
+    raw[..., 4:] = -9.0
+    # Every cell says this one box, in its own cells and logarithms.
+    raw[0, :, :2] = torch.tensor([56.0, 40.0]) / loss.strides.unsqueeze(-1) - loss.cells
+    raw[0, :, 2:4] = (torch.tensor([32.0, 32.0]) / loss.strides.unsqueeze(-1)).log()
+    assert torch.allclose(decode(raw, loss.cells, loss.strides)[0], box.expand(252, 4), atol=1e-3)
+    near = ((loss.centres - torch.tensor([56.0, 40.0])).abs() < 6.0).all(dim=1)
+    near &= loss.strides == 8
+    right, wrong = raw.clone(), raw.clone()
+    right[0, near, 4 + CAR] = 6.0
+    wrong[0, near, 4 + BUS] = 6.0
+    label, fit = loss(right, [target])
+    other, _ = loss(wrong, [target])
+    assert float(fit) == pytest.approx(0.0, abs=1e-3)
+    assert float(label) < float(other)
+    moved = right.clone()
+    moved[..., 0] += 0.5
+    assert float(loss(moved, [target])[1]) > 0.1
+
+
+def test_what_is_ignored_costs_nothing() -> None:
+    torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+    from tools.detector.loss import Loss, Target
+
+    loss = Loss(128, 96)
+    raw = torch.zeros(1, len(loss.cells), 4 + len(CLASSES))
+    raw[..., 4:] = -9.0
+    here = (loss.centres[:, 0] < 64) & (loss.centres[:, 1] < 48)
+    raw[0, here, 4 + CAR] = 3.0
+    nothing = torch.zeros(0, 4)
+    empty = Target(nothing, torch.zeros(0, dtype=torch.long), nothing)
+    doubtful = Target(
+        nothing, torch.zeros(0, dtype=torch.long), torch.tensor([[0.0, 0.0, 64.0, 48.0]])
+    )
+    assert float(loss(raw, [empty])[0]) > 1.0
+    assert float(loss(raw, [doubtful])[0]) < 0.01

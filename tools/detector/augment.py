@@ -28,8 +28,8 @@ that the border is learnt from both sides."""
 
 # How much more often crops are drawn around a class than its objects occur.
 _SOUGHT = {
-    ObjectClass.CAR: 1.0, ObjectClass.VAN: 2.0, ObjectClass.TRUCK: 2.0, ObjectClass.BUS: 2.0,
-    ObjectClass.MOTORCYCLE: 2.0, ObjectClass.BICYCLE: 2.0, ObjectClass.PEDESTRIAN: 1.2,
+    ObjectClass.CAR: 1.0, ObjectClass.VAN: 4.0, ObjectClass.TRUCK: 4.0, ObjectClass.BUS: 4.0,
+    ObjectClass.MOTORCYCLE: 2.5, ObjectClass.BICYCLE: 2.0, ObjectClass.PEDESTRIAN: 1.2,
     ObjectClass.OBSTACLE: 1.5,
 }  # fmt: skip
 _WEIGHTS = np.array([_SOUGHT[kind] for kind in CLASSES])

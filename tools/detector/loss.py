@@ -58,17 +58,25 @@ class Loss:
         scores = torch.zeros_like(logits)
         weight = torch.ones_like(logits)
         answers = []
+        answering = torch.zeros(logits.shape[:2])
         with torch.no_grad():
             for index, target in enumerate(targets):
                 rows, gts, quality = self._assign(boxes[index], logits[index], target)
                 scores[index, rows, target.labels[gts]] = quality
+                answering[index, rows] = quality
                 idle = self._inside(target.ignored)
                 idle[rows] = False
                 weight[index, idle] = 0.0
                 answers.append((rows, gts, quality))
             total = scores.sum().clamp(min=1.0)
             probability = logits.sigmoid()
-            weight *= torch.where(scores > 0, scores, FOCAL_SHARE * probability**FOCAL_POWER)
+            # Where there is an object, its other classes count in full: the focal weight, made for
+            # the mass of empty cells, would leave a van "rather a car" unpunished.
+            weight *= torch.where(
+                answering.unsqueeze(-1) > 0,
+                answering.unsqueeze(-1),
+                FOCAL_SHARE * probability**FOCAL_POWER,
+            )
         label_loss = (
             functional.binary_cross_entropy_with_logits(logits, scores, weight, reduction="sum")
             / total

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsu.config import check_cameras, check_files, check_v2x
+from rsu.config import check_cameras, check_devices, check_files, check_v2x
 from rsu.config.document import Document
 from rsu.config.load import examine
 from rsu.config.model import SiteConfig
@@ -76,7 +76,9 @@ def notes(config: SiteConfig, base: Path) -> Iterator[Note]:
     for index, camera in enumerate(config.cameras):
         yield from check_cameras.notes(camera, ("cameras", index), base)
     yield from _fusion(config)
-    yield from check_v2x.notes(config, None if features.errors else features)
+    readable = None if features.errors else features
+    yield from check_devices.notes(config, readable)
+    yield from check_v2x.notes(config, readable)
     yield from _radios(config)
     if config.uplink is not None:
         yield from _uplink(config.uplink, base)

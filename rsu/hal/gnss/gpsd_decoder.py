@@ -10,11 +10,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from rsu.config.gnss import GpsdOptions
 from rsu.hal.gnss.nmea_decoder import dated_by_last
-from rsu.hal.json_fields import raw_number
+from rsu.hal.json_fields import Refused, parsed, raw_number
 from rsu.hal.stamps import StampGuard
 from rsu.schema.devices import FixQuality, GnssFix
 from rsu.schema.units import NS_PER_S, Instant
@@ -30,10 +28,6 @@ _STATUS = {
 }  # fmt: skip
 """TPV status; 0 and 1 (or none) are an ordinary fix, 9 is P(Y)."""
 _ANY_AGE_S = 1e9
-
-
-class Refused(Exception):  # noqa: N818 - a word, not a failure
-    """What cannot be used; the text is the reason code."""
 
 
 class GpsdDecoder:
@@ -84,10 +78,7 @@ class GpsdDecoder:
     def _report(self, line: bytes, now: Instant) -> GnssFix | None:
         if not line:
             return None
-        try:
-            report = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Refused("not_json") from None
+        report = parsed(line)
         if not isinstance(report, dict) or not isinstance(report.get("class"), str):
             raise Refused("no_report")
         kind = report["class"]

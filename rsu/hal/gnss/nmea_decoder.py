@@ -168,20 +168,14 @@ def checksum(octets: bytes) -> int:
 
 
 def dated_by_last(fixes: list[GnssFix]) -> list[GnssFix]:
-    """Fixes that came together, dated by the last one: the others lay in a queue."""
-    if len(fixes) < 2 or fixes[-1].utc_ns is None or fixes[-1].clock_offset_ns is None:
-        return fixes
-    offset_ns = fixes[-1].clock_offset_ns
-    return [
-        *(
-            one if one.utc_ns is None else _queued(one, one.utc_ns + offset_ns)
-            for one in fixes[:-1]
-        ),
-        fixes[-1],
-    ]
+    """Fixes that came together, dated by the last one: the others lay in a queue, and their
+    arrival tells nothing of our clock."""
+    return [*(_dated(one, fixes[-1].clock_offset_ns) for one in fixes[:-1]), *fixes[-1:]]
 
 
-def _queued(fix: GnssFix, capture_ns: int) -> GnssFix:
+def _dated(fix: GnssFix, offset_ns: int | None) -> GnssFix:
+    known = offset_ns is not None and fix.utc_ns is not None
+    capture_ns = (fix.utc_ns or 0) + (offset_ns or 0) if known else fix.capture_ns
     return msgspec.structs.replace(fix, capture_ns=capture_ns, clock_offset_ns=None)
 
 

@@ -82,6 +82,14 @@ def test_of_epochs_that_come_together_only_the_last_tells_the_offset() -> None:
     ]  # fmt: skip
 
 
+def test_what_lay_in_a_queue_before_a_loss_of_fix_tells_no_offset() -> None:
+    made, _ = decoder()
+    lost = sentence("GNRMC,,V,,,,,,,,,,N") + sentence("GNGGA,,,,,,0,00,,,M,,M,,")
+    first, last = made.octets(write_nmea(fix_at(NOON_NS), gst=False) + lost, NOW)
+    assert (first.quality, last.quality) == (FixQuality.RTK_FLOAT, FixQuality.NONE)
+    assert first.clock_offset_ns is last.clock_offset_ns is None
+
+
 def test_a_receiver_that_warns_has_no_position_and_no_clock() -> None:
     made, dropped = decoder()
     octets = sentence("GNRMC,120000,V,3130,N,12115,E,,,010126,,,N") + sentence(

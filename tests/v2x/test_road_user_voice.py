@@ -340,6 +340,18 @@ def test_subjects_are_in_the_order_of_the_message(
     assert len(set(by_name.values())) == 40
 
 
+@pytest.mark.parametrize("message", MESSAGES)
+def test_messages_of_one_cycle_are_counted_one_by_one(
+    drive: Drive, people: Callable[..., list[Track]], start_ns: int, message: str, content: Any
+) -> None:
+    unit = drive(**worlds(max_frames=3), packet_octets=500)
+    for cycle in range(50):
+        look(unit, people(50), start_ns, 100 * cycle)
+    counts = [content(frame)["msgCnt"] for frame in unit.frames(message)]
+    assert len(counts) == 150
+    assert all(b == (a + 1) % 128 for a, b in pairwise(counts))
+
+
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -211,6 +211,16 @@ def test_silence_stops_it_at_the_limit_and_is_told_each_second(
     assert unit.reasons["message:SPAT", "controller_silent"] <= before + 1
 
 
+def test_two_silences_within_a_second_are_two(
+    both: Drive, word: Callable[..., SignalState]
+) -> None:
+    unit = both()
+    # Silent from 400 to 700, and from 1100 to 1200.
+    for ms in (0, 700, *range(1_200, 3_000, 100)):
+        unit.give(SIGNAL_STATE, word(ms), ms)
+    assert unit.reasons["message:SPAT", "controller_silent"] == 2
+
+
 def test_a_controller_that_is_gone_for_good_is_forgotten(
     stage: Callable[..., V2xStage], word: Callable[..., SignalState], start_ns: int
 ) -> None:

@@ -147,6 +147,7 @@ class Obus:
         """What is due at the scene's time. Each vehicle speaks every 100 ms at its own phase, so
         call it at least as often; called every 100 ms, all speak at once."""
         out: list[Datagram] = []
+        due: list[tuple[int, _Unit]] = []
         present = set(scene.ids)
         for key in [key for key in self._units if key not in present]:
             del self._units[key]
@@ -161,8 +162,17 @@ class Obus:
                 continue
             while unit.next_ns <= scene.time_ns:
                 unit.next_ns += BSM_PERIOD_NS
-            state = self._state(unit, scene, index, roles[index])
-            out += self._datagrams(unit, key, state, roles[index], scene.asking.get(key))
+            due.append((index, unit))
+        if not due:
+            return out
+        errors = np.array([unit.position.at(scene.time_ns) for _, unit in due])
+        believed = scene.position[[index for index, _ in due]] + errors[:, :2]
+        # All at once: a conversion of one point costs as much as one of a hundred.
+        degrees = self._map.frame.to_geodetic(believed[:, 0], believed[:, 1], errors[:, 2])
+        for (index, unit), place in zip(due, np.transpose(degrees).tolist(), strict=True):
+            key, role = scene.ids[index], roles[index]
+            state = self._state(unit, scene, index, role, place)
+            out += self._datagrams(unit, key, state, role, scene.asking.get(key))
         return out
 
     def _boarded(self, key: int, role: str, now_ns: int) -> _Unit:
@@ -174,11 +184,11 @@ class Obus:
         # The first moment of its phase from now on.
         return _Unit(name, equipped, error, rng, now_ns + (phase_ns - now_ns) % BSM_PERIOD_NS)
 
-    def _state(self, unit: _Unit, scene: Scene, index: int, role: str) -> _State:
+    def _state(
+        self, unit: _Unit, scene: Scene, index: int, role: str, place: list[float]
+    ) -> _State:
         options = self._options
-        x, y = scene.position[index].tolist()
-        east, north, up = unit.position.at(scene.time_ns)
-        latitude, longitude, altitude = self._map.frame.to_geodetic(x + east, y + north, up)
+        latitude, longitude, altitude = place
         speed_error, heading_error = unit.rng.standard_normal(2).tolist()
         true_speed = float(scene.speed[index])
         if unit.heading is None or true_speed > 1.0:
@@ -190,9 +200,9 @@ class Obus:
         kind = 60 if role == "emergency" else _VEHICLE_CLASS[scene.classes[index]]
         return _State(
             time_ns=scene.time_ns,
-            latitude=float(latitude),
-            longitude=float(longitude),
-            altitude=float(altitude),
+            latitude=latitude,
+            longitude=longitude,
+            altitude=altitude,
             cov=Cov2(variance, 0.0, variance),
             speed=max(0.0, true_speed + options.speed_std * speed_error) if true_speed else 0.0,
             heading=unit.heading,

@@ -128,6 +128,7 @@ class ParkingDemand(Action):
     lot: str
     arrivals_per_hour: NonNegative
     dwell_s: Positive = Field(600.0, description="Mean, s; exponential.")
+    initially: Probability = Field(0.0, description="Share of bays that are taken at the start.")
 
 
 class ChangeWeather(Action):

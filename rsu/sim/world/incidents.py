@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rsu.schema.reports import TruthEvent
+from rsu.schema.reports import TruthBay, TruthEvent
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S, Size
 from rsu.sim.errors import SimulationError
 from rsu.sim.scenario import model as script
 from rsu.sim.world.happenings import MAKERS, BusStop, Incident, Stage
 from rsu.sim.world.movers import Mover, Obstructions
+from rsu.sim.world.parking import ParkingLot
 from rsu.sim.world.road_users import draw_vehicle
 from rsu.sim.world.scene import Weather
 from rsu.sim.world.traffic import Vehicle
@@ -25,11 +26,15 @@ from rsu.sim.world.traffic import Vehicle
 class Incidents:
     """Carries out a script."""
 
-    def __init__(self, actions: Sequence[script.AnyAction], stage: Stage, start_ns: int) -> None:
+    def __init__(
+        self, actions: Sequence[script.AnyAction], stage: Stage, start_ns: int, seed: int
+    ) -> None:
         self._todo = sorted(actions, key=lambda action: action.at_s)
         self._start_ns = start_ns
         self._stage = stage
         self._going: list[Incident] = []
+        self._lots: dict[str, ParkingLot] = {}
+        self._seed = seed
         self._numbers = iter(range(1, 1 << 62))
         drivable = [lane for lane in stage.site_map.lanes if lane.id in stage.traffic.drivable]
         self._obstructions = Obstructions(drivable)
@@ -70,10 +75,23 @@ class Incidents:
                 stage.weather = Weather(action.light, action.rain, action.visibility)
             case script.SendVehicle():
                 self._send(action)
+            case script.ParkingDemand():
+                return self._parking(action)
             case _:
                 make = MAKERS.get(type(action))
                 return None if make is None else make(action, stage, number)
         return None
+
+    def bays(self) -> list[TruthBay]:
+        """Who stands in which bay of the lots that have demand."""
+        return [bay for lot in self._lots.values() for bay in lot.bays()]
+
+    def _parking(self, action: script.ParkingDemand) -> Incident | None:
+        if action.lot in self._lots:
+            self._lots[action.lot].change(action, self._stage.now_ns)
+            return None
+        lot = self._lots[action.lot] = ParkingLot(action, self._stage, self._seed)
+        return lot
 
     def _send(self, action: script.SendVehicle) -> None:
         stage = self._stage

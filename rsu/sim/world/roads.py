@@ -34,6 +34,9 @@ MANEUVER_WEIGHT = {Maneuver.STRAIGHT: 3.0, Maneuver.U_TURN: 0.2}
 """Share of a way in the demand, others 1: most traffic goes straight on (assumed 3 : 1 : 1)."""
 
 
+DRIVABLE = frozenset({LaneKind.VEHICLE, LaneKind.BIKE, LaneKind.PARKING_AISLE})
+
+
 @dataclass(frozen=True, slots=True)
 class Crossing:
     """A crosswalk on a route: occupied for fronts in [enter, leave + vehicle length].
@@ -108,7 +111,7 @@ def build_roads(site_map: SiteMap) -> Roads:
     """Raises SimulationError, naming the lane, for a map in which nobody can drive."""
     lanes = {lane.id: lane for lane in site_map.lanes}
     drivable = {
-        name: lane for name, lane in lanes.items() if lane.kind in (LaneKind.VEHICLE, LaneKind.BIKE)
+        name: lane for name, lane in lanes.items() if lane.kind in DRIVABLE
     }
     if not drivable:
         raise SimulationError("the map has no lane of kind vehicle or bike to drive on")

@@ -71,7 +71,9 @@ class World:
             lambda: next(ids), weather=weather,
         )  # fmt: skip
         self._stage = stage
-        self.incidents = Incidents(script, stage, start_ns if script_ns is None else script_ns)
+        self.incidents = Incidents(
+            script, stage, start_ns if script_ns is None else script_ns, seed
+        )
         self._scene: Scene | None = None
         self._begin()
 
@@ -162,6 +164,7 @@ class World:
         return Truth(
             time_ns=time_ns,
             events=tuple(self.incidents.events()),
+            bays=tuple(self.incidents.bays()),
             lights=tuple(
                 TruthLight(group=group, light=light) for group, light in scene.lights.items()
             ),

@@ -435,10 +435,8 @@ class Traffic:
             for entry in dict.fromkeys(route.entry for route in routes):
                 mine = tuple(route for route in routes if route.entry == entry)
                 rate = total * sum(route.weight for route in mine) / weight
-                if rate > 0.0:
-                    arrivals.append(
-                        _Arrival(entry, mine, rate, start_ns + _pause(rng, rate))
-                    )  # fmt: skip
+                # An entry without demand is there for whoever is sent (`send`).
+                arrivals.append(_Arrival(entry, mine, rate, start_ns + _pause(rng, rate)))
         return cls(roads, plan, rng, new_id, arrivals)
 
 

@@ -214,3 +214,16 @@ def test_a_script_changes_nothing_before_it_begins(play: Play) -> None:
     with_it, without = places(debris), places()
     assert with_it[:38] == without[:38]
     assert places(debris) == with_it
+
+
+def test_somebody_may_be_sent_onto_an_empty_road(play: Play) -> None:
+    action = script.SendVehicle(
+        do="send-vehicle", at_s=1, kind="bus", lane="in-w-2", to_lane="out-e-2"
+    )
+    seen = [
+        one.role
+        for _, _, truth in play(action, seconds=20, vehicles_per_hour=0, pedestrians_per_hour=0)
+        for one in truth.objects
+        if one.object_class is ObjectClass.BUS
+    ]
+    assert set(seen) == {"bus-line"}

@@ -234,11 +234,11 @@ class _Run:
         self._world.advance(time_ns)
         offset_ns = self._outages.clock_offset_ns(time_ns) if device.kind in STAMPED_HERE else 0
         for arrival, exact in device.look(self._world, time_ns):
-            message = _shifted(exact, offset_ns) if offset_ns else exact
-            kept = self._outages.passed(device.id, arrival, message)
+            # Outages begin and end in true time, whatever the unit's clock shows.
+            kept = self._outages.passed(device.id, arrival, exact)
             if kept is not None:
                 self._received[device.id] += 1
-                self._send(*kept)
+                self._send(kept[0], _shifted(exact, offset_ns) if offset_ns else exact)
 
     def _send(self, arrival: int, message: Message) -> None:
         self._number += 1
@@ -246,6 +246,7 @@ class _Run:
 
     def _tell_health(self, time_ns: int) -> None:
         """States of all devices, as their drivers would report them."""
+        told_ns = time_ns + self._outages.clock_offset_ns(time_ns)
         for device in self._devices:
             if device.kind is None:
                 continue
@@ -255,10 +256,10 @@ class _Run:
                 kind=device.kind,
                 state=state or SensorState.LIVE,
                 since_ns=since_ns if state else self._start_ns,
-                time_ns=time_ns + self._outages.clock_offset_ns(time_ns),
+                time_ns=told_ns,
                 received=self._received[device.id],
             )
-            self._send(time_ns, Message.draft(SENSOR_HEALTH, device.id, time_ns, health))
+            self._send(time_ns, Message.draft(SENSOR_HEALTH, device.id, told_ns, health))
 
 
 def _shifted(message: Message, offset_ns: int) -> Message:

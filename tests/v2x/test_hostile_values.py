@@ -28,8 +28,8 @@ DEPTH_MAX = 25
 """Named types within each other; the sets have up to 19. Some frames of Python each: far from its
 limit of 1000."""
 CALLS_PER_OCTET = 20
-"""Python functions and built-ins called for each octet of a frame. Counted here at most 6.8, written
-code and plain codec together; the rest is room for other versions of Python and asn1tools."""
+"""Python functions and built-ins called for each octet of a frame. Counted here at most 6.8,
+written code and plain codec together; the rest is room for other versions."""
 CALLS_BESIDES = 400_000
 """Calls that do not depend on the frame: code is written, types are compiled."""
 

@@ -110,9 +110,7 @@ class Roads:
 def build_roads(site_map: SiteMap) -> Roads:
     """Raises SimulationError, naming the lane, for a map in which nobody can drive."""
     lanes = {lane.id: lane for lane in site_map.lanes}
-    drivable = {
-        name: lane for name, lane in lanes.items() if lane.kind in DRIVABLE
-    }
+    drivable = {name: lane for name, lane in lanes.items() if lane.kind in DRIVABLE}
     if not drivable:
         raise SimulationError("the map has no lane of kind vehicle or bike to drive on")
     crosswalks = {name: lane for name, lane in lanes.items() if lane.kind is LaneKind.CROSSWALK}

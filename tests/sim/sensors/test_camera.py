@@ -256,8 +256,7 @@ def test_fog_and_darkness_hide(make_world: Callable[..., World], junction: SiteC
         return len(seen), people, far
 
     day, night, fog = (
-        found(weather)
-        for weather in (Weather(), Weather(Light.NIGHT), Weather(visibility=60.0))
+        found(weather) for weather in (Weather(), Weather(Light.NIGHT), Weather(visibility=60.0))
     )
     assert night[0] < day[0]
     assert night[1] < 0.85 * day[1]

@@ -80,7 +80,6 @@ class ControllerDevice:
     phase_ns = 0
 
     def __init__(self, options: TscbmOptions, place: PlaceOptions) -> None:
-        """Raises SimulationError where the loopback is not there."""
         self.id = options.id
         self._groups = options.groups
         self._intersection = (
@@ -88,28 +87,39 @@ class ControllerDevice:
         )
         self._decoder = TscbmDecoder(options, place.intersection)
         self._sequence = 0
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            self._socket.bind(("127.0.0.1", 0))
-        except OSError as error:
-            self._socket.close()
-            message = f"no loopback port for the signal controller: {error}"
-            raise SimulationError(message) from error
-        self._socket.settimeout(PATIENCE_S)
+        self._socket: socket.socket | None = None
 
     def look(self, world: World, time_ns: int) -> Iterable[Arrival]:
         state = world.signal_state(time_ns, self.id, self._intersection)
         self._sequence += 1
         octets = write_tscbm(state, self._sequence, self._groups)
-        self._socket.sendto(octets, self._socket.getsockname())
+        wire = self._open()
+        wire.sendto(octets, wire.getsockname())
         arrival_ns = time_ns + SIGNAL_LATENCY_NS
-        heard = self._socket.recv(len(octets) + 1)
+        heard = wire.recv(len(octets) + 1)
         fact = self._decoder.state(heard, Instant(arrival_ns, arrival_ns))
         yield arrival_ns, Message.draft(SIGNAL_STATE, self.id, fact.capture_ns, fact)
 
     def close(self) -> None:
         """Let the socket go."""
-        self._socket.close()
+        wire, self._socket = self._socket, None
+        if wire is not None:
+            wire.close()
+
+    def _open(self) -> socket.socket:
+        """The socket, from the first look on: a run that never begins holds none. Raises
+        SimulationError where the loopback is not there."""
+        if self._socket is None:
+            wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                wire.bind(("127.0.0.1", 0))
+            except OSError as error:
+                wire.close()
+                message = f"no loopback port for the signal controller: {error}"
+                raise SimulationError(message) from error
+            wire.settimeout(PATIENCE_S)
+            self._socket = wire
+        return self._socket
 
 
 class _Reader:

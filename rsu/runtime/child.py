@@ -29,7 +29,7 @@ from rsu.schema.units import NS_PER_S, Instant
 
 if TYPE_CHECKING:
     from rsu.runtime.bus import BusClient
-    from rsu.runtime.workers import Worker
+    from rsu.runtime.worker import Worker
 
 TURN_S = 0.1
 """Longest a turn waits for input: bounds the reaction to SIGTERM and the heartbeat's jitter."""
@@ -83,7 +83,8 @@ def _run(
 ) -> None:
     from rsu.config.model import SiteConfig
     from rsu.runtime.bus import BusClient
-    from rsu.runtime.workers import Surroundings, make_worker
+    from rsu.runtime.worker import Surroundings
+    from rsu.runtime.workers import make_worker
 
     run = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunFolder)
     config = SiteConfig.model_validate_json(run.config)

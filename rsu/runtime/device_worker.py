@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rsu.runtime import graph
-from rsu.runtime.workers import Surroundings
+from rsu.runtime.worker import Surroundings
 from rsu.schema.health import SensorState
 from rsu.schema.message import Message
 from rsu.schema.topics import FACT_TOPICS, SENSOR_HEALTH, Topic

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rsu.config.model import SiteConfig
 from rsu.runtime import graph
-from rsu.runtime.bus import BusClient
-from rsu.runtime.metrics import Meter
 from rsu.runtime.stage import StageGroup
+from rsu.runtime.worker import Surroundings, Worker
 from rsu.schema.health import SensorState
 from rsu.schema.message import Message
 from rsu.schema.topics import (
@@ -43,34 +40,6 @@ if TYPE_CHECKING:
 
 TELL_AGAIN_NS = 60 * NS_PER_S
 """A radio that goes on failing in the same way is logged this often; each loss is counted."""
-
-
-@dataclass
-class Surroundings:
-    """What the child loop gives a worker."""
-
-    config: SiteConfig
-    base: Path
-    boot: Instant
-    clock: Callable[[], Instant]
-    bus: BusClient
-    meter: Meter
-
-
-class Worker(Protocol):
-    """One role. `start` may raise; the child reports it and exits, the supervisor tries again.
-
-    `topics` is what it hears on the bus, which is opened between construction and `start`.
-    """
-
-    @property
-    def topics(self) -> frozenset[Topic]: ...
-
-    def start(self) -> None: ...
-
-    def turn(self, timeout_s: float) -> Iterable[Message]: ...
-
-    def stop(self) -> None: ...
 
 
 class CoreWorker:

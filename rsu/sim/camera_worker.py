@@ -40,7 +40,7 @@ class Bus(Protocol):
 
 
 class Surroundings(Protocol):
-    """What a worker is given (`rsu.runtime.workers.Surroundings`)."""
+    """What a worker is given (`rsu.runtime.worker.Surroundings`)."""
 
     config: SiteConfig
     base: Path
@@ -70,7 +70,7 @@ class RenderedCameraWorker:
         self._frame = 0
         self._due_ns = 0
         self._health_due_ns = 0
-        self._began_ns = around.boot.utc_ns
+        self._live, self._since_ns = False, around.boot.utc_ns
 
     def start(self) -> None:
         """Nothing: the world comes over the bus."""
@@ -78,22 +78,30 @@ class RenderedCameraWorker:
     def turn(self, timeout_s: float) -> Iterable[Message]:
         """Take the newest snapshot; if a frame is due, look."""
         now = self._around.clock()
-        wait_s = min(max((self._due_ns - now.mono_ns) / NS_PER_S, 0.0), timeout_s)
+        due_s = (self._due_ns - now.mono_ns) / NS_PER_S
+        # Without a world no frame is due: a snapshot is what there is to wait for.
+        wait_s = min(max(due_s, 0.0), timeout_s) if self._world_stands(now) else timeout_s
         for message in self._around.bus.receive(wait_s):
             self._truth = message.payload
         now = self._around.clock()
-        live = self._truth is not None and now.utc_ns - self._truth.time_ns < STALE_NS
+        live = self._world_stands(now)
         if live and now.mono_ns >= self._due_ns:
             # Frames that cannot be kept up with are not looked at: the newest counts.
             self._due_ns = max(self._due_ns + self._period_ns, now.mono_ns)
             yield from self._look(now)
+        if live is not self._live:
+            self._live, self._since_ns, self._health_due_ns = live, now.utc_ns, 0
         if now.mono_ns >= self._health_due_ns:
             self._health_due_ns = now.mono_ns + NS_PER_S
-            yield self._health(now, live=live)
+            yield self._health(now)
         yield from self._stage.tick(now)
 
     def stop(self) -> None:
         """Nothing is open."""
+
+    def _world_stands(self, now: Instant) -> bool:
+        """Whether there is a snapshot of about now; one from after a clock jumped back is none."""
+        return self._truth is not None and abs(now.utc_ns - self._truth.time_ns) < STALE_NS
 
     def _look(self, now: Instant) -> Iterable[Message]:
         assert self._truth is not None
@@ -106,14 +114,14 @@ class RenderedCameraWorker:
         draft = Message.draft(CAMERA_FRAME, self._id, now.utc_ns, frame)
         return self._stage.handle(draft, now)
 
-    def _health(self, now: Instant, *, live: bool) -> Message:
+    def _health(self, now: Instant) -> Message:
         health = SensorHealth(
             sensor=self._id,
             kind=SensorKind.CAMERA,
-            state=SensorState.LIVE if live else SensorState.STARTING,
-            since_ns=self._began_ns,
+            state=SensorState.LIVE if self._live else SensorState.STARTING,
+            since_ns=self._since_ns,
             time_ns=now.utc_ns,
-            detail="" if live else "no snapshot of the simulated world",
+            detail="" if self._live else "no snapshot of the simulated world",
             received=self._frame,
         )
         return Message.draft(SENSOR_HEALTH, self._id, now.utc_ns, health)

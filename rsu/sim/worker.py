@@ -20,7 +20,7 @@ from rsu.sim.source import Arrival, open_eyes, simulated_messages
 
 
 class Surroundings(Protocol):
-    """What a worker is given (`rsu.runtime.workers.Surroundings`)."""
+    """What a worker is given (`rsu.runtime.worker.Surroundings`)."""
 
     config: SiteConfig
     base: Path

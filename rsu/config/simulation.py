@@ -1,5 +1,7 @@
 """Section `simulation`: the built-in world and its sensor models."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from rsu.config.base import NonNegative, Options, Positive, Probability
@@ -17,6 +19,9 @@ class SimulationOptions(Options):
     )
     pedestrians_per_hour: NonNegative = Field(240.0, le=20_000)
     cycle_s: Positive = Field(60.0, description="Signal cycle, s.")
+    signals: Literal["fixed", "actuated"] = Field(
+        "fixed", description="actuated: greens answer to demand and to requests for priority."
+    )
     miss_probability: Probability = Field(0.05, description="Of a modelled detection.")
     clutter_per_frame: NonNegative = Field(0.02, description="Mean false detections per frame.")
     latency_s: NonNegative = Field(0.045, description="Modelled capture-to-detection delay, s.")

@@ -19,7 +19,7 @@ from rsu.schema.situation import LightState
 from rsu.schema.units import NS_PER_S, Size
 from rsu.sim.world.paths import Floats, Path
 from rsu.sim.world.road_users import RIDER_SHARE, draw_walker
-from rsu.sim.world.signals import CLEARING_SPEED, GREENS, SignalPlan
+from rsu.sim.world.signals import CLEARING_SPEED, GREENS, Signals
 from rsu.site.lanes import Direction, Lane, LaneKind, SiteMap
 
 SNAP = 1.0
@@ -92,7 +92,7 @@ class _Edge:
 class Pedestrians:
     """All walkers. `walkers` is in order of birth."""
 
-    plan: SignalPlan
+    plan: Signals
     per_hour: float
     rng: np.random.Generator
     new_id: Callable[[], int]
@@ -183,7 +183,7 @@ class Pedestrians:
 
 def build_pedestrians(
     site_map: SiteMap,
-    plan: SignalPlan,
+    plan: Signals,
     per_hour: float,
     rng: np.random.Generator,
     new_id: Callable[[], int],

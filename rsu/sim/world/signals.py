@@ -1,16 +1,18 @@
 """A fixed-time signal plan made from the map: which groups run together, and when.
 
-`Roads` and the cycle go in. Groups whose movements do not cross share a stage; stages follow each
-other in a ring, each with green, yellow and all-red. Out come the light of a group at any time
-(for drivers and walkers) and the `SignalState` a controller would report. A turn that has a group
-of its own is protected; a turn that shares its group with traffic going straight on yields.
+`Roads` and the cycle go in (`actuated` makes the same stages answer to demand). Groups whose
+movements do not cross share a stage; stages follow each other in a ring, each with green, yellow
+and all-red. Out come the light of a group at any time (for drivers and walkers) and the
+`SignalState` a controller would report. A turn that has a group of its own is protected; a turn
+that shares its group with traffic going straight on yields.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
@@ -39,6 +41,52 @@ class Indication:
 
     start_ns: int
     light: LightState
+
+
+class Approach(NamedTuple):
+    """Somebody before a stop line: the group that governs it, how far away (m) and fast (m/s), and
+    the role (`emergency`, `bus-line`) if it asks for priority, else empty."""
+
+    group: int
+    left_m: float
+    speed: float
+    priority: str = ""
+
+
+class Signals(Protocol):
+    """What people on the road, sensors and the controller's wire need of any plan. `groups` are
+    the lights of one cycle as planned; what is shown is `light`'s answer only."""
+
+    @property
+    def origin_ns(self) -> int: ...
+
+    @property
+    def groups(self) -> Mapping[int, tuple[Indication, ...]]: ...
+
+    def light(self, group: int | None, time_ns: int) -> LightState: ...
+
+    def state(self, controller: str, intersection: int, time_ns: int) -> SignalState: ...
+
+    def decide(self, now_ns: int, approaching: Iterable[Approach]) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Ring:
+    """Stages (groups that run together) in order, with their greens in the fixed plan and least, s.
+
+    `clearing`: s that walkers of a group need; `shared`: groups that govern turns and straight on.
+    """
+
+    stages: tuple[tuple[int, ...], ...]
+    greens: tuple[float, ...]
+    least: tuple[float, ...]
+    clearing: Mapping[int, float]
+    shared: frozenset[int]
+
+    def green(self, group: int) -> LightState:
+        """The kind of green that a group shows."""
+        shared = group in self.shared
+        return LightState.PERMISSIVE_GREEN if shared else LightState.PROTECTED_GREEN
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +130,9 @@ class SignalPlan:
             flags=(ControllerFlag.FIXED_TIME,),
         )
 
+    def decide(self, now_ns: int, approaching: Iterable[Approach]) -> None:
+        """Nobody changes a fixed plan."""
+
     def _spell(self, group: int, time_ns: int) -> tuple[LightState, int, int]:
         spells = self.groups[group]
         cycles, phase = divmod(time_ns - self.origin_ns, self.cycle_ns)
@@ -102,13 +153,17 @@ def build_plan(roads: Roads, cycle_s: float, origin_ns: int) -> SignalPlan:
 
     Raises SimulationError when the cycle is too short for everyone's least green.
     """
+    ring = build_ring(roads, cycle_s)
+    return SignalPlan(origin_ns, round(cycle_s * NS_PER_S), _timing(ring, cycle_s))
+
+
+def build_ring(roads: Roads, cycle_s: float) -> Ring:
+    """The stages of the map and their greens within a cycle; raises as `build_plan` does."""
     drive = {lane.signal_group for lane in roads.connections.values() if lane.signal_group}
     walk = {lane.signal_group for lane in roads.crosswalks.values() if lane.signal_group}
     if both := sorted(walk & drive):
         raise SimulationError(f"signal group {both[0]} governs both a lane and a crosswalk")
     stages = _stages(roads, sorted(drive), sorted(walk))
-    if not stages:
-        return SignalPlan(origin_ns, round(cycle_s * NS_PER_S), {})
     clearing = {
         group: max(
             lane.length / CLEARING_SPEED
@@ -117,9 +172,17 @@ def build_plan(roads: Roads, cycle_s: float, origin_ns: int) -> SignalPlan:
         )
         for group in walk
     }
-    greens = _greens(stages, clearing, cycle_s)
-    groups = _timing(roads, stages, greens, clearing, cycle_s)
-    return SignalPlan(origin_ns, round(cycle_s * NS_PER_S), groups)
+    turns: dict[int | None, set[bool]] = {}
+    for lane in roads.connections.values():
+        turns.setdefault(lane.signal_group, set()).add(lane.maneuver is not Maneuver.STRAIGHT)
+    least = _least(stages, clearing)
+    return Ring(
+        stages=tuple(map(tuple, stages)),
+        greens=tuple(_greens(least, cycle_s)),
+        least=tuple(least),
+        clearing=clearing,
+        shared=frozenset(g for g, kinds in turns.items() if g is not None and len(kinds) == 2),
+    )
 
 
 def _stages(roads: Roads, drive: Sequence[int], walk: Sequence[int]) -> list[list[int]]:
@@ -174,42 +237,38 @@ def _opposed(roads: Roads, mine: str, other: str) -> bool:
     return bool(a @ b < -0.7 * ((a @ a) * (b @ b)) ** 0.5)
 
 
-def _greens(stages: list[list[int]], clearing: Mapping[int, float], cycle_s: float) -> list[float]:
+def _least(stages: list[list[int]], clearing: Mapping[int, float]) -> list[float]:
     between = YELLOW_S + ALL_RED_S
-    least = [
+    return [
         max(
             [LEAST_GREEN_S]
             + [LEAST_WALK_S + clearing[group] - between for group in stage if group in clearing]
         )
         for stage in stages
     ]
-    spare = cycle_s - sum(least) - between * len(stages)
+
+
+def _greens(least: list[float], cycle_s: float) -> list[float]:
+    if not least:
+        return []
+    spare = cycle_s - sum(least) - (YELLOW_S + ALL_RED_S) * len(least)
     if spare < 0.0:
         raise SimulationError(
-            f"cycle_s {cycle_s:g} is too short: the map's {len(stages)} signal stages need "
+            f"cycle_s {cycle_s:g} is too short: the map's {len(least)} signal stages need "
             f"{cycle_s - spare:.1f} s"
         )
     return [green + spare * green / sum(least) for green in least]
 
 
-def _timing(
-    roads: Roads,
-    stages: list[list[int]],
-    greens: list[float],
-    clearing: Mapping[int, float],
-    cycle_s: float,
-) -> dict[int, tuple[Indication, ...]]:
-    turns: dict[int | None, set[bool]] = {}
-    for lane in roads.connections.values():
-        turns.setdefault(lane.signal_group, set()).add(lane.maneuver is not Maneuver.STRAIGHT)
-    shared = {group for group, kinds in turns.items() if len(kinds) == 2}
+def _timing(ring: Ring, cycle_s: float) -> dict[int, tuple[Indication, ...]]:
     cycle_ns = round(cycle_s * NS_PER_S)
+    clearing = ring.clearing
     spells: dict[int, tuple[Indication, ...]] = {}
     start = 0.0
-    for stage, green in zip(stages, greens, strict=True):
+    for stage, green in zip(ring.stages, ring.greens, strict=True):
         end = start + green
         for group in stage:
-            light = LightState.PERMISSIVE_GREEN if group in shared else LightState.PROTECTED_GREEN
+            light = ring.green(group)
             if group in clearing:
                 change = end + YELLOW_S + ALL_RED_S - clearing[group]
                 times = ((start, light), (min(change, end), LightState.FLASHING_GREEN),

@@ -22,7 +22,7 @@ from rsu.sim.world.movers import Obstacle
 from rsu.sim.world.pedestrians import Band, Walker
 from rsu.sim.world.road_users import BIKE_SPEED, Driver, draw_cyclist, draw_vehicle
 from rsu.sim.world.roads import Crossing, Roads, Route
-from rsu.sim.world.signals import GREENS, SignalPlan
+from rsu.sim.world.signals import GREENS, Approach, Signals
 
 EXPONENT = 4.0
 """δ of the IDM (same paper)."""
@@ -102,7 +102,7 @@ class Traffic:
     """
 
     roads: Roads
-    plan: SignalPlan
+    plan: Signals
     rng: np.random.Generator
     new_id: Callable[[], int]
     arrivals: list[_Arrival]
@@ -228,6 +228,17 @@ class Traffic:
     def count_on(self, lane: str) -> int:
         """Vehicles with their front on a lane."""
         return len(self._on.get(lane, ()))
+
+    def approaching(self) -> list[Approach]:
+        """Everyone before a stop line that has a light; who stands at a bus stop asks later."""
+        return [
+            Approach(
+                vehicle.route.group, vehicle.route.stop - vehicle.s, vehicle.speed,
+                vehicle.role if vehicle.asks != "none" and vehicle.halt is None else "",
+            )
+            for vehicle in self.vehicles
+            if vehicle.route.group is not None and vehicle.s < vehicle.route.stop
+        ]  # fmt: skip
 
     def claimed(self) -> dict[str, list[Band]]:
         """The parts of crosswalks that walkers must not enter now."""
@@ -421,7 +432,7 @@ class Traffic:
     def build(
         cls,
         roads: Roads,
-        plan: SignalPlan,
+        plan: Signals,
         per_hour: float,
         rng: np.random.Generator,
         new_id: Callable[[], int],

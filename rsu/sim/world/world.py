@@ -19,13 +19,14 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
 from rsu.sim.scenario.model import AnyAction
+from rsu.sim.world.actuated import ActuatedPlan
 from rsu.sim.world.happenings import Stage
 from rsu.sim.world.incidents import Incidents
 from rsu.sim.world.movers import Bodies
 from rsu.sim.world.pedestrians import build_pedestrians
 from rsu.sim.world.roads import build_roads
 from rsu.sim.world.scene import CLEAR_DAY, Asking, Scene, Weather, stream
-from rsu.sim.world.signals import build_plan
+from rsu.sim.world.signals import Signals, build_plan, build_ring
 from rsu.sim.world.traffic import Traffic
 from rsu.site.lanes import SiteMap
 
@@ -55,7 +56,10 @@ class World:
         """
         self.site_map = site_map
         self.roads = build_roads(site_map)
-        self.plan = build_plan(self.roads, options.cycle_s, start_ns)
+        plan = build_plan(self.roads, options.cycle_s, start_ns)
+        self.plan: Signals = plan
+        if options.signals == "actuated" and plan.groups:
+            self.plan = ActuatedPlan(build_ring(self.roads, options.cycle_s), plan, STEP_NS)
         ids = count(1)
         self._now_ns = start_ns
         self.traffic = Traffic.build(
@@ -206,6 +210,7 @@ class World:
         self.traffic.arrive(self._now_ns)
         self.pedestrians.arrive(self._now_ns)
         self.incidents.act(self._now_ns)
+        self.plan.decide(self._now_ns, self.traffic.approaching())
         self.traffic.decide(self._now_ns, dt, self.pedestrians.on_crosswalks())
         self.pedestrians.decide(self._now_ns, dt, self.traffic.claimed())
         if self._stage.movers:

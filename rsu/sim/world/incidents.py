@@ -83,8 +83,10 @@ class Incidents:
         return None
 
     def bays(self) -> list[TruthBay]:
-        """Who stands in which bay of the lots that have demand."""
-        return [bay for lot in self._lots.values() for bay in lot.bays()]
+        """Who stands in which bay; nobody, in lots to which nobody comes."""
+        found = [bay for lot in self._lots.values() for bay in lot.bays()]
+        empty = (zone for zone in self._stage.site_map.bays if zone.lot not in self._lots)
+        return [*found, *(TruthBay(bay=zone.id, object=None) for zone in empty)]
 
     def _parking(self, action: script.ParkingDemand) -> Incident | None:
         if action.lot in self._lots:

@@ -1,4 +1,4 @@
-"""A parking lot: cars come, turn into free bays, stay, back out and leave.
+"""A parking lot: cars come, turn or back into free bays, stay, get out again and leave.
 
 Demand (`ParkingDemand`) and the map's bays go in; movers and who stands in which bay come out. One
 car manoeuvres at a time, as careful drivers in a narrow aisle do: who wants to leave waits until
@@ -27,19 +27,53 @@ from rsu.site.lanes import Zone
 AISLE_SPEED, TURN_SPEED, BACK_SPEED = 4.0, 2.0, 1.2
 """m/s along the aisle, into a bay and out of it (assumed; lots post 10 to 20 km/h)."""
 TURN_M = 6.0
-"""m before a bay at which a car begins to turn: its radius is then about a car's least, 5.5 m."""
+"""m before a bay at which a car begins to turn: its centre's least radius is then 4.2 m, what a
+turning circle of 11 m between kerbs leaves."""
+BACKED_IN = 0.4
+"""Share of cars that back in and drive out forwards (assumed)."""
+SHIFTS_S = 1.0
+"""s that changing direction takes."""
 ENDLESS_S = 1e9
 CAR = Size(4.5, 1.82, 1.5)
 
 
 @dataclass(frozen=True, eq=False)
-class Bay:
-    """One bay: along its aisle to the turn, into it, and on from there to the aisle's end."""
+class Way:
+    """Along the aisle to where the turn begins, into the bay, and on from there to the aisle's end.
 
-    name: str
+    With `backwards` the turn begins beyond the bay.
+    """
+
     there: Path
     into: Path
     onward: Path
+    backwards: bool
+
+    def legs(self) -> tuple[Leg, ...]:
+        """The whole visit; a car rests in its bay at the end of leg 1."""
+        out = Path(self.into.points[::-1].copy())
+        if self.backwards:
+            return (
+                Leg(self.there, AISLE_SPEED, SHIFTS_S),
+                Leg(self.into, BACK_SPEED, ENDLESS_S, backwards=True),
+                Leg(out, TURN_SPEED),
+                Leg(self.onward, AISLE_SPEED),
+            )
+        return (
+            Leg(self.there, AISLE_SPEED),
+            Leg(self.into, TURN_SPEED, ENDLESS_S),
+            Leg(out, BACK_SPEED, SHIFTS_S, backwards=True),
+            Leg(self.onward, AISLE_SPEED),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Bay:
+    """One bay and the two ways into it."""
+
+    name: str
+    forwards: Way
+    backwards: Way
 
 
 class ParkingLot:
@@ -58,7 +92,7 @@ class ParkingLot:
         for bay in self._bays:
             if self._rng.random() < action.initially:
                 mover = self._car(bay, stage)
-                mover.leg, mover.s = 1, bay.into.length
+                mover.leg, mover.s = 1, mover.legs[1].path.length
                 self._park(bay, mover, stage.now_ns)
 
     def change(self, action: ParkingDemand, now_ns: int) -> None:
@@ -111,7 +145,7 @@ class ParkingLot:
         if not self._waiting or not free:
             return None
         bay = free[int(self._rng.integers(len(free)))]
-        if not stage.free(*bay.there.at(0.0)):
+        if not stage.free(*bay.forwards.there.at(0.0)):
             return None
         self._waiting -= 1
         mover = self._car(bay, stage)
@@ -120,13 +154,9 @@ class ParkingLot:
         return mover
 
     def _car(self, bay: Bay, stage: Stage) -> Mover:
-        back = Path(bay.into.points[::-1].copy())
+        way = bay.backwards if self._rng.random() < BACKED_IN else bay.forwards
         mover = Mover(
-            stage.new_id(), ObjectClass.CAR, CAR,
-            (
-                Leg(bay.there, AISLE_SPEED), Leg(bay.into, TURN_SPEED, ENDLESS_S),
-                Leg(back, BACK_SPEED, 1.0, backwards=True), Leg(bay.onward, AISLE_SPEED),
-            ),
+            stage.new_id(), ObjectClass.CAR, CAR, way.legs(),
             bay=bay.name,
             heedless=True,  # the aisle is its own, and the curve passes between parked cars
         )  # fmt: skip
@@ -148,19 +178,29 @@ class ParkingLot:
 
 
 def _bay(zone: Zone, stage: Stage) -> Bay:
-    """The way in and out: along the aisle, and a curve that is tangent to it and to the bay."""
     if zone.lane is None:
         raise SimulationError(f"bay {zone.id!r} names no lane: nobody can get there")
     aisle = Path(stage.site_map.lane(zone.lane).centreline)
     x, y = zone.centre
     s, points = aisle.sampled(0.1)
     at = float(s[int(np.argmin(np.hypot(points[:, 0] - x, points[:, 1] - y)))])
-    turn = max(at - TURN_M, 0.5)
-    start, corner, middle = (np.array(p) for p in (aisle.at(turn), aisle.at(at), (x, y)))
-    t = np.linspace(0.0, 1.0, 15)[:, None]
-    curve: Floats = (1 - t) ** 2 * start + 2 * t * (1 - t) * corner + t**2 * middle
+    before, beyond = max(at - TURN_M, 0.5), min(at + TURN_M, aisle.length - 0.5)
     return Bay(
-        zone.id, _stretch(aisle, 0.0, turn), Path(curve), _stretch(aisle, turn, aisle.length)
+        zone.id,
+        _way(aisle, at, before, (x, y), backwards=False),
+        _way(aisle, at, beyond, (x, y), backwards=True),
+    )
+
+
+def _way(
+    aisle: Path, at: float, turn: float, middle: tuple[float, float], *, backwards: bool
+) -> Way:
+    """From `turn` on a curve that is tangent to the aisle and to the bay, which is beside `at`."""
+    start, corner, end = (np.array(p) for p in (aisle.at(turn), aisle.at(at), middle))
+    t = np.linspace(0.0, 1.0, 15)[:, None]
+    curve: Floats = (1 - t) ** 2 * start + 2 * t * (1 - t) * corner + t**2 * end
+    return Way(
+        _stretch(aisle, 0.0, turn), Path(curve), _stretch(aisle, turn, aisle.length), backwards
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,3 +93,25 @@ def test_the_same_seed_is_the_same_lot(lot: LoadedScenario) -> None:
     runs = [[truth for _, truth in play(lot, 60, seed=seed)] for seed in (3, 3, 4)]
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
+
+
+def test_some_back_in_and_drive_out_forwards(lot: LoadedScenario) -> None:
+    outwards: dict[bool, set[int]] = {True: set(), False: set()}
+    zones = {zone.id: zone for zone in lot.site_map.bays}
+    for _, truth in play(lot, 120, seed=5):
+        cars = {one.id: one for one in truth.objects}
+        for bay in truth.bays:
+            if bay.object is not None:
+                # The aisle is y = 0: does the car look towards it?
+                towards = -zones[bay.bay].centre[1] * math.sin(cars[bay.object].heading)
+                outwards[towards > 0.0].add(bay.object)
+    assert len(outwards[True]) >= 3
+    assert len(outwards[False]) >= 3
+    assert not outwards[True] & outwards[False]
+
+
+def test_bays_to_which_nobody_comes_are_free(lot: LoadedScenario) -> None:
+    options = SimulationOptions(vehicles_per_hour=0, pedestrians_per_hour=0)
+    truth = World(lot.site_map, options, 1, BEGIN_NS).truth(BEGIN_NS)
+    assert {bay.bay for bay in truth.bays} == {zone.id for zone in lot.site_map.bays}
+    assert all(bay.object is None for bay in truth.bays)

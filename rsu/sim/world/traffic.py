@@ -17,7 +17,8 @@ import numpy as np
 
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.situation import LightState
-from rsu.schema.units import NS_PER_S, Size
+from rsu.schema.units import Size
+from rsu.sim.world.arrivals import Arrival, arrivals, change
 from rsu.sim.world.movers import Obstacle
 from rsu.sim.world.pedestrians import Band, Walker
 from rsu.sim.world.road_users import BIKE_SPEED, Driver, draw_cyclist, draw_vehicle
@@ -38,8 +39,6 @@ STAND_BEFORE = 1.0
 """m before a stop line or crosswalk where fronts come to rest."""
 CRITICAL_GAP_S = 4.5
 """s to the next opposing vehicle that a yielding turn accepts (HCM 2010: left turn 4.1 to 4.5)."""
-BIKES_PER_HOUR = 60.0
-"""Over all bike lanes; assumed, as the options know no bicycles yet."""
 SEE_AHEAD = 120.0
 """m beyond which a leader does not matter: 3 s to 8 s of travel in town."""
 
@@ -82,17 +81,6 @@ class Vehicle:
         return self.s + self.speed * tau + 0.5 * a * tau * tau, self.speed + a * tau
 
 
-@dataclass(slots=True)
-class _Arrival:
-    """Demand on one entry lane: the time of the next vehicle and those that wait for room."""
-
-    entry: str
-    routes: tuple[Route, ...]
-    per_hour: float
-    next_ns: float
-    waiting: list[Vehicle] = field(default_factory=list)
-
-
 @dataclass(eq=False)
 class Traffic:
     """All vehicles, in order of birth; `held_back` counts those that wait outside for room.
@@ -105,7 +93,7 @@ class Traffic:
     plan: Signals
     rng: np.random.Generator
     new_id: Callable[[], int]
-    arrivals: list[_Arrival]
+    arrivals: list[Arrival]
     vehicles: list[Vehicle] = field(default_factory=list)
     entered: int = 0
     obstacles: Mapping[str, Sequence[Obstacle]] = field(default_factory=dict)
@@ -119,9 +107,9 @@ class Traffic:
     def arrive(self, now_ns: int) -> None:
         """Let vehicles in whose time has come, as soon as there is room for them."""
         for arrival in self.arrivals:
-            while arrival.next_ns <= now_ns:
-                arrival.waiting.append(self._vehicle(arrival))
-                arrival.next_ns += _pause(self.rng, arrival.per_hour)
+            while (route := arrival.due(now_ns, self.rng)) is not None:
+                arrival.waiting.append(self._vehicle(route))
+                arrival.wait(self.rng)
             if arrival.waiting and self._enter(arrival.waiting[0]):
                 arrival.waiting.pop(0)
 
@@ -171,11 +159,7 @@ class Traffic:
 
     def change_demand(self, per_hour: float, now_ns: int) -> None:
         """Vehicles per hour over all entry lanes from now on, split as before."""
-        motor = [arrival for arrival in self.arrivals if not arrival.routes[0].bicycle]
-        weight = sum(route.weight for arrival in motor for route in arrival.routes)
-        for arrival in motor:
-            arrival.per_hour = per_hour * sum(r.weight for r in arrival.routes) / weight
-            arrival.next_ns = now_ns + _pause(self.rng, arrival.per_hour)
+        change(self.arrivals, per_hour, self.rng, now_ns)
 
     def route(self, entry: str, leave: str) -> Route | None:
         """The way from one lane to another."""
@@ -251,10 +235,7 @@ class Traffic:
 
     # --- arriving ---------------------------------------------------------------------------------
 
-    def _vehicle(self, arrival: _Arrival) -> Vehicle:
-        weights = np.cumsum([route.weight for route in arrival.routes])
-        pick = int(np.searchsorted(weights, self.rng.random() * weights[-1], side="right"))
-        route = arrival.routes[pick]
+    def _vehicle(self, route: Route) -> Vehicle:
         kind, size, driver = draw_cyclist(self.rng) if route.bicycle else draw_vehicle(self.rng)
         return Vehicle(self.new_id(), kind.object_class, size, driver, route)
 
@@ -438,24 +419,8 @@ class Traffic:
         new_id: Callable[[], int],
         start_ns: int,
     ) -> Traffic:
-        """Demand is split over the entry lanes by the weights of the ways that begin there."""
-        arrivals = []
-        for bicycle, total in ((False, per_hour), (True, BIKES_PER_HOUR)):
-            routes = [route for route in roads.routes if route.bicycle is bicycle]
-            weight = sum(route.weight for route in routes)
-            for entry in dict.fromkeys(route.entry for route in routes):
-                mine = tuple(route for route in routes if route.entry == entry)
-                rate = total * sum(route.weight for route in mine) / weight
-                # An entry without demand is there for whoever is sent (`send`).
-                arrivals.append(_Arrival(entry, mine, rate, start_ns + _pause(rng, rate)))
-        return cls(roads, plan, rng, new_id, arrivals)
-
-
-def _pause(rng: np.random.Generator, per_hour: float) -> float:
-    """Time to the next arrival of a Poisson stream, ns."""
-    if per_hour <= 0.0:
-        return math.inf
-    return float(rng.exponential(3600.0 / per_hour)) * NS_PER_S
+        """An empty road; demand is split over the entry lanes (`arrivals`)."""
+        return cls(roads, plan, rng, new_id, arrivals(roads, per_hour, rng, start_ns))
 
 
 def _wished(vehicle: Vehicle) -> float:

@@ -18,7 +18,7 @@ SIM = [sys.executable, "-m", "rsu.cli", "sim"]
 
 def sim(*arguments: str, cwd: Path, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*SIM, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
+        [*SIM, *arguments], cwd=cwd, capture_output=True, text=True, timeout=1500, check=False,
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
     )  # fmt: skip
 
@@ -109,8 +109,23 @@ def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> No
     assert sorted(json.loads(capsys.readouterr().out)) == scenario_names()
 
 
+FAILURES = ("camera-failure", "controller-silence", "clock-jump")
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failures_are_reported_as_their_scenarios_say(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_command(["sim", "--scenario", name, "--cameras", "modelled", "--json"])
+    found = json.loads(capsys.readouterr().out)["expectations"]
+    assert [one["wanted"] for one in found if not one["ok"]] == []
+    assert found
+    assert code == 0
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("name", scenario_names())
+@pytest.mark.timeout(1600)
+@pytest.mark.parametrize("name", sorted(set(scenario_names()) - set(FAILURES)))
 def test_every_shipped_scenario_is_reported_as_it_says(name: str, tmp_path: Path) -> None:
     done = sim("--scenario", name, "--cameras", "modelled", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

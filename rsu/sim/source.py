@@ -8,7 +8,7 @@ scoring. Devices (`devices`) look at the world at their own times; a scenario ma
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -64,13 +64,14 @@ def simulated_messages(
     scenario: Scenario | None = None,
     cameras: Cameras = "configured",
     eyes: Mapping[str, Eye] | None = None,
-) -> Iterator[Arrival]:
+) -> Generator[Arrival]:
     """(arrival ns UTC, draft) in non-decreasing order of arrival, the same for the same arguments.
 
     Everything captured in [start_ns, start_ns + duration_ns) is delivered, what was still on its
-    way at the end included; None never ends. Map paths are relative to `base`. `eyes` by camera
-    id are those of `open_eyes` (default: opened here); cameras without one are left out. Raises
-    SimulationError at once for a site or a map from which no world can be made.
+    way at the end included; None never ends. Close it to let the devices' wires go. Map paths are
+    relative to `base`. `eyes` by camera id are those of `open_eyes` (default: opened here); cameras
+    without one are left out. Raises SimulationError at once for a site or a map from which no world
+    can be made.
     """
     site_map = simulated_map(config, base)
     options = _options(config, scenario)
@@ -202,7 +203,7 @@ class _Run:
         self._number = 0
         self._received = dict.fromkeys((device.id for device in devices), 0)
 
-    def arrivals(self) -> Iterator[Arrival]:
+    def arrivals(self) -> Generator[Arrival]:
         try:
             yield from self._until_the_end()
         finally:

@@ -8,7 +8,7 @@ simulator.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +35,7 @@ class SimulationWorker:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._arrivals: Iterator[Arrival] = iter(())
+        self._arrivals: Generator[Arrival] = _nothing()
         self._next: Arrival | None = None
         self._pause = threading.Event()
 
@@ -63,4 +63,10 @@ class SimulationWorker:
             self._next = next(self._arrivals, None)
 
     def stop(self) -> None:
-        """Nothing is open."""
+        """Let the devices' wires go."""
+        self._arrivals.close()
+        self._next = None
+
+
+def _nothing() -> Generator[Arrival]:
+    yield from ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from rsu.schema.message import Message
 from rsu.schema.sensing import RadarObjects
 from rsu.schema.situation import LightState, SignalState
 from rsu.schema.topics import RADAR_OBJECTS, SIGNAL_STATE
-from rsu.schema.units import NS_PER_MS, NS_PER_S
+from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.schema.wire import pack
 from rsu.sim.sensors.radar import ModelledRadar, RadarReading
 from rsu.sim.source import simulated_messages
 from rsu.sim.wired import RADAR_PERIOD_NS, ControllerDevice, RadarDevice
+from rsu.sim.worker import SimulationWorker
 from rsu.sim.world.scene import stream
 from rsu.sim.world.world import World
 
@@ -214,7 +216,34 @@ def test_a_run_that_is_never_begun_or_left_early_holds_nothing(
             run = simulated_messages(junction, root / "configs", 1, START_NS, NS_PER_S)
             for _ in range(taken):
                 next(run)
-            run.close()  # type: ignore[attr-defined]  # it is a generator
+            run.close()
             del run
             gc.collect()
+    assert [str(one.message) for one in told] == []
+
+
+def test_a_stopped_simulation_holds_nothing(junction: SiteConfig, root: Path) -> None:
+    @dataclass
+    class Around:
+        config: SiteConfig
+        base: Path
+        boot: Instant
+        clock: Callable[[], Instant]
+
+    start = Instant(START_NS, NS_PER_S)
+    later = Instant(START_NS + NS_PER_S, 2 * NS_PER_S)
+    now = [start]
+    worker = SimulationWorker(Around(junction, root / "configs", start, lambda: now[0]))
+    worker.stop()  # not started yet
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        worker.start()
+        now[0] = later
+        said = {message.topic for message in worker.turn(0.0)}
+        worker.stop()
+        assert {RADAR_OBJECTS, SIGNAL_STATE} <= said
+        now[0] = Instant(START_NS + 2 * NS_PER_S, 3 * NS_PER_S)
+        assert list(worker.turn(0.0)) == []
+        del worker
+        gc.collect()
     assert [str(one.message) for one in told] == []

@@ -9,6 +9,7 @@ import pytest
 from rsu.config.problems import ConfigError
 from rsu.sim.errors import SimulationError
 from rsu.sim.scenario.load import find_scenario, load_scenario, scenario_names
+from rsu.sim.scenario.model import Scenario
 
 GOOD = """title: A test
 site: {site}
@@ -92,3 +93,40 @@ def test_mistakes_are_told_with_their_places(written: Path, old: str, new: str, 
 def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(SimulationError, match="did you mean wrong-way"):
         find_scenario("wrong-wya")
+
+
+def test_the_documented_example_loads(root: Path, tmp_path: Path) -> None:
+    text = (root / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    assert "../junction.yaml" in example
+    path = tmp_path / "example.yaml"
+    site = str(root / "configs" / "junction.yaml")
+    path.write_text(example.replace("../junction.yaml", site), encoding="utf-8")
+    loaded = load_scenario(path).scenario
+    assert len(loaded.script) == 1
+    assert loaded.expect[0].later is not None
+
+
+def test_every_action_and_expectation_is_documented(root: Path) -> None:
+    text = (root / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    schema = Scenario.model_json_schema()["$defs"]
+    missing = [
+        f"{name}.{key}"
+        for name, model in schema.items()
+        for tag in ("do", "expect")
+        if tag in model.get("properties", {})
+        for key in model["properties"]
+        if key not in (tag, "at_s") and f"`{key}`" not in row(text, model["properties"][tag])
+    ]
+    assert missing == []
+
+
+def row(text: str, tag: dict[str, str]) -> str:
+    """The table's row of an action or expectation; `later` is told below its table."""
+    (found,) = [line for line in text.splitlines() if line.startswith(f"| `{tag['const']}` |")]
+    return found + "`later`"
+
+
+def test_every_shipped_scenario_is_documented(root: Path) -> None:
+    text = (root / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    assert [name for name in scenario_names() if f"`{name}`" not in text] == []

@@ -104,6 +104,19 @@ def test_mistakes_are_told(
     assert told in capsys.readouterr().err
 
 
+def test_a_site_where_nothing_moves_is_refused(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (root / "configs" / "junction.yaml").read_text(encoding="utf-8")
+    head, section, _ = text.partition("\nsimulation:")
+    assert section
+    for name in ("junction-lanes.geojson", "junction-zones.geojson"):
+        head = head.replace(name, str(root / "configs" / name))
+    (tmp_path / "still.yaml").write_text(head + "\n", encoding="utf-8")
+    assert run_command(["sim", str(tmp_path / "still.yaml")]) == 2
+    assert "no `simulation` section" in capsys.readouterr().err
+
+
 def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["sim", "--list", "--json"]) == 0
     assert sorted(json.loads(capsys.readouterr().out)) == scenario_names()

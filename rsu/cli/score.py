@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -11,24 +12,34 @@ import click
 @click.argument("recording", type=click.Path(path_type=Path))
 @click.option(
     "--site", "site_path", type=click.Path(path_type=Path),
-    help="Site file, for the views of its cameras. [default: the one in the recording]",
+    help="Site file, for the views of its sensors. [default: the one in the recording]",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One object, numbers by dotted name.")
 @click.option("--html", "html", type=click.Path(path_type=Path), help="Write a page with plots.")
 def score(recording: Path, site_path: Path | None, as_json: bool, html: Path | None) -> int:
-    """Score RECORDING (of `rsu sim --out`): detection, tracking, errors, consistency, events,
-    lights, message rates and ages. docs/score.md says what each number means."""
+    """Score RECORDING (of `rsu sim --out`) against the truth in it: detection, tracking, errors,
+    consistency, events, lights, bays, message rates and ages. docs/score.md says what each number
+    means."""
     from rsu.config.load import load_site
     from rsu.sim.score import score as scoring
     from rsu.sim.score.report import page
+    from rsu.sim.score.text import as_text
 
     if not recording.exists():
         raise click.UsageError(f"{recording} does not exist")
     config = load_site(site_path) if site_path else scoring.site_of(recording)
-    if config is None:
-        click.echo("no site in the recording: truth within 80 m counts (see --site)", err=True)
     found = scoring.score_recording(recording, config)
+    if config is None:
+        click.echo(f"no usable site in the recording (see --site): {found.counted}", err=True)
+    for remark in found.remarks:
+        click.echo(f"rsu: scored as far as it is whole: {remark}", err=True)
     if html is not None:
-        html.write_text(page(found), encoding="utf-8")
-    click.echo(scoring.as_json(found) if as_json else scoring.as_text(found))
+        try:
+            html.write_text(page(found), encoding="utf-8")
+        except OSError as error:
+            raise click.UsageError(f"cannot write {html}: {error.strerror}") from error
+    if as_json:
+        click.echo(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
+    else:
+        click.echo(as_text(found))
     return 0

@@ -1,222 +1,268 @@
-"""The score as one page of HTML: numbers, and pictures drawn as SVG. No script, nothing fetched.
+"""The score as one page of HTML: what matters first, then pictures, then every number.
 
-A `Score` goes in, the page's text comes out.
+A `Score` goes in, the page's text comes out. It stands for itself: no script, nothing fetched.
 """
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
-import numpy as np
-
+from rsu.schema.units import NS_PER_S
+from rsu.sim.score import plots
+from rsu.sim.score.curves import PATHS, STEP_M, Curves
+from rsu.sim.score.distribution import Distribution
 from rsu.sim.score.score import Score
+from rsu.sim.score.text import ERRORS, TRACKING, figure, group_names, plain_range
+from rsu.sim.score.tracking import CLASSES, ranges
 
-WIDTH, HEIGHT = 560, 240
-TRUE, SAID, MISSED = "#3b6ea5", "#d9822b", "#b83a3a"
 HEADLINES = (
-    ("recall", "recall"), ("precision", "precision"), ("mota", "MOTA"), ("idf1", "IDF1"),
-    ("hota", "HOTA"), ("gospa_m.mean", "GOSPA, m"), ("all.position_m.mean", "position error, m"),
-    ("all.nees.mean", "NEES (2 is right)"), ("id_switches", "id switches"),
-    ("signals.accuracy", "lights right"),
+    ("near.vehicles_60m.recall", "vehicles to 60 m found"),
+    ("near.vru_40m.recall", "vulnerable to 40 m found"), ("precision", "tracks that are true"),
+    ("mota", "MOTA"), ("idf1", "IDF1"), ("hota", "HOTA"), ("gospa_m.mean", "GOSPA, m"),
+    ("position_m.mean", "position error, m"), ("nees.mean", "NEES (2 is right)"),
+    ("id_switches", "id switches"), ("signals.accuracy", "lights right"),
+    ("bays.accuracy", "bays right"), ("events.recall", "events reported"),
 )  # fmt: skip
-
-_LEGEND = f"From above: <b style='color:{TRUE}'>truth</b>, <b style='color:{SAID}'>tracks</b>"
+FAR_COLUMNS = (("recall", "true"), ("precision", "said"), ("hota", "third"))
+AGES_SHOWN = 6
 
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1200px;padding:0 1rem;
-color:#222;background:#fafafa}
-h1{font-size:1.4rem}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}
-.cards{display:flex;flex-wrap:wrap;gap:.6rem}
-.card{background:#fff;border:1px solid #ddd;border-radius:6px;padding:.5rem .8rem;min-width:7rem}
-.card b{display:block;font-size:1.25rem;font-weight:600}.card span{color:#666;font-size:.82rem}
-.row{display:flex;flex-wrap:wrap;gap:1rem}
-figure{margin:0;background:#fff;border:1px solid #ddd;border-radius:6px;padding:.5rem}
-figcaption{font-size:.85rem;color:#555;margin-bottom:.2rem}
-table{border-collapse:collapse;background:#fff;font-size:.85rem}
-td,th{border:1px solid #ddd;padding:.15rem .6rem;text-align:right}
-td:first-child{text-align:left;font-family:ui-monospace,monospace}
-details{margin-top:1rem}
+:root{--ink:#1d2733;--soft:#5c6b7a;--line:#dde3ea;--paper:#fff;--back:#f4f6f9;
+--true:#2f6fb3;--said:#e08a2c;--missed:#c23b3b;--third:#4f9d69}
+@media (prefers-color-scheme:dark){:root{--ink:#e4e9ef;--soft:#9aa8b6;--line:#33404d;
+--paper:#1b232c;--back:#12181f;--true:#69a5e6;--said:#f0a552;--missed:#ea6a6a;--third:#7cc795}}
+body{font:15px/1.5 system-ui,sans-serif;margin:0 auto;max-width:1200px;padding:1.5rem 1rem 4rem;
+color:var(--ink);background:var(--back)}
+h1{font-size:1.45rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .6rem}
+p{color:var(--soft);margin:.2rem 0}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.6rem;
+margin-top:1rem}
+.card,figure,.table{background:var(--paper);border:1px solid var(--line);border-radius:8px}
+.card{padding:.6rem .8rem}.card b{display:block;font-size:1.35rem;font-weight:600}
+.card span{color:var(--soft);font-size:.8rem}
+.row{display:flex;flex-wrap:wrap;gap:.8rem;align-items:flex-start}
+figure{margin:0;padding:.6rem .8rem;overflow-x:auto;max-width:100%}
+figcaption{font-size:.88rem;margin-bottom:.3rem}figcaption small{color:var(--soft)}
+svg{max-width:100%;height:auto;display:block}
+svg text{font:11px system-ui,sans-serif;fill:var(--soft)}
+svg .title{font-size:12px}svg .small{font-size:10px}svg .on{fill:#fff}
+.grid{stroke:var(--line);fill:none}.mark{stroke:var(--ink);fill:var(--ink);stroke-width:1.2}
+.line{fill:none;stroke-width:1.6}.path{fill:none;stroke-width:1;stroke-opacity:.75}
+rect.true,path.true,circle.true{fill:var(--true)}rect.said,path.said{fill:var(--said)}
+rect.missed,path.missed,circle.missed{fill:var(--missed)}rect.third{fill:var(--third)}
+polyline.true{stroke:var(--true)}polyline.said{stroke:var(--said)}
+polyline.missed{stroke:var(--missed)}polyline.third{stroke:var(--third)}
+polyline.path.true{stroke-width:2.4;stroke-opacity:.5}
+b.true{color:var(--true)}b.said{color:var(--said)}b.missed{color:var(--missed)}
+b.third{color:var(--third)}
+.table{overflow-x:auto}table{border-collapse:collapse;font-size:.84rem;width:100%}
+td,th{padding:.22rem .7rem;text-align:right;border-bottom:1px solid var(--line);
+font-variant-numeric:tabular-nums;white-space:nowrap}
+th{color:var(--soft);font-weight:500}td:first-child,th:first-child{text-align:left}
+details{margin-top:2rem}summary{cursor:pointer}
+.warn{color:var(--missed)}
 """
 
 
 def page(score: Score) -> str:
     """The whole page."""
-    title = html.escape(f"{score.title}, {score.seconds:.0f} s")
-    cards = "".join(
-        f'<div class="card"><b>{_figure(score.numbers[name])}</b><span>{label}</span></div>'
-        for name, label in HEADLINES
-        if name in score.numbers
+    title = html.escape(score.title)
+    remarks = "".join(f'<p class="warn">{html.escape(remark)}</p>' for remark in score.remarks)
+    every = [(name, figure(value)) for name, value in score.numbers.items()]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
+        f"<p>{score.seconds:.1f} s, {score.numbers['moments']} moments of truth. What counts: "
+        f"{html.escape(score.counted)}.</p>{remarks}{_cards(score)}"
+        f'<h2>On the road</h2><div class="row">{_road(score)}</div>'
+        f'<h2>How far off</h2><div class="row">{_errors(score)}</div>'
+        f"<h2>Who and where</h2>{_table(*_groups(score, TRACKING))}<p></p>"
+        f"{_table(*_groups(score, ERRORS))}"
+        f"<h2>Events</h2>{_events(score)}"
+        f'<h2>How old when published</h2><div class="row">{_ages(score)}</div>'
+        f"<details><summary>Every number</summary>{_table(('name', ''), every)}</details>"
+        "</body></html>\n"
     )
-    figures = "".join(
-        f"<figure><figcaption>{caption}</figcaption>{picture}</figure>"
+
+
+def _cards(score: Score) -> str:
+    cards = "".join(
+        f'<div class="card"><b>{figure(score.numbers.get(name))}</b><span>{label}</span></div>'
+        for name, label in HEADLINES
+    )
+    return f'<div class="cards">{cards}</div>'
+
+
+def _road(score: Score) -> str:
+    curves = score.curves
+    worst = max(curves.missed.values(), default=1)
+    spots = {
+        (x * STEP_M, y * STEP_M): 0.15 + 0.85 * math.sqrt(count / worst)
+        for (x, y), count in curves.missed.items()
+    }
+    above = plots.from_above(
+        [("true", list(curves.truth_paths.values())), ("said", list(curves.track_paths.values()))],
+        spots, score.places,
+    )  # fmt: skip
+    full = max(len(curves.truth_paths), len(curves.track_paths)) >= PATHS
+    note = f" <small>(the first {PATHS})</small>" if full else ""
+    by_range = {name: plain_range(name) for name in ranges()}
+    by_class = {str(one): str(one) for one in CLASSES}
+    return "".join(
+        _figure(caption, picture)
         for caption, picture in (
-            (_LEGEND, _paths(score)),
-            ("GOSPA over time, m", _line(score.gospa)),
-            ("Position error, m", _histogram(score.position_errors, 3.0)),
-            ("Recall by distance", _bars(_by_range(score, "recall"), 1.0)),
-            ("Position error by distance (mean), m", _bars(_by_range(score, "position_m.mean"))),
-            ("Age when published, ms (line: 99 %)", _ages(score)),
+            ("From above: <b class=true>truth</b>, <b class=said>tracks</b>, "
+             f"<b class=missed>where nobody found what was there</b>{note}", above),
+            ("GOSPA over time, m: <b class=said>whole</b>, of it <b class=true>localisation</b>, "
+             "<b class=missed>missed</b>, <b class=third>false</b>",
+             plots.lines(_gospa(curves), "s")),
+            ("Recall over time", plots.lines({"true": _recall(curves)}, "s", top=1.0)),
+            (_legend("by distance"), _bars(score, "range", by_range)),
+            (_legend("by class"), _bars(score, "class", by_class)),
         )
     )  # fmt: skip
-    events = _events(score) if score.events else "<p>Nothing was to be reported.</p>"
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{_figure(value)}</td></tr>"
-        for name, value in score.numbers.items()
+
+
+def _legend(how: str) -> str:
+    names = ("Recall", "precision", "HOTA")
+    said = ", ".join(
+        f"<b class={style}>{name}</b>" for name, (_, style) in zip(names, FAR_COLUMNS, strict=True)
     )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
-        f'<h1>{title}</h1><div class="cards">{cards}</div><h2>Pictures</h2>'
-        f'<div class="row">{figures}</div><h2>Events</h2>{events}'
-        f"<details><summary>All numbers</summary><table>{rows}</table></details></html>\n"
+    return f"{said} {how}"
+
+
+def _bars(score: Score, head: str, groups: Mapping[str, str]) -> str:
+    return plots.bars(
+        {
+            shown: {
+                style: score.numbers.get(f"{head}.{group}.{name}") for name, style in FAR_COLUMNS
+            }
+            for group, shown in groups.items()
+        }
     )
 
 
-def _paths(score: Score) -> str:
-    points = [p for path in score.truth_paths.values() for p in path]
-    if not points:
-        return _empty()
-    reach = max(float(np.quantile(np.abs(np.array(points)), 0.98)), 10.0)
-    side = 2 * HEIGHT
-    scale = side / (2 * reach)
-
-    def line(path: Sequence[tuple[float, float]], colour: str, width: float) -> str:
-        kept = path[:: max(len(path) // 200, 1)]
-        text = " ".join(f"{side / 2 + x * scale:.1f},{side / 2 - y * scale:.1f}" for x, y in kept)
-        return (
-            f'<polyline points="{text}" fill="none" stroke="{colour}" stroke-width="{width}" '
-            'stroke-opacity=".6"/>'
+def _errors(score: Score) -> str:
+    return "".join(
+        _figure(
+            f"{title} <small>(share of matches; the last bin takes the rest)</small>",
+            _histogram(score.errors[name], reach, unit),
         )
-
-    drawn = [line(path, TRUE, 2.2) for path in score.truth_paths.values()]
-    drawn += [line(path, SAID, 0.9) for path in score.track_paths.values()]
-    bar = 20 * scale
-    drawn.append(
-        f'<path d="M10 {side - 12}h{bar:.0f}" stroke="#222" stroke-width="2"/>'
-        f'<text x="{14 + bar:.0f}" y="{side - 8}" font-size="12">20 m</text>'
-    )
-    return _svg("".join(drawn), side, side)
-
-
-def _line(points: Sequence[tuple[float, float]]) -> str:
-    if len(points) < 2:
-        return _empty()
-    kept = points[:: max(len(points) // 600, 1)]
-    x, y = np.array(kept).T
-    top = max(float(y.max()), 1e-9)
-    span = max(float(x[-1] - x[0]), 1e-9)
-    text = " ".join(
-        f"{40 + (a - x[0]) / span * (WIDTH - 50):.1f},{HEIGHT - 24 - b / top * (HEIGHT - 40):.1f}"
-        for a, b in zip(x.tolist(), y.tolist(), strict=True)
-    )
-    body = f'<polyline points="{text}" fill="none" stroke="{SAID}" stroke-width="1.4"/>'
-    return _svg(body + _axes(f"{top:.1f}", f"{x[0]:.0f} s", f"{x[-1]:.0f} s"))
+        for name, title, reach, unit in (
+            ("position_m", "Position error", 3.0, "m"), ("speed_mps", "Speed error", 3.0, "m/s"),
+            ("heading_deg", "Heading error of moving objects", 60.0, "degrees"),
+        )
+    ) + _figure(
+        "NEES of position: <b class=said>found</b>, <b class=true>χ² with 2 degrees of freedom</b> "
+        "<small>(left of it: cautious, right: overconfident)</small>",
+        _nees(score.errors["nees"]),
+    )  # fmt: skip
 
 
-def _histogram(values: Sequence[float], reach: float) -> str:
-    if not values:
-        return _empty()
-    counts, _ = np.histogram(np.minimum(values, reach - 1e-9), bins=30, range=(0.0, reach))
-    top = max(int(counts.max()), 1)
-    wide = (WIDTH - 50) / len(counts)
-    body = "".join(
-        f'<rect x="{40 + i * wide:.1f}" y="{HEIGHT - 24 - n / top * (HEIGHT - 40):.1f}" '
-        f'width="{wide - 1:.1f}" height="{n / top * (HEIGHT - 40):.1f}" fill="{SAID}"/>'
-        for i, n in enumerate(counts.tolist())
-    )
-    return _svg(body + _axes(str(top), "0", f"≥ {reach:g}"))
+def _edges(reach: float, count: int = 30) -> list[float]:
+    return [reach * index / count for index in range(count + 1)]
 
 
-def _bars(values: Sequence[tuple[str, float]], top: float | None = None) -> str:
-    if not values:
-        return _empty()
-    most = top or max(value for _, value in values) or 1.0
-    wide = (WIDTH - 50) / len(values)
-    body = "".join(
-        f'<rect x="{44 + i * wide:.1f}" y="{HEIGHT - 24 - v / most * (HEIGHT - 48):.1f}" '
-        f'width="{wide - 8:.1f}" height="{v / most * (HEIGHT - 48):.1f}" fill="{TRUE}"/>'
-        f'<text x="{40 + (i + 0.5) * wide:.1f}" y="{HEIGHT - 8}" font-size="11" '
-        f'text-anchor="middle">{html.escape(name)}</text>'
-        f'<text x="{40 + (i + 0.5) * wide:.1f}" '
-        f'y="{HEIGHT - 28 - v / most * (HEIGHT - 48):.1f}" font-size="11" '
-        f'text-anchor="middle">{v:.2f}</text>'
-        for i, (name, v) in enumerate(values)
-    )
-    return _svg(body)
+def _histogram(values: Distribution, reach: float, unit: str) -> str:
+    edges = _edges(reach)
+    marks = [
+        (value, f"{name} {value:.2f}")
+        for name, value in (("mean", values.mean),)
+        if value is not None and value < reach
+    ]
+    return plots.histogram(values.histogram(edges), edges, unit, marks=marks)
 
 
-def _by_range(score: Score, what: str) -> list[tuple[str, float]]:
+def _nees(values: Distribution) -> str:
+    edges = _edges(12.0)
+    # χ² with two degrees of freedom: the share below z is 1 − exp(−z/2).
+    below = [1.0 - math.exp(-edge / 2) for edge in edges]
+    below[-1] = 1.0
+    expected = [high - low for low, high in pairwise(below)]
+    return plots.histogram(
+        values.histogram(edges), edges, "squared error in units of its covariance",
+        expected=expected, marks=[(5.991, "95 %")],
+    )  # fmt: skip
+
+
+def _gospa(curves: Curves) -> dict[str, list[plots.Point]]:
+    return {
+        style: [
+            (float(number), second.gospa[index] / second.moments)
+            for number, second in sorted(curves.seconds.items())
+        ]
+        for index, style in enumerate(("said", "true", "missed", "third"))
+    }
+
+
+def _recall(curves: Curves) -> list[plots.Point]:
     return [
-        (name.split(".")[1], value)
-        for name, value in sorted(score.numbers.items())
-        if name.startswith("range.") and name.endswith(f".{what}")
+        (float(number), second.found / second.objects)
+        for number, second in sorted(curves.seconds.items())
+        if second.objects
     ]
 
 
-def _ages(score: Score) -> str:
+def _groups(
+    score: Score, columns: Sequence[tuple[str, str]]
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     rows = [
-        (name, float(np.quantile(ages, 0.5)), float(np.quantile(ages, 0.99)))
-        for name, ages in sorted(score.ages_ms.items())
+        (shown, *(figure(score.numbers.get(f"{prefix}{name}")) for name, _ in columns))
+        for prefix, shown in group_names(score).items()
     ]
-    if not rows:
-        return _empty()
-    top = max(1e-9, *(p99 for _, _, p99 in rows))
-    step = min((HEIGHT - 10) / len(rows), 34)
-    body = "".join(
-        f'<text x="4" y="{i * step + 20:.0f}" font-size="12">{html.escape(name)}</text>'
-        f'<rect x="110" y="{i * step + 8:.0f}" width="{max(p50, 0) / top * (WIDTH - 200):.1f}" '
-        f'height="14" fill="{TRUE}"/>'
-        f'<path d="M{110 + max(p99, 0) / top * (WIDTH - 200):.1f} {i * step + 5:.0f}v20" '
-        f'stroke="{MISSED}" stroke-width="2"/>'
-        f'<text x="{118 + max(p99, 0) / top * (WIDTH - 200):.1f}" y="{i * step + 20:.0f}" '
-        f'font-size="11">{p50:.0f} / {p99:.0f}</text>'
-        for i, (name, p50, p99) in enumerate(rows)
-    )
-    return _svg(body)
+    return ("", *(title for _, title in columns)), rows
 
 
 def _events(score: Score) -> str:
-    span = max(score.seconds, 1e-9)
-    step, left = 22, 190
-    rows: list[str] = []
-    for index, (kind, begin, end, delay) in enumerate(score.events):
-        y = 6 + index * step
-        a, b = (left + t / span * (900 - left) for t in (begin, end))
-        colour = MISSED if delay is None else TRUE
-        said = "not reported" if delay is None else f"after {delay:.1f} s"
-        rows.append(
-            f'<text x="4" y="{y + 12}" font-size="12">{html.escape(kind)}</text>'
-            f'<rect x="{a:.1f}" y="{y}" width="{max(b - a, 2):.1f}" height="14" fill="{colour}"/>'
-            f'<text x="{a + 4:.1f}" y="{y + 11}" font-size="10" fill="#fff">{said}</text>'
-        )
-    picture = _svg("".join(rows), 910, 12 + step * len(rows))
-    return f"<figure><figcaption>Blue: reported, red: not</figcaption>{picture}</figure>"
+    def second(time_ns: int | None) -> float | None:
+        return None if time_ns is None else (time_ns - score.first_ns) / NS_PER_S
 
-
-def _axes(top: str, first: str, last: str) -> str:
-    return (
-        f'<path d="M40 10V{HEIGHT - 24}H{WIDTH - 8}" fill="none" stroke="#888"/>'
-        f'<text x="36" y="18" font-size="11" text-anchor="end">{top}</text>'
-        f'<text x="36" y="{HEIGHT - 22}" font-size="11" text-anchor="end">0</text>'
-        f'<text x="40" y="{HEIGHT - 8}" font-size="11">{first}</text>'
-        f'<text x="{WIDTH - 8}" y="{HEIGHT - 8}" font-size="11" text-anchor="end">{last}</text>'
+    rows = [
+        (one.kind, second(one.start_ns) or 0.0, second(one.end_ns) or 0.0, second(one.told_ns),
+         True)
+        for one in score.outcomes
+    ] + [
+        (one.kind, 0.0, 0.0, second(one.told_ns), False) for one in score.false_reports
+    ]  # fmt: skip
+    if not rows:
+        return "<p>Nothing happened that had to be reported, and nothing was.</p>"
+    return _figure(
+        "<b class=true>What happened and was reported</b>, <b class=missed>what was not</b>, "
+        "<b class=said>◆ when it was reported</b>, <b class=missed>◆ what did not happen</b>",
+        plots.spans(rows, score.seconds),
     )
 
 
-def _svg(body: str, width: int = WIDTH, height: int = HEIGHT) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img">{body}</svg>'
+def _ages(score: Score) -> str:
+    kept = sorted(score.ages.items(), key=lambda item: (-item[1].count, item[0]))[:AGES_SHOWN]
+    if not kept:
+        return "<p>Nothing was published.</p>"
+    found = []
+    for name, ages in sorted(kept):
+        reach = max((ages.quantile(0.99) or 0.0) * 1.25, 10.0)
+        edges = _edges(reach)
+        marks = [
+            (value, f"{level} %: {value:.0f}")
+            for level in (50, 99)
+            if (value := ages.quantile(level / 100)) is not None
+        ]
+        caption = f"{html.escape(name)} <small>({ages.count})</small>"
+        picture = plots.histogram(ages.histogram(edges), edges, "ms", marks=marks)
+        found.append(_figure(caption, picture))
+    return "".join(found)
+
+
+def _figure(caption: str, picture: str) -> str:
+    return f"<figure><figcaption>{caption}</figcaption>{picture}</figure>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-
-
-def _empty() -> str:
-    return _svg(f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">nothing</text>')
-
-
-def _figure(value: float) -> str:
-    if math.isfinite(value) and float(value).is_integer() and abs(value) >= 2:
-        return f"{value:.0f}"
-    return f"{value:.3f}"
+    return f'<div class="table"><table><tr>{top}</tr>{body}</table></div>'

@@ -1,29 +1,24 @@
 """The score of a recording: every number by its dotted name, and what the report draws.
 
 One pass over the recording in publishing order. The newest track list before a truth is what the
-unit knew then; detections are compared with the truth nearest to their capture.
+unit knew then; single looks and statements are compared with the truth of their moment.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter, deque
-from collections.abc import Iterable
+import tempfile
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.optimize import linear_sum_assignment
-
 from rsu.config.model import SiteConfig
 from rsu.schema.message import Message
-from rsu.schema.reports import Truth, TruthEvent
-from rsu.schema.sensing import CameraDetections
-from rsu.schema.situation import BayStatus, EventPhase, LightState, ParkingState, SignalState
+from rsu.schema.reports import Truth
 from rsu.schema.topics import (
     CAMERA_DETECTIONS,
     PARKING,
+    RADAR_OBJECTS,
     ROAD_EVENT,
     SIGNAL_STATE,
     TRACKS,
@@ -33,257 +28,169 @@ from rsu.schema.topics import (
 from rsu.schema.tracks import TrackList
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
-from rsu.sim.score.moments import Coverage, moment_of, scene_of
-from rsu.sim.score.tracking import GATE_M, Tracking
+from rsu.sim.score.coverage import Coverage
+from rsu.sim.score.curves import Curves
+from rsu.sim.score.distribution import Distribution
+from rsu.sim.score.happenings import FalseReport, Happenings, Outcome
+from rsu.sim.score.looks import Looks
+from rsu.sim.score.moments import moment_of
+from rsu.sim.score.statements import KEPT_TRUTHS, Ages, Bays, Lights, nearest
+from rsu.sim.score.tracking import ALL, Numbers, Tracking
 
-EVENT_LATE_S, EVENT_NEAR_M = 30.0, 40.0
-"""A report after this, or this far away, is of something else (congestion needs the time)."""
-KEPT_TRUTHS = 30
-"""Truths kept for detections that arrive later: three seconds at 10 Hz."""
-FLICKER_NS = 150_000_000
-"""Around a change of light nobody is wrong: one period of the truth and one of a controller."""
+SCORED = (
+    TRUTH, TRACKS, CAMERA_DETECTIONS, RADAR_OBJECTS, SIGNAL_STATE, PARKING, V2X_TX, ROAD_EVENT,
+)  # fmt: skip
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Score:
-    """What was found. `numbers` by dotted name; the rest is for the report."""
+    """What was found. `numbers` by dotted name, None where there was nothing to measure; `counted`
+    says which truth counts; `remarks` what was wrong with the recording; the rest is drawn."""
 
     title: str
     seconds: float
-    numbers: dict[str, float]
-    gospa: list[tuple[float, float]]
-    truth_paths: dict[int, list[tuple[float, float]]]
-    track_paths: dict[int, list[tuple[float, float]]]
-    position_errors: list[float]
-    ages_ms: dict[str, list[float]]
-    events: list[tuple[str, float, float, float | None]]
-    """Kind, from, until (s), and the delay of its report (None: not reported)."""
+    first_ns: int
+    counted: str
+    numbers: Numbers
+    remarks: tuple[str, ...]
+    curves: Curves
+    errors: dict[str, Distribution]
+    ages: dict[str, Distribution]
+    outcomes: list[Outcome]
+    false_reports: list[FalseReport]
+    places: dict[str, tuple[float, float]]
+    """Where the sensors hang, m."""
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers by dotted name, with the length of the recording."""
-        return {"seconds": round(self.seconds, 3)} | {
-            name: round(value, 6) for name, value in self.numbers.items()
+        """One flat object: the recording's name and length, and the numbers by dotted name."""
+        return {
+            "recording": self.title,
+            "counted": self.counted,
+            "seconds": round(self.seconds, 3),
+        } | {
+            name: value if value is None else round(value, 6)
+            for name, value in self.numbers.items()
         }
 
 
-@dataclass
-class _TruthEvent:
-    event: TruthEvent
-    last_ns: int
-
-
-@dataclass
+@dataclass(eq=False)
 class _Collector:
+    """Hands each message to those whom it concerns."""
+
     coverage: Coverage
-    tracking: Tracking = field(default_factory=Tracking)
+    tracking: Tracking
+    looks: Looks = field(init=False)
+    lights: Lights = field(default_factory=Lights)
+    bays: Bays = field(default_factory=Bays)
+    ages: Ages = field(default_factory=Ages)
+    happenings: Happenings = field(default_factory=Happenings)
+    curves: Curves = field(default_factory=Curves)
     tracks: TrackList | None = None
     truths: deque[Truth] = field(default_factory=lambda: deque(maxlen=KEPT_TRUTHS))
     first_ns: int | None = None
     last_ns: int = 0
-    detected: dict[str, Counter[str]] = field(default_factory=dict)
-    lights: Counter[bool] = field(default_factory=Counter)
-    bays: Counter[bool] = field(default_factory=Counter)
-    said: Counter[str] = field(default_factory=Counter)
-    ages: dict[str, list[float]] = field(default_factory=dict)
-    true_events: dict[int, _TruthEvent] = field(default_factory=dict)
-    told: dict[int, tuple[int, Any]] = field(default_factory=dict)
-    changed_ns: dict[int, int] = field(default_factory=dict)
-    truth_paths: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
-    track_paths: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.looks = Looks(self.coverage)
 
     def take(self, message: Message) -> None:
-        payload, publish_ns = message.payload, message.header.publish_ns
+        payload, header, topic = message.payload, message.header, message.topic
+        publish_ns = header.publish_ns
         self.last_ns = max(self.last_ns, publish_ns)
         if self.first_ns is None:
             self.first_ns = publish_ns
-        if message.topic == TRUTH:
+        if topic == TRUTH:
             self._truth(payload)
-        elif message.topic == TRACKS:
+        elif topic == TRACKS:
             self.tracks = payload
-            self._age("tracks", publish_ns - payload.time_ns)
-        elif message.topic == CAMERA_DETECTIONS:
-            self._detections(payload)
-        elif message.topic == SIGNAL_STATE:
-            self._signals(payload)
-        elif message.topic == PARKING:
-            self._parking(payload)
-        elif message.topic == V2X_TX:
-            self.said[payload.name] += 1
-            self._age(payload.name, publish_ns - payload.time_ns)
-        elif message.topic == ROAD_EVENT and payload.phase is not EventPhase.END:
-            self.told.setdefault(payload.id, (publish_ns, payload))
+            self.ages.take("tracks", payload.time_ns, header.capture_ns, publish_ns)
+        elif topic in (CAMERA_DETECTIONS, RADAR_OBJECTS):
+            if (truth := nearest(self.truths, payload.capture_ns)) is not None:
+                self.looks.take(payload, publish_ns, truth)
+        elif topic == SIGNAL_STATE:
+            self.lights.said(payload)
+        elif topic == PARKING:
+            if (truth := nearest(self.truths, payload.time_ns)) is not None:
+                self.bays.said(payload, truth)
+        elif topic == V2X_TX:
+            self.ages.on_air(payload, header.capture_ns, publish_ns)
+            self.lights.on_air(payload, publish_ns)
+        elif topic == ROAD_EVENT:
+            self.happenings.report(payload, publish_ns)
 
     def _truth(self, truth: Truth) -> None:
-        before = {one.group: one.light for one in self.truths[-1].lights} if self.truths else {}
-        for one in truth.lights:
-            if before.get(one.group, one.light) is not one.light:
-                self.changed_ns[one.group] = truth.time_ns
         self.truths.append(truth)
-        for event in truth.events:
-            known = self.true_events.setdefault(event.id, _TruthEvent(event, truth.time_ns))
-            known.last_ns = truth.time_ns
+        self.happenings.truth(truth)
         moment = moment_of(truth, self.tracks, self.coverage)
-        self.tracking.take(moment)
-        for paths, ids, places in (
-            (self.truth_paths, moment.truth_ids, moment.truth_xy),
-            (self.track_paths, moment.track_ids, moment.track_xy),
-        ):
-            for number, (x, y) in zip(ids, places.tolist(), strict=True):
-                paths.setdefault(number, []).append((x, y))
+        pairs = self.tracking.take(moment)
+        self.curves.take(moment, pairs, self.tracking.gospa)
+        self.lights.judge(self.truths)
 
-    def _detections(self, seen: CameraDetections) -> None:
-        camera = self.coverage.cameras.get(seen.sensor)
-        truth = self._nearest(seen.capture_ns)
-        if camera is None or truth is None:
-            return
-        counts = self.detected.setdefault(seen.sensor, Counter())
-        scene = scene_of(truth)
-        visible = camera.view(scene).seen if len(scene.ids) else np.zeros(0, dtype=np.bool_)
-        found = np.array([(one.position.x, one.position.y) for one in seen.detections])
-        offset = scene.position[:, None, :] - found.reshape(-1, 2)[None, :, :]
-        # Single looks from afar are metres off along the line of sight: a tenth of the distance.
-        from_camera = np.hypot(*(scene.position - camera.position).T)
-        gate = GATE_M + 0.1 * from_camera
-        distance = np.hypot(offset[..., 0], offset[..., 1])
-        cost = np.where(distance <= gate[:, None], distance, 1e6)
-        rows, cols = linear_sum_assignment(cost)
-        hits = [(i, j) for i, j in zip(rows, cols, strict=True) if cost[i, j] < 1e6]
-        counts["objects"] += int(visible.sum())
-        counts["found"] += sum(bool(visible[i]) for i, _ in hits)
-        counts["detections"] += len(seen.detections)
-        counts["true"] += len(hits)
+    def score(self, title: str, remarks: tuple[str, ...]) -> Score:
+        self.lights.judge(self.truths, end=True)
+        first_ns = self.first_ns or 0
+        seconds = max((self.last_ns - first_ns) / NS_PER_S, 1e-9)
+        outcomes, false_reports = self.happenings.outcomes()
+        whole = self.tracking.groups[ALL]
+        return Score(
+            title=title,
+            seconds=seconds,
+            first_ns=first_ns,
+            counted=str(self.coverage),
+            numbers=self._numbers(seconds),
+            remarks=remarks,
+            curves=self.curves,
+            errors={"position_m": whole.position, "speed_mps": whole.speed,
+                    "heading_deg": whole.heading, "nees": whole.nees},
+            ages=self.ages.statement,
+            outcomes=outcomes,
+            false_reports=false_reports,
+            places={
+                name: (float(view.position[0]), float(view.position[1]))
+                for name, view in self.coverage.views.items()
+            },
+        )  # fmt: skip
 
-    def _signals(self, state: SignalState) -> None:
-        truth = self._nearest(state.capture_ns)
-        if truth is None:
-            return
-        lights = {one.group: one.light for one in truth.lights}
-        for group in state.groups:
-            changed = self.changed_ns.get(group.group)
-            near = changed is not None and abs(state.capture_ns - changed) < FLICKER_NS
-            if group.group in lights and not near:
-                self.lights[_colour(lights[group.group]) == _colour(group.light)] += 1
-
-    def _parking(self, state: ParkingState) -> None:
-        truth = self._nearest(state.time_ns)
-        if truth is None:
-            return
-        taken = {bay.bay: bay.object is not None for bay in truth.bays}
-        for bay in state.bays:
-            if bay.bay in taken and bay.status in (BayStatus.FREE, BayStatus.OCCUPIED):
-                self.bays[taken[bay.bay] == (bay.status is BayStatus.OCCUPIED)] += 1
-
-    def _nearest(self, time_ns: int) -> Truth | None:
-        if not self.truths:
-            return None
-        return min(self.truths, key=lambda truth: abs(truth.time_ns - time_ns))
-
-    def _age(self, name: str, age_ns: int) -> None:
-        self.ages.setdefault(name, []).append(age_ns / 1e6)
+    def _numbers(self, seconds: float) -> Numbers:
+        out: Numbers = {"moments": self.tracking.moments}
+        for group, numbers in self.tracking.numbers().items():
+            prefix = "" if group == ALL else f"{group}."
+            out |= {f"{prefix}{name}": value for name, value in numbers.items()}
+        return (
+            out
+            | self.looks.numbers()
+            | self.happenings.numbers()
+            | self.lights.numbers()
+            | self.bays.numbers()
+            | self.ages.numbers(seconds)
+        )
 
 
 def score_recording(recording: Path, config: SiteConfig | None = None) -> Score:
-    """Score a recording that holds truth. `config` gives the geometry of its cameras.
+    """Score a recording that holds truth. `config` gives the views of its sensors.
 
-    Raises SimulationError for one without truth, RecordingError for none at all.
+    A damaged recording is scored as far as it is whole, which `Score.remarks` tells. Raises
+    SimulationError for one without truth, RecordingError for none at all.
     """
+    from rsu.recording.errors import DamagedRecordingError
     from rsu.recording.reader import read_messages
 
-    topics = (TRUTH, TRACKS, CAMERA_DETECTIONS, SIGNAL_STATE, PARKING, V2X_TX, ROAD_EVENT)
-    collector = _Collector(Coverage(config))
-    for message in read_messages(recording, topics, allow_unfinished=True):
-        collector.take(message)
-    if not collector.tracking.moments:
-        raise SimulationError(f"{recording} holds no truth: record it with `rsu sim --out`")
-    return _score(collector, recording.name)
-
-
-def _score(collector: _Collector, title: str) -> Score:
-    first_ns = collector.first_ns or 0
-    seconds = max((collector.last_ns - first_ns) / NS_PER_S, 1e-9)
-    numbers = collector.tracking.numbers()
-    for sensor, counts in sorted(collector.detected.items()):
-        if counts["objects"]:
-            numbers[f"sensor.{sensor}.recall"] = counts["found"] / counts["objects"]
-        if counts["detections"]:
-            numbers[f"sensor.{sensor}.precision"] = counts["true"] / counts["detections"]
-    for name, right in (("signals.accuracy", collector.lights), ("bays.accuracy", collector.bays)):
-        if right.total():
-            numbers[name] = right[True] / right.total()
-    for name, count in sorted(collector.said.items()):
-        numbers[f"message.{name}.rate_hz"] = count / seconds
-    for name, ages in sorted(collector.ages.items()):
-        for share, label in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99")):
-            numbers[f"age_ms.{name}.{label}"] = float(np.quantile(ages, share))
-    events, of_events = _events(collector, first_ns)
-    return Score(
-        title=title,
-        seconds=seconds,
-        numbers=numbers | of_events,
-        gospa=[((row[0] - first_ns) / NS_PER_S, row[1]) for row in collector.tracking.gospa],
-        truth_paths=collector.truth_paths,
-        track_paths=collector.track_paths,
-        position_errors=collector.tracking.everything.position,
-        ages_ms=collector.ages,
-        events=events,
-    )
-
-
-def _events(
-    collector: _Collector, first_ns: int
-) -> tuple[list[tuple[str, float, float, float | None]], dict[str, float]]:
-    """Every true event with the delay of its report, and precision, recall and delay by kind."""
-    free = dict(collector.told)
-    rows: list[tuple[str, float, float, float | None]] = []
-    delays: dict[str, list[float]] = {}
-    kinds: Counter[str] = Counter()
-    for known in sorted(collector.true_events.values(), key=lambda one: one.event.start_ns):
-        event = known.event
-        kinds[event.kind] += 1
-        match = next(iter(sorted(_candidates(event, known.last_ns, free.items()))), None)
-        delay = None
-        if match is not None:
-            delay = match[0]
-            del free[match[1]]
-            delays.setdefault(event.kind, []).append(delay)
-        begin = (event.start_ns - first_ns) / NS_PER_S
-        rows.append((event.kind, begin, (known.last_ns - first_ns) / NS_PER_S, delay))
-    told = Counter(event.kind for _, event in collector.told.values())
-    numbers: dict[str, float] = {}
-    for kind in sorted({*kinds, *told}):
-        found = len(delays.get(kind, ()))
-        if kinds[kind]:
-            numbers[f"event.{kind}.recall"] = found / kinds[kind]
-        if told[kind]:
-            numbers[f"event.{kind}.precision"] = found / told[kind]
-        if found:
-            numbers[f"event.{kind}.delay_s"] = float(np.mean(delays[kind]))
-    return rows, numbers
-
-
-def _candidates(
-    event: TruthEvent, last_ns: int, told: Iterable[tuple[int, tuple[int, Any]]]
-) -> Iterable[tuple[float, int]]:
-    for number, (publish_ns, report) in told:
-        delay = (publish_ns - event.start_ns) / NS_PER_S
-        away = np.hypot(report.position.x - event.position.x, report.position.y - event.position.y)
-        same_lane = bool(set(report.lanes) & set(event.lanes))
-        in_time = delay >= -1.0 and publish_ns <= last_ns + EVENT_LATE_S * NS_PER_S
-        if report.kind == event.kind and in_time and (same_lane or away <= EVENT_NEAR_M):
-            yield delay, number
-
-
-def _colour(light: LightState) -> str:
-    """Greens are one: no controller tells whether a green is protected."""
-    greens = (LightState.PERMISSIVE_GREEN, LightState.PROTECTED_GREEN)
-    return "green" if light in greens else str(light)
+    remarks: tuple[str, ...] = ()
+    with Tracking() as tracking:
+        collector = _Collector(Coverage(config), tracking)
+        try:
+            for message in read_messages(recording, SCORED, allow_unfinished=True):
+                collector.take(message)
+        except DamagedRecordingError as error:
+            remarks = (str(error),)
+        if not tracking.moments:
+            raise SimulationError(f"{recording} holds no truth: record it with `rsu sim --out`")
+        return collector.score(recording.name, remarks)
 
 
 def site_of(recording: Path) -> SiteConfig | None:
     """The site that a recording carries in its metadata; None where it has none that still
     validates."""
-    import tempfile
-
     from rsu.config.load import load_site
     from rsu.config.problems import ConfigError
     from rsu.recording.info import site_text
@@ -299,25 +206,3 @@ def site_of(recording: Path) -> SiteConfig | None:
             return load_site(file)
         except ConfigError:
             return None
-
-
-def as_text(score: Score) -> str:
-    """One number a line, grouped by the first part of its name."""
-    lines, group = [f"{score.title}: {score.seconds:.1f} s"], ""
-    width = max(map(len, score.numbers), default=0)
-    for name, value in score.numbers.items():
-        head = name.split(".")[0] if "." in name else ""
-        if head != group:
-            lines.append("")
-            group = head
-        lines.append(f"  {name:{width}}  {_figure(value)}")
-    return "\n".join(lines)
-
-
-def _figure(value: float) -> str:
-    return f"{value:.0f}" if float(value).is_integer() and abs(value) >= 2 else f"{value:.3f}"
-
-
-def as_json(score: Score) -> str:
-    """One object by dotted name."""
-    return json.dumps(score.to_json(), ensure_ascii=False)

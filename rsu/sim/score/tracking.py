@@ -1,18 +1,20 @@
-"""Tracking metrics on the ground plane: CLEAR MOT, IDF1, HOTA, GOSPA, errors, consistency.
+"""Tracking on the ground plane: CLEAR MOT, IDF1, HOTA, GOSPA, errors, consistency.
 
-`Moment`s go in one after another, numbers come out. Definitions: MOTA and identity switches after
-Bernardin and Stiefelhagen (2008), with the matches of the last moment kept while they hold; IDF1
-after Ristani et al. (2016); HOTA after Luiten et al. (2021) with similarity 1 − d/d_max; GOSPA
-after Rahmathullah, García-Fernández and Svensson (2017), p = 2, α = 2. Truth that no sensor could
-see is no miss, and a track that lies on it is no false one.
+`Moment`s go in one after another, numbers by group come out. Definitions: MOTA and identity
+switches after Bernardin and Stiefelhagen (2008), with the matches of the last moment kept while
+they hold; GOSPA after Rahmathullah, García-Fernández and Svensson (2017), p = 2, α = 2; the rest in
+`identity`. Matching knows no groups and no classes: a car tracked as a van is found. A group is
+then judged as though nothing else were there: its truth objects, the tracks matched with them, and
+those matched with nothing that say that they belong to it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -20,296 +22,274 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import chdtri
 
 from rsu.schema.sensing import ObjectClass
-from rsu.sim.score.moments import Moment
+from rsu.sim.score.distribution import Distribution
+from rsu.sim.score.identity import IDENTITY_NUMBERS, Identities
+from rsu.sim.score.moments import Moment, heading_error
 
 Floats = npt.NDArray[np.float64]
+Pairs = list[tuple[int, int]]
+Numbers = dict[str, float | None]
 
 GATE_M, GATE_VRU_M = 3.0, 2.0
 """A track farther from an object does not mean it: two thirds of a car's length; a person's gate is
 the distance at which two of them walk."""
-HOTA_REACH_M = 4.0
-"""d_max: similarity is nought there, and the threshold 0.5 is 2 m."""
-HOTA_THRESHOLDS = np.arange(0.05, 0.99, 0.05)
 GOSPA_CUT_M = 4.0
-"""c: an object missed costs c²/2."""
+"""c: an object missed costs c²/2; as far as HOTA's similarity reaches."""
 NEES_INSIDE = 5.991
 """95 % of χ² with two degrees of freedom."""
 RANGES_M = (0, 20, 40, 60, 80, 120)
 FAR = 1e6
 LEAST_SPEED = 1.0
 """m/s; below it a heading is nobody's."""
+ALL = "all"
+CLASSES = (
+    ObjectClass.PEDESTRIAN, ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE, ObjectClass.CAR,
+    ObjectClass.VAN, ObjectClass.TRUCK, ObjectClass.BUS,
+)  # fmt: skip
+"""Always told of, even where there are none; others when they appear."""
+ERRORS = ("position_m", "speed_mps", "heading_deg")
+
+
+def ranges() -> list[str]:
+    """Names of the range bins."""
+    return [f"{low:03d}-{high:03d}m" for low, high in pairwise(RANGES_M)]
+
+
+STANDING = (
+    ALL, "near.vehicles_60m", "near.vru_40m", *(f"class.{one}" for one in CLASSES),
+    *(f"range.{name}" for name in ranges()),
+)  # fmt: skip
+"""Groups that every score has."""
+
+
+def groups_of(kind: ObjectClass, away: float) -> list[str]:
+    """The groups of something of a class at a distance (m) from the origin."""
+    groups = [ALL, f"class.{kind}"]
+    for name, (low, high) in zip(ranges(), pairwise(RANGES_M), strict=True):
+        if low <= away < high:
+            groups.append(f"range.{name}")
+    if kind.is_vru and away <= 40.0:
+        groups.append("near.vru_40m")
+    elif kind.is_motor and not kind.is_vru and away <= 60.0:
+        groups.append("near.vehicles_60m")
+    return groups
 
 
 @dataclass
-class Errors:
-    """Sums over matched pairs of one group."""
+class Group:
+    """Sums over one group."""
 
     objects: int = 0
-    found: int = 0
-    position: list[float] = field(default_factory=list)
-    speed: list[float] = field(default_factory=list)
-    heading: list[float] = field(default_factory=list)
-    nees: list[float] = field(default_factory=list)
+    hits: int = 0
+    falses: int = 0
+    switches: int = 0
+    fragments: int = 0
+    same_class: int = 0
+    position: Distribution = field(default_factory=Distribution)
+    speed: Distribution = field(default_factory=Distribution)
+    heading: Distribution = field(default_factory=Distribution)
+    nees: Distribution = field(default_factory=Distribution)
+    inside: int = 0
+    moments: int = 0
+    gospa: Floats = field(default_factory=lambda: np.zeros(4))
 
-    def numbers(self, name: str) -> dict[str, float]:
-        """By dotted name; what there is nothing of is left out."""
-        out: dict[str, float] = {f"{name}.objects": self.objects}
-        if self.objects:
-            out[f"{name}.recall"] = self.found / self.objects
-        for key, values in (
-            ("position_m", self.position), ("speed_mps", self.speed), ("heading_deg", self.heading)
-        ):  # fmt: skip
-            if values:
-                out[f"{name}.{key}.mean"] = float(np.mean(values))
-                out[f"{name}.{key}.p95"] = float(np.quantile(values, 0.95))
-        if self.nees:
-            out[f"{name}.nees.mean"] = float(np.mean(self.nees))
-            out[f"{name}.nees.inside_95"] = float(np.mean(np.array(self.nees) <= NEES_INSIDE))
+    def numbers(self) -> Numbers:
+        """By dotted name; None where there is nothing."""
+        misses = self.objects - self.hits
+        failed = misses + self.falses + self.switches
+        out: Numbers = {
+            "objects": self.objects,
+            "recall": share(self.hits, self.objects),
+            "precision": share(self.hits, self.hits + self.falses),
+            "mota": 1.0 - failed / self.objects if self.objects else None,
+            "misses": misses,
+            "false_tracks": self.falses,
+            "id_switches": self.switches,
+            "fragmentations": self.fragments,
+            "class_accuracy": share(self.same_class, self.hits),
+        }
+        for index, name in enumerate(("mean", "localisation", "missed", "false")):
+            mean = self.gospa[index] / self.moments if self.moments else None
+            out[f"gospa_m.{name}"] = None if mean is None else float(mean)
+        for name, values in zip(ERRORS, (self.position, self.speed, self.heading), strict=True):
+            out[f"{name}.mean"] = values.mean
+            out[f"{name}.p95"] = values.quantile(0.95)
+        out["nees.mean"] = self.nees.mean
+        out["nees.inside_95"] = share(self.inside, self.nees.count)
+        count = self.nees.count
+        for name, tail in (("low", 0.975), ("high", 0.025)):
+            # Of independent errors; those of one track are not, so the band is a narrow one.
+            band = float(chdtri(2 * count, tail)) / count if count else None
+            out[f"nees.band_{name}"] = band
         return out
 
 
 class Tracking:
-    """Takes moments, gives numbers."""
+    """Takes moments, gives numbers. Use as a context: `Identities` may hold a file."""
 
     def __init__(self) -> None:
         self.moments = 0
-        self.truths = self.misses = self.falses = self.switches = self.fragments = 0
-        self.hits = 0
-        self.everything = Errors()
-        self.by_class: dict[str, Errors] = {}
-        self.by_range: dict[str, Errors] = {}
-        self.near: dict[str, Errors] = {}
-        self.gospa: list[tuple[int, float, float, float, float]] = []
+        self.groups: dict[str, Group] = {name: Group() for name in STANDING}
+        self.gospa: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+        """Of the last moment: whole, localisation, missed, false (m)."""
+        self._identities = Identities()
         self._last: dict[int, int] = {}  # truth → the track it had when last found
         self._holding: dict[int, int] = {}  # of the moment before
         self._lost: set[int] = set()
-        self._pairs: Counter[tuple[int, int]] = Counter()
-        self._truth_moments: Counter[int] = Counter()
-        self._track_moments: Counter[int] = Counter()
-        self._hota: list[tuple[tuple[int, ...], tuple[int, ...], Floats]] = []
 
-    def take(self, moment: Moment) -> list[tuple[int, int]]:
+    def __enter__(self) -> Tracking:
+        self._identities.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._identities.__exit__(kind, error, trace)
+
+    def take(self, moment: Moment) -> Pairs:
         """Take one moment; the (truth, track) rows that were matched."""
         self.moments += 1
         distance = moment.distances()
-        gate = np.array(
-            [GATE_VRU_M if _on_foot(one) else GATE_M for one in moment.truth_classes]
-        ).reshape(-1, 1)
-        cost = np.where(distance <= gate, distance, FAR)
-        pairs = self._matched(moment, cost)
-        truths = np.flatnonzero(moment.counts).tolist()
-        counted = [(i, j) for i, j in pairs if moment.counts[i]]
-        taken = {j for _, j in pairs}
-        judged = [j for j in range(len(moment.track_ids)) if j not in taken and moment.judged[j]]
-        self._clear(moment, counted, truths, judged)
-        self._identities(moment, cost, truths, judged, counted)
-        self._measure(moment, distance, counted, truths)
-        self._gospa(moment, distance, truths, [*judged, *(j for _, j in counted)])
+        gate = np.array([gate_of(one) for one in moment.truth_classes]).reshape(-1, 1)
+        near = distance <= gate
+        pairs = self._matched(moment, np.where(near, distance, FAR))
+        members = self._members(moment, pairs)
+        self.gospa = (0.0, 0.0, 0.0, 0.0)
+        for name, (rows, cols) in members.items():
+            group = self.groups.setdefault(name, Group())
+            i, j = np.array(rows, dtype=np.int64), np.array(cols, dtype=np.int64)
+            part = distance[np.ix_(i, j)]
+            self._identities.take(
+                name, moment.truth_ids[i], moment.track_ids[j], part, near[np.ix_(i, j)]
+            )
+            parts = gospa(part)
+            group.moments += 1
+            group.gospa += np.array(parts)
+            if name == ALL:
+                self.gospa = parts
         return pairs
 
-    def numbers(self) -> dict[str, float]:
-        """Every number by dotted name."""
-        out: dict[str, float] = {"moments": self.moments}
-        if self.truths:
-            failed = self.misses + self.falses + self.switches
-            out["mota"] = 1.0 - failed / self.truths
-        out["recall"] = _share(self.hits, self.hits + self.misses)
-        out["precision"] = _share(self.hits, self.hits + self.falses)
-        out |= {
-            "misses": self.misses, "false_tracks": self.falses, "id_switches": self.switches,
-            "fragmentations": self.fragments,
-        }  # fmt: skip
-        out |= self._idf1() | self._hota_numbers()
-        if self.gospa:
-            table = np.array([row[1:] for row in self.gospa])
-            for index, name in enumerate(("mean", "localisation", "missed", "false")):
-                out[f"gospa_m.{name}"] = float(table[:, index].mean())
-        out |= self.everything.numbers("all")
-        count = len(self.everything.nees)
-        if count:
-            # Of independent errors; those of one track are not, so the band is a narrow one.
-            for name, share in (("low", 0.975), ("high", 0.025)):
-                out[f"all.nees.band_{name}"] = float(chdtri(2 * count, share)) / count
-        for group, errors in (
-            ("near", self.near), ("class", self.by_class), ("range", self.by_range)
-        ):  # fmt: skip
-            for name, one in sorted(errors.items()):
-                out |= one.numbers(f"{group}.{name}")
-        return {name: value for name, value in out.items() if not math.isnan(value)}
+    def numbers(self) -> dict[str, Numbers]:
+        """Every number by its name, by group."""
+        identities = self._identities.numbers()
+        none: Numbers = dict.fromkeys(IDENTITY_NUMBERS)
+        return {
+            name: group.numbers() | identities.get(name, none)
+            for name, group in self.groups.items()
+        }
 
-    def _matched(self, moment: Moment, cost: Floats) -> list[tuple[int, int]]:
+    def _matched(self, moment: Moment, cost: Floats) -> Pairs:
         """Pairs of the last moment that still hold, then the best assignment of the rest."""
-        columns = {number: j for j, number in enumerate(moment.track_ids)}
+        columns = {number: j for j, number in enumerate(moment.track_ids.tolist())}
+        truths, tracks = moment.truth_ids.tolist(), moment.track_ids.tolist()
         kept = [
             (i, columns[track])
-            for i, number in enumerate(moment.truth_ids)
+            for i, number in enumerate(truths)
             if (track := self._holding.get(number)) in columns and cost[i, columns[track]] < FAR
         ]
         rest = cost.copy()
         for i, j in kept:
             rest[i, :] = rest[:, j] = FAR
-        rows, cols = linear_sum_assignment(rest)
-        found = [(int(i), int(j)) for i, j in zip(rows, cols, strict=True) if rest[i, j] < FAR]
-        pairs = sorted([*kept, *found])
-        self._holding = {moment.truth_ids[i]: moment.track_ids[j] for i, j in pairs}
+        pairs = sorted([*kept, *assigned(rest)])
+        self._holding = {truths[i]: tracks[j] for i, j in pairs}
         return pairs
 
-    def _clear(
-        self, moment: Moment, pairs: list[tuple[int, int]], truths: list[int], judged: list[int]
-    ) -> None:
-        self.truths += len(truths)
-        self.hits += len(pairs)
-        self.misses += len(truths) - len(pairs)
-        self.falses += len(judged)
-        for i, j in pairs:
-            truth, track = moment.truth_ids[i], moment.track_ids[j]
-            before = self._last.get(truth)
-            self.switches += before is not None and before != track
-            self.fragments += truth in self._lost
-            self._lost.discard(truth)
-            self._last[truth] = track
-        found = {i for i, _ in pairs}
-        for i in truths:
-            if i not in found and moment.truth_ids[i] in self._last:
-                self._lost.add(moment.truth_ids[i])
-
-    def _identities(
-        self,
-        moment: Moment,
-        cost: Floats,
-        truths: list[int],
-        judged: list[int],
-        pairs: list[tuple[int, int]],
-    ) -> None:
-        tracks = sorted({*judged, *(j for _, j in pairs)})
-        self._truth_moments.update(moment.truth_ids[i] for i in truths)
-        self._track_moments.update(moment.track_ids[j] for j in tracks)
-        for i in truths:
-            for j in tracks:
-                if cost[i, j] < FAR:
-                    self._pairs[moment.truth_ids[i], moment.track_ids[j]] += 1
-        similarity = np.clip(1.0 - moment.distances()[np.ix_(truths, tracks)] / HOTA_REACH_M, 0, 1)
-        self._hota.append(
-            (
-                tuple(moment.truth_ids[i] for i in truths),
-                tuple(moment.track_ids[j] for j in tracks),
-                similarity,
-            )
-        )
-
-    def _measure(
-        self, moment: Moment, distance: Floats, pairs: list[tuple[int, int]], truths: list[int]
-    ) -> None:
-        found = dict(pairs)
-        for i in truths:
-            kind = str(moment.truth_classes[i])
-            away = float(np.hypot(*moment.truth_xy[i]))
-            groups = [
-                self.everything,
-                self.by_class.setdefault(kind, Errors()),
-                self.by_range.setdefault(_range(away), Errors()),
-            ]
-            if (near := _near(moment.truth_classes[i], away)) is not None:
-                groups.append(self.near.setdefault(near, Errors()))
-            j = found.get(i)
-            for group in groups:
+    def _members(self, moment: Moment, pairs: Pairs) -> dict[str, tuple[list[int], list[int]]]:
+        """Rows and columns of every group that has any, and all counts on the way."""
+        members: dict[str, tuple[list[int], list[int]]] = {}
+        of_truth, of_track = dict(pairs), {j: i for i, j in pairs}
+        away = np.hypot(moment.truth_xy[:, 0], moment.truth_xy[:, 1])
+        for i in np.flatnonzero(moment.counts).tolist():
+            names = groups_of(moment.truth_classes[i], float(away[i]))
+            groups = [self.groups.setdefault(name, Group()) for name in names]
+            j = of_truth.get(i)
+            for name, group in zip(names, groups, strict=True):
+                rows, cols = members.setdefault(name, ([], []))
+                rows.append(i)
                 group.objects += 1
-                if j is None:
-                    continue
-                group.found += 1
-                group.position.append(float(distance[i, j]))
-                group.speed.append(abs(float(moment.truth_speed[i] - moment.track_speed[j])))
-                if moment.truth_speed[i] > LEAST_SPEED:
-                    turn = float(moment.truth_heading[i] - moment.track_heading[j])
-                    group.heading.append(abs(math.degrees(math.remainder(turn, math.tau))))
-                offset = moment.truth_xy[i] - moment.track_xy[j]
-                group.nees.append(float(offset @ np.linalg.solve(moment.covariance[j], offset)))
-
-    def _gospa(
-        self, moment: Moment, distance: Floats, truths: list[int], tracks: list[int]
-    ) -> None:
-        cut = np.minimum(distance[np.ix_(truths, tracks)], GOSPA_CUT_M) ** 2
-        rows, cols = linear_sum_assignment(cut)
-        near = [(i, j) for i, j in zip(rows, cols, strict=True) if cut[i, j] < GOSPA_CUT_M**2]
-        localisation = float(sum(cut[i, j] for i, j in near))
-        missed = (len(truths) - len(near)) * GOSPA_CUT_M**2 / 2
-        false = (len(tracks) - len(near)) * GOSPA_CUT_M**2 / 2
-        whole = math.sqrt(localisation + missed + false)
-        parts = (math.sqrt(localisation), math.sqrt(missed), math.sqrt(false))
-        self.gospa.append((moment.time_ns, whole, *parts))
-
-    def _idf1(self) -> dict[str, float]:
-        truths, tracks = list(self._truth_moments), list(self._track_moments)
-        total = sum(self._truth_moments.values()) + sum(self._track_moments.values())
-        if not total:
-            return {}
-        together = np.zeros((len(truths), len(tracks)))
-        row = {name: i for i, name in enumerate(truths)}
-        column = {name: j for j, name in enumerate(tracks)}
-        for (truth, track), count in self._pairs.items():
-            together[row[truth], column[track]] = count
-        rows, cols = linear_sum_assignment(-together)
-        return {"idf1": 2.0 * float(together[rows, cols].sum()) / total}
-
-    def _hota_numbers(self) -> dict[str, float]:
-        """As published: one assignment per moment by similarity and global agreement of ids."""
-        truths = sorted(self._truth_moments)
-        tracks = sorted(self._track_moments)
-        if not truths:
-            return {}
-        row = {name: i for i, name in enumerate(truths)}
-        column = {name: j for j, name in enumerate(tracks)}
-        potential = np.zeros((len(truths), len(tracks)))
-        for names, others, similarity in self._hota:
-            if not names or not others:
+                if j is not None:
+                    cols.append(j)
+            self._follow(moment, i, j, groups)
+            if j is not None:
+                _measure(moment, i, j, groups)
+        away = np.hypot(moment.track_xy[:, 0], moment.track_xy[:, 1])
+        for j in np.flatnonzero(moment.judged).tolist():
+            if j in of_track:
                 continue
-            whole = similarity.sum(0)[None, :] + similarity.sum(1)[:, None] - similarity
-            share = np.divide(similarity, whole, out=np.zeros_like(similarity), where=whole > 1e-9)
-            potential[np.ix_([row[n] for n in names], [column[n] for n in others])] += share
-        in_truth = np.array([self._truth_moments[name] for name in truths], dtype=float)
-        in_track = np.array([self._track_moments[name] for name in tracks], dtype=float)
-        either = in_truth[:, None] + in_track[None, :]
-        agreement = potential / np.maximum(either - potential, 1e-9)
-        hits = np.zeros(len(HOTA_THRESHOLDS))
-        matches = np.zeros((len(HOTA_THRESHOLDS), len(truths), len(tracks)), dtype=np.int32)
-        for names, others, similarity in self._hota:
-            if not names or not others:
-                continue
-            i, j = [row[n] for n in names], [column[n] for n in others]
-            chosen = linear_sum_assignment(-agreement[np.ix_(i, j)] * similarity)
-            close = similarity[chosen]
-            for index, threshold in enumerate(HOTA_THRESHOLDS):
-                good = close >= threshold - 1e-9
-                hits[index] += good.sum()
-                matches[index, np.array(i)[chosen[0][good]], np.array(j)[chosen[1][good]]] += 1
-        detection = hits / np.maximum(in_truth.sum() + in_track.sum() - hits, 1.0)
-        association = (matches * (matches / np.maximum(either[None] - matches, 1.0))).sum(
-            axis=(1, 2)
-        ) / np.maximum(hits, 1.0)
-        return {
-            "hota": float(np.sqrt(detection * association).mean()),
-            "hota.deta": float(detection.mean()),
-            "hota.assa": float(association.mean()),
-        }
+            for name in groups_of(moment.track_classes[j], float(away[j])):
+                members.setdefault(name, ([], []))[1].append(j)
+                self.groups.setdefault(name, Group()).falses += 1
+        return members
+
+    def _follow(self, moment: Moment, i: int, j: int | None, groups: Sequence[Group]) -> None:
+        """Switches of identity, and tracks that broke and were taken up again."""
+        truth = int(moment.truth_ids[i])
+        before = self._last.get(truth)
+        if j is None:
+            if before is not None:
+                self._lost.add(truth)
+            return
+        track = int(moment.track_ids[j])
+        switched, resumed = before not in (None, track), truth in self._lost
+        self._lost.discard(truth)
+        self._last[truth] = track
+        for group in groups:
+            group.hits += 1
+            group.switches += switched
+            group.fragments += resumed
 
 
-def _range(away: float) -> str:
-    for low, high in pairwise(RANGES_M):
-        if away < high:
-            return f"{low:03d}-{high:03d}m"
-    return f"{RANGES_M[-1]:03d}m+"
+def _measure(moment: Moment, i: int, j: int, groups: Sequence[Group]) -> None:
+    offset = moment.truth_xy[i] - moment.track_xy[j]
+    position = float(np.hypot(*offset))
+    speed = abs(float(moment.truth_speed[i] - moment.track_speed[j]))
+    heading = heading_error(float(moment.truth_heading[i]), float(moment.track_heading[j]))
+    (xx, xy), (_, yy) = moment.covariance[j].tolist()
+    x, y = offset.tolist()
+    determinant = xx * yy - xy * xy
+    nees = (yy * x * x - 2 * xy * x * y + xx * y * y) / determinant if determinant > 0 else None
+    same = moment.truth_classes[i] is moment.track_classes[j]
+    for group in groups:
+        group.position.add(position)
+        group.speed.add(speed)
+        group.same_class += same
+        if moment.truth_speed[i] > LEAST_SPEED:
+            group.heading.add(heading)
+        if nees is not None and math.isfinite(nees):
+            group.nees.add(nees)
+            group.inside += nees <= NEES_INSIDE
 
 
-def _near(one: ObjectClass, away: float) -> str | None:
-    """The group that a roadside unit must know well: vehicles to 60 m, the vulnerable to 40 m."""
-    if one.is_vru:
-        return "vru_40m" if away <= 40.0 else None
-    return "vehicles_60m" if one.is_motor and away <= 60.0 else None
+def gospa(distance: Floats) -> tuple[float, float, float, float]:
+    """GOSPA of N objects and M tracks and its parts: localisation, missed, false; all m, whole² =
+    the sum of their squares."""
+    half = GOSPA_CUT_M**2 / 2
+    cut = np.minimum(distance, GOSPA_CUT_M) ** 2
+    rows, cols = linear_sum_assignment(cut)
+    near = cut[rows, cols][cut[rows, cols] < GOSPA_CUT_M**2]
+    parts = (
+        float(near.sum()),
+        (distance.shape[0] - len(near)) * half,
+        (distance.shape[1] - len(near)) * half,
+    )
+    localisation, missed, false = map(math.sqrt, parts)
+    return math.sqrt(sum(parts)), localisation, missed, false
 
 
-def _on_foot(one: ObjectClass) -> bool:
-    return one in (ObjectClass.PEDESTRIAN, ObjectClass.BICYCLE)
+def assigned(cost: Floats) -> Pairs:
+    """The best one-to-one assignment; pairs that cost FAR are none."""
+    rows, cols = linear_sum_assignment(cost)
+    return [(int(i), int(j)) for i, j in zip(rows, cols, strict=True) if cost[i, j] < FAR]
 
 
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
+def gate_of(kind: ObjectClass) -> float:
+    """How far a track may be from an object of a class and still mean it, m."""
+    return GATE_VRU_M if kind in (ObjectClass.PEDESTRIAN, ObjectClass.BICYCLE) else GATE_M
+
+
+def share(part: int, whole: int) -> float | None:
+    """part / whole; None of nothing."""
+    return part / whole if whole else None

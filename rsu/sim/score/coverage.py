@@ -1,0 +1,108 @@
+"""What the sensors of a site could see at all: who counts, and where a track may be false.
+
+A site configuration goes in; for a `Scene`, masks over its rows come out. Occlusion is left to the
+unit: what hides behind something else counts, what no sensor looks at does not.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from rsu.config.model import SiteConfig
+from rsu.config.radars import Ars408Options, MountOptions
+from rsu.config.simulation import SimulationOptions
+from rsu.sim.errors import SimulationError
+from rsu.sim.sensors.camera import ModelledCamera
+from rsu.sim.sensors.radar import FAR_ANGLE, FAR_RANGE, NEAR_ANGLE, NEAR_RANGE
+from rsu.sim.world.scene import Scene
+from rsu.site.geodesy import enu_heading
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+REACH_M = 120.0
+"""Nothing farther from the origin counts: the last range bin ends there."""
+BLIND_REACH_M = 80.0
+"""Without any sensor's geometry: how far a camera on a mast usually tells road users apart."""
+INSIDE = 0.5
+"""Least share of an object's box that is inside an image that could show it."""
+
+
+class CameraView:
+    """What lies in one camera's image and within its range."""
+
+    def __init__(self, camera: ModelledCamera) -> None:
+        self._camera = camera
+        self.position = camera.position
+
+    def sees(self, scene: Scene) -> Bools:
+        """Rows of a scene, shape (N,)."""
+        if not scene.ids:
+            return np.zeros(0, dtype=np.bool_)
+        boxes = self._camera.view(scene)
+        full, inside = _areas(boxes.full), _areas(boxes.clipped)
+        seen: Bools = boxes.seen & (inside >= INSIDE * full)
+        return seen
+
+
+class RadarView:
+    """What lies in the cones of one radar of the ARS408 family (data sheet: near and far)."""
+
+    def __init__(self, mount: MountOptions, max_range: float) -> None:
+        self.position = np.array([mount.x, mount.y])
+        self._axis = enu_heading(mount.heading)
+        self._max_range = max_range
+
+    def sees(self, scene: Scene) -> Bools:
+        """Rows of a scene, shape (N,)."""
+        offset = scene.position - self.position
+        distance = np.hypot(offset[:, 0], offset[:, 1])
+        off_axis = np.arctan2(offset[:, 1], offset[:, 0]) - self._axis
+        off_axis = np.abs((off_axis + math.pi) % math.tau - math.pi)
+        near = (distance <= NEAR_RANGE) & (off_axis <= NEAR_ANGLE)
+        far = (distance <= FAR_RANGE) & (off_axis <= FAR_ANGLE)
+        seen: Bools = (near | far) & (distance <= self._max_range)
+        return seen
+
+
+class Coverage:
+    """All cameras and radars of a site whose view is known, by sensor id."""
+
+    def __init__(self, config: SiteConfig | None) -> None:
+        self.views: dict[str, CameraView | RadarView] = {}
+        if config is None:
+            return
+        for camera in config.cameras:
+            try:
+                made = ModelledCamera(camera, SimulationOptions(), np.random.default_rng(0))
+            except SimulationError:  # its calibration places nothing: it sees nothing
+                continue
+            self.views[camera.id] = CameraView(made)
+        for radar in config.radars:
+            if isinstance(radar, Ars408Options):
+                self.views[radar.id] = RadarView(radar.mount, radar.max_range)
+
+    def sees(self, scene: Scene) -> Bools:
+        """Rows that count: in any sensor's view and within reach of the origin, shape (N,)."""
+        away = np.hypot(scene.position[:, 0], scene.position[:, 1])
+        if not self.views:
+            return np.asarray(away <= BLIND_REACH_M, dtype=np.bool_)
+        seen = np.zeros(len(scene.ids), dtype=np.bool_)
+        for view in self.views.values():
+            seen |= view.sees(scene)
+        return seen & (away < REACH_M)
+
+    def __str__(self) -> str:
+        if not self.views:
+            return f"truth within {BLIND_REACH_M:g} m (no site: no views known)"
+        return f"truth in view of {', '.join(self.views)}, within {REACH_M:g} m"
+
+
+def _areas(boxes: Floats) -> Floats:
+    areas: Floats = np.maximum(boxes[:, 2] - boxes[:, 0], 0.0) * np.maximum(
+        boxes[:, 3] - boxes[:, 1], 0.0
+    )
+    return areas

@@ -28,7 +28,8 @@ def test_a_headless_demo_tracks_and_speaks() -> None:
     lines = done.stdout.splitlines()
     assert any("objects" in line and "RSM" in line for line in lines)
     assert "last RSM, decoded" in done.stdout
-    assert not done.stderr
+    # On a busy machine it says that it falls behind, and nothing else.
+    assert not done.stderr or done.stderr.startswith("this machine cannot keep up")
 
 
 def test_json_lines_are_whole_objects_with_ages_and_drops() -> None:
@@ -65,7 +66,7 @@ def test_ctrl_c_stops_it_cleanly(number: signal.Signals) -> None:
         out, err = demo.communicate(timeout=30)
     assert demo.returncode == 0
     assert "objects tracked" in out
-    assert not err
+    assert not err or err.startswith("this machine cannot keep up")
 
 
 def test_the_page_can_be_drawn_before_anything_happened() -> None:

@@ -326,7 +326,12 @@ def test_the_example_junction_runs_live_with_its_simulated_cameras(
         ear.setblocking(False)
         try:
             status = unit.wait_for(
-                lambda status: all_running(status) and status["frames"].get("RSM", 0) > 20, "RSM"
+                lambda status: (
+                    all_running(status)
+                    and status["frames"].get("RSM", 0) > 20
+                    and {sensor["state"] for sensor in status["sensors"].values()} == {"live"}
+                ),
+                "RSM, with all sensors live",
             )
         finally:
             process.send_signal(signal.SIGTERM)

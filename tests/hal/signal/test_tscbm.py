@@ -237,13 +237,19 @@ def device(port: int, **options: Any) -> TscbmController:
 def test_the_wait_in_the_queue_makes_a_state_older(free_port: int, sending: socket.socket) -> None:
     listening = device(free_port)
     listening.open()
-    sending.sendto(datagram(), ("127.0.0.1", free_port))
-    sent_s = time.monotonic()
-    while time.monotonic() < sent_s + 0.05:
-        threading.Event().wait(0.01)
-    (state,) = listening.receive(10.0)
+    # The kernel begins to stamp arrivals some time after it was asked to, on a busy machine late.
+    for sequence in range(40):
+        sending.sendto(datagram(sequence=sequence), ("127.0.0.1", free_port))
+        sent_s = time.monotonic()
+        while time.monotonic() < sent_s + 0.05:
+            threading.Event().wait(0.01)
+        (state,) = listening.receive(10.0)
+        assert NOW.utc_ns - 10 * S < state.capture_ns <= NOW.utc_ns
+        if state.capture_ns <= NOW.utc_ns - S // 20:
+            break
+    else:
+        pytest.fail("the wait in the queue is never seen")
     listening.close()
-    assert NOW.utc_ns - 10 * S < state.capture_ns <= NOW.utc_ns - S // 20
 
 
 def test_only_the_named_sender_is_heard(free_port: int, sending: socket.socket) -> None:

@@ -10,7 +10,7 @@ the number of road users, not with time.
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -55,7 +55,7 @@ class Identities:
     """Takes moments, gives IDF1 and HOTA by group. Use as a context: it may hold a file."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, _Ids] = {}
+        self._groups: defaultdict[str, _Ids] = defaultdict(_Ids)
         self._numbers: dict[str, int] = {}
         self._kept = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - closed by __exit__
 
@@ -80,7 +80,7 @@ class Identities:
     ) -> None:
         """One moment of one group: N truth ids, M track ids, distances N×M in m, and which pairs
         are within the gate."""
-        ids = self._groups.setdefault(group, _Ids())
+        ids = self._groups[group]
         number = self._numbers.setdefault(group, len(self._numbers))
         ids.truths.update(truths.tolist())
         ids.tracks.update(tracks.tolist())

@@ -6,6 +6,7 @@ sensor come out, overall and by class and range.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -34,11 +35,8 @@ class _Tally:
 
 @dataclass
 class _Sensor:
-    groups: dict[str, _Tally] = field(default_factory=dict)
+    groups: defaultdict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     age_ms: Distribution = field(default_factory=Distribution)
-
-    def group(self, name: str) -> _Tally:
-        return self.groups.setdefault(name, _Tally())
 
 
 class Looks:
@@ -46,11 +44,11 @@ class Looks:
 
     def __init__(self, coverage: Coverage) -> None:
         self._coverage = coverage
-        self._sensors: dict[str, _Sensor] = {}
+        self._sensors: defaultdict[str, _Sensor] = defaultdict(_Sensor)
 
     def take(self, look: CameraDetections | RadarObjects, publish_ns: int, truth: Truth) -> None:
         """One frame or cycle; `truth` is the nearest in time and is carried to its moment."""
-        sensor = self._sensors.setdefault(look.sensor, _Sensor())
+        sensor = self._sensors[look.sensor]
         sensor.age_ms.add((publish_ns - look.capture_ns) / NS_PER_MS)
         places, classes = _reported(look)
         scene = scene_of(truth, look.capture_ns)
@@ -67,7 +65,7 @@ class Looks:
             if not seen[i] and i not in pairs:
                 continue
             for name in groups_of(kind, away[i]):
-                tally = sensor.group(name)
+                tally = sensor.groups[name]
                 tally.objects += bool(seen[i])
                 tally.found += bool(seen[i]) and i in pairs
                 tally.reported += i in pairs
@@ -75,7 +73,7 @@ class Looks:
         away = np.hypot(found[:, 0], found[:, 1]).tolist()
         for j in set(range(len(places))) - set(pairs.values()):
             for name in groups_of(classes[j], away[j]):
-                sensor.group(name).reported += 1
+                sensor.groups[name].reported += 1
 
     def numbers(self) -> Numbers:
         """`sensor.S.recall` …, by class and range where there was something."""

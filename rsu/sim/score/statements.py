@@ -6,7 +6,7 @@ rates and percentiles come out.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -110,14 +110,14 @@ class Ages:
     """Ages when published, by message: of the statement and of the oldest evidence behind it."""
 
     def __init__(self) -> None:
-        self.statement: dict[str, Distribution] = {}
-        self.evidence: dict[str, Distribution] = {}
+        self.statement: defaultdict[str, Distribution] = defaultdict(Distribution)
+        self.evidence: defaultdict[str, Distribution] = defaultdict(Distribution)
         self._messages: Counter[str] = Counter()
 
     def take(self, name: str, time_ns: int, capture_ns: int, publish_ns: int) -> None:
         """Something that speaks of `time_ns` on evidence from `capture_ns` on."""
-        for ages, moment in ((self.statement, time_ns), (self.evidence, capture_ns)):
-            ages.setdefault(name, Distribution()).add((publish_ns - moment) / NS_PER_MS)
+        self.statement[name].add((publish_ns - time_ns) / NS_PER_MS)
+        self.evidence[name].add((publish_ns - capture_ns) / NS_PER_MS)
 
     def on_air(self, frame: V2xFrame, capture_ns: int, publish_ns: int) -> None:
         """One frame."""

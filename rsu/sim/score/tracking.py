@@ -11,6 +11,8 @@ those matched with nothing that say that they belong to it.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -55,9 +57,10 @@ def ranges() -> list[str]:
     return [f"{low:03d}-{high:03d}m" for low, high in pairwise(RANGES_M)]
 
 
+_RANGE_GROUPS = [f"range.{name}" for name in ranges()]
 STANDING = (
     ALL, "near.vehicles_60m", "near.vru_40m", *(f"class.{one}" for one in CLASSES),
-    *(f"range.{name}" for name in ranges()),
+    *_RANGE_GROUPS,
 )  # fmt: skip
 """Groups that every score has."""
 
@@ -65,9 +68,8 @@ STANDING = (
 def groups_of(kind: ObjectClass, away: float) -> list[str]:
     """The groups of something of a class at a distance (m) from the origin."""
     groups = [ALL, f"class.{kind}"]
-    for name, (low, high) in zip(ranges(), pairwise(RANGES_M), strict=True):
-        if low <= away < high:
-            groups.append(f"range.{name}")
+    if away < RANGES_M[-1]:
+        groups.append(_RANGE_GROUPS[bisect_right(RANGES_M, away) - 1])
     if kind.is_vru and away <= 40.0:
         groups.append("near.vru_40m")
     elif kind.is_motor and not kind.is_vru and away <= 60.0:
@@ -129,7 +131,7 @@ class Tracking:
 
     def __init__(self) -> None:
         self.moments = 0
-        self.groups: dict[str, Group] = {name: Group() for name in STANDING}
+        self.groups = defaultdict(Group, {name: Group() for name in STANDING})
         self.gospa: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
         """Of the last moment: whole, localisation, missed, false (m)."""
         self._identities = Identities()
@@ -159,7 +161,7 @@ class Tracking:
         members = self._members(moment, pairs)
         self.gospa = (0.0, 0.0, 0.0, 0.0)
         for name, (rows, cols) in members.items():
-            group = self.groups.setdefault(name, Group())
+            group = self.groups[name]
             i, j = np.array(rows, dtype=np.int64), np.array(cols, dtype=np.int64)
             part = distance[np.ix_(i, j)]
             self._identities.take(
@@ -204,7 +206,7 @@ class Tracking:
         away = np.hypot(moment.truth_xy[:, 0], moment.truth_xy[:, 1])
         for i in np.flatnonzero(moment.counts).tolist():
             names = groups_of(moment.truth_classes[i], float(away[i]))
-            groups = [self.groups.setdefault(name, Group()) for name in names]
+            groups = [self.groups[name] for name in names]
             j = of_truth.get(i)
             for name, group in zip(names, groups, strict=True):
                 rows, cols = members.setdefault(name, ([], []))
@@ -221,7 +223,7 @@ class Tracking:
                 continue
             for name in groups_of(moment.track_classes[j], float(away[j])):
                 members.setdefault(name, ([], []))[1].append(j)
-                self.groups.setdefault(name, Group()).falses += 1
+                self.groups[name].falses += 1
         return members
 
     def _follow(self, moment: Moment, i: int, j: int | None, groups: Sequence[Group]) -> None:

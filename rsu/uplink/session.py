@@ -309,13 +309,14 @@ class Session:
         return True
 
     def _fail(self, reason: str, detail: str) -> None:
+        # The reason first: who sees that the link is gone from another thread wants to know why.
+        known, self._failure = self._failure, reason
         self._connected = False
-        if self._failure != reason:
+        if known != reason:
             _log.warning(
                 "uplink not connected", reason=reason, detail=detail,
                 host=self._options.host, port=self._options.port,
             )  # fmt: skip
-        self._failure = reason
 
     def _disconnected(self) -> None:
         self._connected = False

@@ -148,8 +148,7 @@ class ModelledCamera:
     def view(self, scene: Scene) -> Boxes:
         """Every object's box and how much of it is visible, before the detector errs."""
         full, front = self._project(scene.position, scene.heading, scene.size, scene.classes)
-        edge = np.array([self.width, self.height, self.width, self.height], dtype=np.float64)
-        clipped = np.clip(full, 0.0, edge)
+        clipped = self._inside(full)
         distance = np.hypot(*(scene.position - self._true.position[:2]).T)
         inside = (clipped[:, 2] - clipped[:, 0] >= 1.0) & (clipped[:, 3] - clipped[:, 1] >= 1.0)
         seen = front & inside & (distance <= self._max_range)
@@ -167,18 +166,15 @@ class ModelledCamera:
         uniform = self._rng.random((count, 3))
         normal = self._rng.standard_normal((count, 5))
         hit = uniform[:, 0] < chance * (1.0 - self._options.miss_probability)
-        noisy = self._jittered(boxes.full, normal)
+        score = SCORE_FLOOR + SCORE_SPAN * chance + SCORE_SPREAD * normal[:, 4]
+        scores = np.clip(score, 0.3, 0.99).tolist()
+        edges = self._inside(self._jittered(boxes.full, normal)).tolist()
         detections = []
         for i in np.flatnonzero(hit).tolist():
             label = _label(scene.classes[i], uniform[i, 1], uniform[i, 2])
-            score = SCORE_FLOOR + SCORE_SPAN * chance[i] + SCORE_SPREAD * normal[i, 4]
-            box = self._box(noisy[i])
+            box = _box(*edges[i])
             if box is not None:
-                detections.append(
-                    ImageDetection(
-                        object_class=label, score=float(np.clip(score, 0.3, 0.99)), box=box
-                    )
-                )
+                detections.append(ImageDetection(object_class=label, score=scores[i], box=box))
         return detections
 
     def _jittered(self, full: Floats, normal: Floats) -> Floats:
@@ -191,13 +187,10 @@ class ModelledCamera:
             (middle - size[:, 0] / 2, bottom - size[:, 1], middle + size[:, 0] / 2, bottom), axis=1
         )
 
-    def _box(self, edges: Floats) -> Box | None:
-        """The part inside the image, None where there is none."""
-        left, right = np.clip(edges[[0, 2]], 0.0, self.width).tolist()
-        top, bottom = np.clip(edges[[1, 3]], 0.0, self.height).tolist()
-        if right - left < 1.0 or bottom - top < 1.0:
-            return None
-        return Box(left, top, right - left, bottom - top)
+    def _inside(self, edges: Floats) -> Floats:
+        """The part of boxes (N, 4) inside the image."""
+        clipped: Floats = np.clip(edges, 0.0, (self.width, self.height, self.width, self.height))
+        return clipped
 
     def _clutter(self) -> list[ImageDetection]:
         """False detections: objects that are not there, anywhere on the visible road."""
@@ -218,7 +211,7 @@ class ModelledCamera:
                     np.array([kind.size]),
                     (kind.object_class,),
                 )
-                box = self._box(edges[0]) if front[0] else None
+                box = _box(*self._inside(edges)[0].tolist()) if front[0] else None
                 if box is not None:
                     low, high = CLUTTER_SCORE
                     detections.append(
@@ -254,6 +247,13 @@ class ModelledCamera:
             pixels[:, front] = lens.measured(bent.reshape(-1, 2)).reshape(bent.shape)
         pixels = pixels * self._scale
         return np.concatenate((pixels.min(axis=0), pixels.max(axis=0)), axis=1), front
+
+
+def _box(left: float, top: float, right: float, bottom: float) -> Box | None:
+    """None where there is not a whole pixel."""
+    if right - left < 1.0 or bottom - top < 1.0:
+        return None
+    return Box(left, top, right - left, bottom - top)
 
 
 def _in_weather(scene: Scene, distance: Floats) -> Floats:

@@ -124,8 +124,11 @@ class ModelledRadar:
         # One row per object, seen or not: who comes into view changes nobody else's numbers.
         dice = self._rng.random((len(scene.ids), 2))
         noise = self._rng.standard_normal((len(scene.ids), 5))
+        rolled, errors = dice.tolist(), noise.tolist()
         for i, key in enumerate(scene.ids):
-            reading = self._reading(scene, i, views, dice[i].tolist(), noise[i].tolist())
+            if not _in_cone(*views[i][:2]):
+                continue
+            reading = self._reading(scene, i, views, rolled[i], errors[i])
             if reading is not None:
                 readings.append(reading)
                 truth[reading.number] = key
@@ -155,8 +158,6 @@ class ModelledRadar:
         noise: list[float],
     ) -> RadarReading | None:  # fmt: skip
         distance, azimuth, _ = views[i]
-        if not _in_cone(distance, azimuth):
-            return None
         course = float(scene.heading[i]) - self._axis
         speed = float(scene.speed[i])
         radial = speed * math.cos(course - azimuth)
@@ -212,10 +213,8 @@ class ModelledRadar:
     ) -> None:
         """Ghosts: an echo by way of vehicle and radar again, at twice the range, same bearing."""
         alive = [(left - 1, ghost) for left, ghost in self._ghosts if left > 1]
-        large = {
-            key: i for i, key in enumerate(scene.ids)
-            if scene.size[i, 0] >= LARGE and dice[i, 1] < GHOST_CHANCE
-        }  # fmt: skip
+        doubled = (scene.size[:, 0] >= LARGE) & (dice[:, 1] < GHOST_CHANCE)
+        large = {scene.ids[i] for i in np.flatnonzero(doubled).tolist()}
         for reading in list(readings):
             if truth[reading.number] not in large:
                 continue

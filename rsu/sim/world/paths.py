@@ -23,7 +23,7 @@ JOIN = 1e-3
 class Path:
     """A polyline with arc length; beyond its ends it goes straight on."""
 
-    __slots__ = ("_s", "_ux", "_uy", "_x", "_y", "length", "points")
+    __slots__ = ("_heading", "_s", "_ux", "_uy", "_x", "_y", "length", "points")
 
     def __init__(self, points: Floats) -> None:
         """`points`: N×2, m. Raises ValueError when fewer than two differ."""
@@ -41,17 +41,18 @@ class Path:
         self._y: list[float] = kept[:, 1].tolist()
         self._ux: list[float] = unit[:, 0].tolist()
         self._uy: list[float] = unit[:, 1].tolist()
+        self._heading = [math.atan2(y, x) for x, y in unit.tolist()]
 
     def at(self, s: float) -> tuple[float, float]:
         """The point at arc length `s`, m."""
-        i = min(max(bisect_right(self._s, s) - 1, 0), len(self._ux) - 1)
+        i = bisect_right(self._s, s, 1, len(self._ux)) - 1
         along = s - self._s[i]
         return self._x[i] + self._ux[i] * along, self._y[i] + self._uy[i] * along
 
     def heading(self, s: float) -> float:
         """Direction of the piece that holds `s`, rad counter-clockwise from east."""
-        i = min(max(bisect_right(self._s, s) - 1, 0), len(self._ux) - 1)
-        return math.atan2(self._uy[i], self._ux[i])
+        i = bisect_right(self._s, s, 1, len(self._ux)) - 1
+        return self._heading[i]
 
     def station(self, vertex: int) -> float:
         """Arc length of a vertex, m."""

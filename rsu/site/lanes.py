@@ -259,10 +259,14 @@ class SiteMap:
         distance = np.hypot(gap[..., 0], gap[..., 1])
         cost, against = distance, np.zeros(distance.shape, dtype=np.bool_)
         if headings is not None:
-            turn = _turn(np.asarray(headings, np.float64)[:, None], segments.heading[chosen])
-            against = segments.both[chosen] & (turn > np.pi / 2)
-            turn = np.where(against, np.pi - turn, turn)
-            cost = distance + heading_cost * np.nan_to_num(turn)
+            # Most segments are far from most points, and angles cost more than distances.
+            row, near = np.nonzero(distance <= max_distance)
+            turn = _turn(np.asarray(headings, np.float64)[row], segments.heading[chosen][near])
+            reverse = segments.both[chosen][near] & (turn > np.pi / 2)
+            against[row, near] = reverse
+            turn = np.where(reverse, np.pi - turn, turn)
+            cost = distance.copy()
+            cost[row, near] += heading_cost * np.nan_to_num(turn)
         cost = np.where(distance <= max_distance, cost, np.inf)
         best = np.argmin(cost, axis=1)
         rows = np.arange(len(xy))

@@ -111,17 +111,17 @@ class LineCounter:
         Lines of neighbouring lanes may overlap where the drawing does; one step is one crossing.
         """
         begin, end = np.array((seen.x, seen.y)), np.array((track.position.x, track.position.y))
+        before = ((begin - self._centre) * self._along).sum(axis=1)
+        after = ((end - self._centre) * self._along).sum(axis=1)
+        if np.array_equal(before < 0.0, after < 0.0):
+            return None  # on the same side of every line as before
         way = end - begin
         length = float(np.hypot(way[0], way[1]))
-        if length == 0.0:
-            return None
         # Slow vehicles take steps shorter than their noise: the step says that the line was
         # passed, the filtered heading says which way the vehicle goes.
         course = way / length
         if track.heading_std < SURE_HEADING:
             course = np.array((math.cos(track.heading), math.sin(track.heading)))
-        before = ((begin - self._centre) * self._along).sum(axis=1)
-        after = ((end - self._centre) * self._along).sum(axis=1)
         step = after - before
         cosine = (course * self._along).sum(axis=1)
         forward = (before < 0.0) & (after >= 0.0) & (cosine >= LEAST_COSINE)

@@ -130,12 +130,16 @@ class Tracker:
         """Begin tracks from free measurements; returns how many the bound refused."""
         free = np.ones(len(scan), dtype=np.bool_)
         free[pairs.measurement] = False
+        if not free.any():
+            return 0
         which = _single(scan, _not_on_top(table.rows, scan, np.flatnonzero(free), pairs))
         room = self._options.max_tracks - len(table.rows)
         unborn = max(len(which) - room, 0)
         if unborn:
             best = np.argsort(-scan.score[which], kind="stable")[: max(room, 0)]
             which = which[np.sort(best)]
+        if not len(which):
+            return unborn
         existence = self._options.birth_probability * scan.score[which]
         born = newborn(scan, which, existence, table.next_id, column, len(self._columns))
         table.rows = table.rows.joined(born)

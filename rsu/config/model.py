@@ -14,6 +14,7 @@ from rsu.config.radios import Radio
 from rsu.config.running import RecordingOptions, RuntimeOptions
 from rsu.config.signals import Signal
 from rsu.config.simulation import SimulationOptions
+from rsu.config.situation import SituationOptions
 from rsu.config.uplink import UplinkOptions
 from rsu.config.v2x import V2xOptions
 
@@ -29,6 +30,7 @@ class SiteConfig(Options):
     gnss: tuple[Gnss, ...] = Field((), max_length=4)
     environment: tuple[Environment, ...] = Field((), max_length=64)
     fusion: FusionOptions = FusionOptions()
+    situation: SituationOptions = SituationOptions()
     v2x: V2xOptions | None = Field(None, description="None: perceive and report, say nothing.")
     radios: tuple[Radio, ...] = Field((), max_length=8)
     uplink: UplinkOptions | None = Field(None, description="None: no broker.")

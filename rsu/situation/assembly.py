@@ -1,0 +1,19 @@
+"""The parts that interpret the scene at a site, in the order in which they read a picture.
+
+In: the options and the map. Out: the `SituationStage`. Whoever adds a part adds it here.
+"""
+
+from __future__ import annotations
+
+from rsu.config.situation import SituationOptions
+from rsu.schema.units import Instant
+from rsu.site.lanes import SiteMap
+from rsu.situation.stage import Part, SituationStage
+
+
+def situation_stage(
+    _options: SituationOptions, site_map: SiteMap, _boot: Instant
+) -> SituationStage:
+    """All parts that this site's map has something to say for."""
+    parts: list[Part] = []
+    return SituationStage(parts, site_map)

@@ -1,0 +1,1 @@
+"""Road events: from sightings of a moment to events with a life of their own."""

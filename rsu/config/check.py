@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsu.config import check_cameras, check_devices, check_files, check_v2x
+from rsu.config import check_cameras, check_devices, check_links, check_v2x
 from rsu.config.document import Document
 from rsu.config.load import examine
 from rsu.config.model import SiteConfig
 from rsu.config.problems import ConfigError, Note, Problem
-from rsu.config.radios import FileRadioOptions, UdpRadioOptions
-from rsu.config.uplink import UplinkOptions
+from rsu.config.radios import FileRadioOptions
 from rsu.site.features import MapFeatures, read_map
 
 _WITH_IDS = ("cameras", "radars", "signals", "bay_sensors", "gnss", "environment", "radios")
@@ -79,9 +78,8 @@ def notes(config: SiteConfig, base: Path) -> Iterator[Note]:
     readable = None if features.errors else features
     yield from check_devices.notes(config, readable)
     yield from check_v2x.notes(config, readable)
+    yield from check_links.notes(config, base)
     yield from _radios(config)
-    if config.uplink is not None:
-        yield from _uplink(config.uplink, base)
     yield from _recording(config)
 
 
@@ -128,39 +126,13 @@ def _fusion(config: SiteConfig) -> Iterator[Note]:
 
 
 def _radios(config: SiteConfig) -> Iterator[Note]:
-    ports: dict[tuple[str, int], str] = {}
     files: dict[Path, str] = {}
     for index, radio in enumerate(config.radios):
-        if isinstance(radio, UdpRadioOptions) and radio.listen_port is not None:
-            address = (radio.listen_host, radio.listen_port)
-            if address in ports:
-                message = f"radio '{ports[address]}' listens there already"
-                yield Note(("radios", index, "listen_port"), message)
-            ports.setdefault(address, radio.id)
-        elif isinstance(radio, FileRadioOptions):
+        if isinstance(radio, FileRadioOptions):
             if radio.path in files:
                 message = f"radio '{files[radio.path]}' writes there already"
                 yield Note(("radios", index, "path"), message)
             files.setdefault(radio.path, radio.id)
-
-
-def _uplink(uplink: UplinkOptions, base: Path) -> Iterator[Note]:
-    yield from check_files.secret(uplink.password_file, base, ("uplink", "password_file"))
-    if uplink.password_file is not None and uplink.username is None:
-        yield Note(("uplink", "password_file"), "a password without username is not sent")
-    tls = uplink.tls
-    if tls is None:
-        return
-    if tls.ca_file is not None:
-        yield from check_files.file(tls.ca_file, base, ("uplink", "tls", "ca_file"), "CA bundle")
-    if tls.cert_file is not None:
-        yield from check_files.file(
-            tls.cert_file, base, ("uplink", "tls", "cert_file"), "certificate"
-        )
-    yield from check_files.secret(tls.key_file, base, ("uplink", "tls", "key_file"))
-    if (tls.cert_file is None) != (tls.key_file is None):
-        missing = "cert_file" if tls.cert_file is None else "key_file"
-        yield Note(("uplink", "tls"), f"a client certificate needs {missing} too")
 
 
 def _recording(config: SiteConfig) -> Iterator[Note]:

@@ -51,6 +51,7 @@ class Outages:
         self, script: Sequence[AnyAction], start_ns: int, controllers: Sequence[str] = (SIGNALS,)
     ) -> None:
         self._outages: list[_Outage] = []
+        self._arrived_ns: dict[str, int] = {}
         self.clock_steps = clock_steps(script, start_ns)
         for action in script:
             sensors: tuple[str, ...]
@@ -68,9 +69,13 @@ class Outages:
         """What becomes of a device's message that would arrive then; None: nothing."""
         outage = self._at(sensor, message.header.capture_ns)
         if outage is None:
-            return arrival_ns, message
+            # A link keeps its order: nothing overtakes what is still late on its way.
+            return max(arrival_ns, self._arrived_ns.get(sensor, 0)), message
         # A frozen or black picture is no look at the road: drivers withhold it (docs/hal.md).
-        return (arrival_ns + LATE_NS, message) if outage.how == "late" else None
+        if outage.how != "late":
+            return None
+        self._arrived_ns[sensor] = arrival_ns + LATE_NS
+        return arrival_ns + LATE_NS, message
 
     def clock_offset_ns(self, time_ns: int) -> int:
         """How far the unit's wall clock is off: what it stamps is off by as much."""

@@ -67,9 +67,20 @@ def test_a_failed_device_gives_nothing_and_its_driver_says_why(
 def test_a_late_device_delivers_everything_late() -> None:
     outages = Outages([failing("late")], START_NS)
     message, before = frame(12), frame(9)
-    assert outages.passed("north", at(12.1), message) == (at(12.1) + LATE_NS, message)
     assert outages.passed("north", at(9.1), before) == (at(9.1), before)
+    assert outages.passed("north", at(12.1), message) == (at(12.1) + LATE_NS, message)
     assert outages.state("north", at(12))[0] is SensorState.LATE
+
+
+def test_what_comes_after_late_messages_does_not_overtake_them() -> None:
+    outages = Outages([failing("late")], START_NS)
+    outages.passed("north", at(15.0), frame(14.9))
+    assert LATE_NS == 1.5 * NS_PER_S
+    punctual, other = frame(15.5), frame(15.5, "south")
+    assert outages.passed("north", at(15.6), punctual) == (at(15.0) + LATE_NS, punctual)
+    assert outages.passed("south", at(15.6), other) == (at(15.6), other)
+    later = frame(16.5)
+    assert outages.passed("north", at(16.6), later) == (at(16.6), later)
 
 
 def test_only_the_device_that_is_named_fails() -> None:

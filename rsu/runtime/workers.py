@@ -58,7 +58,11 @@ class CoreWorker:
             if message.topic == TRACKS:
                 self._around.meter.gauge("tracks", len(message.payload.tracks))
             elif message.topic == V2X_TX:
-                self._around.meter.count("v2x_frames_total", message=message.payload.message)
+                frame = message.payload
+                # SPAT, MAP and RSM are names of both worlds: the profile tells whose.
+                self._around.meter.count(
+                    "v2x_frames_total", profile=frame.profile, message=frame.message
+                )
             yield message
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,44 @@ def _json_form(value: Any) -> Any:
         number, bits = value
         return {"bits": f"{number:0{bits}b}" if bits else ""}
     return value
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """Two CAs; server keys for localhost by the first, one of them long expired."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    for name in ("ca", "other"):
+        openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "30",
+            "-subj", f"/CN=test {name}", "-addext", "keyUsage=critical,keyCertSign",
+        )  # fmt: skip
+    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+    openssl(
+        "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost",
+    )  # fmt: skip
+    for name, days in (("server", "30"), ("expired", "-1")):
+        openssl(
+            "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-set_serial", "7", "-days", days, "-out", f"{name}.pem", "-extfile", "names",
+        )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def tls_lines(certificates: Path) -> Callable[..., str]:
+    """mosquitto's configuration of a TLS listener with one of the server `certificates`."""
+
+    def lines(certificate: str = "server") -> str:
+        return (
+            f"allow_anonymous true\ncafile {certificates}/ca.pem\n"
+            f"certfile {certificates}/{certificate}.pem\nkeyfile {certificates}/server.key\n"
+        )
+
+    return lines

@@ -17,6 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from rsu.config.devices import MqttOptions
+from rsu.config.uplink import TlsOptions
 from rsu.hal.device import MAX_FACTS
 from rsu.hal.errors import DeviceError
 from rsu.hal.mqtt import MAX_MESSAGE, MAX_WAITING, MqttSubscriber
@@ -141,6 +142,32 @@ def test_a_wrong_password_and_a_mute_server_are_errors(
         link, _ = subscriber(mute.getsockname()[1], tmp_path)
         with pytest.raises(DeviceError, match="does not answer"):
             link.open()
+
+
+def test_a_broker_behind_tls_is_heard_only_under_its_own_name(
+    start: Start, free_port: int, tmp_path: Path, certificates: Path,
+    tls_lines: Callable[..., str],
+) -> None:  # fmt: skip
+    start(tls_lines())
+
+    def listener(ca: str, host: str = "localhost") -> MqttSubscriber:
+        options = MqttOptions(
+            id="m", host=host, port=free_port, topic="a",
+            tls=TlsOptions(ca_file=certificates / ca),
+        )  # fmt: skip
+        return MqttSubscriber(options, tmp_path, "rsu-test-m", Counter())
+
+    for wrong in (listener("other.pem"), listener("ca.pem", "127.0.0.1")):
+        with pytest.raises(DeviceError, match="cannot be reached"):
+            wrong.open()
+    link = listener("ca.pem")
+    link.open()
+    publisher.single(
+        "a", b"safe", 1, hostname="localhost", port=free_port,
+        tls={"ca_certs": str(certificates / "ca.pem")},
+    )  # fmt: skip
+    assert [message.payload for message in link.receive(BOUND_S)] == [b"safe"]
+    link.close()
 
 
 @pytest.mark.parametrize("topic", ["a/#/b", "a#", "a/b+", "", "+a"])

@@ -343,45 +343,11 @@ def test_a_wrong_password_is_refused_with_a_reason_and_tried_again(
 # TLS
 
 
-@pytest.fixture
-def certificates(tmp_path: Path) -> Path:
-    """Two CAs; server keys for localhost by the first, one of them long expired."""
-    folder = tmp_path / "tls"
-    folder.mkdir()
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    for name in ("ca", "other"):
-        openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "30",
-            "-subj", f"/CN=test {name}", "-addext", "keyUsage=critical,keyCertSign",
-        )  # fmt: skip
-    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
-    openssl(
-        "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-        "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost",
-    )  # fmt: skip
-    for name, days in (("server", "30"), ("expired", "-1")):
-        openssl(
-            "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-set_serial", "7", "-days", days, "-out", f"{name}.pem", "-extfile", "names",
-        )  # fmt: skip
-    return folder
-
-
-def tls_listener(folder: Path, certificate: str = "server") -> str:
-    return (
-        f"allow_anonymous true\ncafile {folder}/ca.pem\ncertfile {folder}/{certificate}.pem\n"
-        f"keyfile {folder}/server.key\n"
-    )
-
-
 def test_tls_delivers_to_the_right_server(
-    make_broker: Any, make_client: Any, until: Any, certificates: Path
-) -> None:
-    broker = make_broker(tls_listener(certificates))
+    make_broker: Any, make_client: Any, until: Any, certificates: Path,
+    tls_lines: Callable[..., str],
+) -> None:  # fmt: skip
+    broker = make_broker(tls_lines())
     broker.start()
     tls = TlsOptions(ca_file=certificates / "ca.pem")
     client = make_client(options(broker.port, host="localhost", tls=tls))
@@ -402,9 +368,9 @@ def test_tls_delivers_to_the_right_server(
 )
 def test_tls_refuses_the_wrong_server_with_its_own_reason_and_keeps_trying(
     make_broker: Any, make_client: Any, until: Any, certificates: Path,
-    ca: str, certificate: str, host: str, reason: str,
+    tls_lines: Callable[..., str], ca: str, certificate: str, host: str, reason: str,
 ) -> None:  # fmt: skip
-    broker = make_broker(tls_listener(certificates, certificate))
+    broker = make_broker(tls_lines(certificate))
     broker.start()
     tls = TlsOptions(ca_file=certificates / ca)
     client = make_client(options(broker.port, host=host, tls=tls))

@@ -49,6 +49,26 @@ class Path:
         along = s - self._s[i]
         return self._x[i] + self._ux[i] * along, self._y[i] + self._uy[i] * along
 
+    def pose(self, s: float) -> tuple[float, float, float]:
+        """`at` and `heading` at once."""
+        i = bisect_right(self._s, s, 1, len(self._ux)) - 1
+        along = s - self._s[i]
+        return (
+            self._x[i] + self._ux[i] * along, self._y[i] + self._uy[i] * along, self._heading[i]
+        )  # fmt: skip
+
+    def chord(self, rear: float, front: float) -> tuple[float, float, float]:
+        """Middle point and direction of the straight line between two arc lengths, m."""
+        knots, last = self._s, len(self._ux)
+        i = bisect_right(knots, rear, 1, last) - 1
+        along = rear - knots[i]
+        x0, y0 = self._x[i] + self._ux[i] * along, self._y[i] + self._uy[i] * along
+        while i + 1 < last and knots[i + 1] <= front:
+            i += 1
+        along = front - knots[i]
+        x1, y1 = self._x[i] + self._ux[i] * along, self._y[i] + self._uy[i] * along
+        return (x0 + x1) / 2, (y0 + y1) / 2, math.atan2(y1 - y0, x1 - x0)
+
     def heading(self, s: float) -> float:
         """Direction of the piece that holds `s`, rad counter-clockwise from east."""
         i = bisect_right(self._s, s, 1, len(self._ux)) - 1

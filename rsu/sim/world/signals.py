@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
@@ -96,6 +96,7 @@ class SignalPlan:
     origin_ns: int
     cycle_ns: int
     groups: Mapping[int, tuple[Indication, ...]]
+    _last: dict[int, tuple[LightState, int, int]] = field(default_factory=dict, repr=False)
 
     def light(self, group: int | None, time_ns: int) -> LightState:
         """The light of a group; no group is never held up: protected green."""
@@ -134,6 +135,13 @@ class SignalPlan:
         """Nobody changes a fixed plan."""
 
     def _spell(self, group: int, time_ns: int) -> tuple[LightState, int, int]:
+        """The light and from when to when (ns UTC) it shows; mostly it is that of last time."""
+        last = self._last.get(group)
+        if last is None or not last[1] <= time_ns < last[2]:
+            last = self._last[group] = self._found(group, time_ns)
+        return last
+
+    def _found(self, group: int, time_ns: int) -> tuple[LightState, int, int]:
         spells = self.groups[group]
         cycles, phase = divmod(time_ns - self.origin_ns, self.cycle_ns)
         base = self.origin_ns + cycles * self.cycle_ns

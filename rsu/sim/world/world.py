@@ -7,7 +7,6 @@ see the world only through `Scene`; scoring sees it as `Truth`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import count
 
@@ -110,22 +109,17 @@ class World:
         roles: list[str] = []
         for vehicle in self.traffic.vehicles:
             s, speed = vehicle.after(tau)
-            length, width, height = vehicle.size.length, vehicle.size.width, vehicle.size.height
-            path = vehicle.route.path
-            x0, y0 = path.at(s - (1.0 - AXLES) * length)
-            x1, y1 = path.at(s - AXLES * length)
-            heading = math.atan2(y1 - y0, x1 - x0)
-            rows.append(((x0 + x1) / 2, (y0 + y1) / 2, heading, speed, length, width, height))
+            size = vehicle.size
+            length = size.length
+            pose = vehicle.route.path.chord(s - (1.0 - AXLES) * length, s - AXLES * length)
+            rows.append((*pose, speed, length, size.width, size.height))
             ids.append(vehicle.id)
             classes.append(vehicle.object_class)
             roles.append(vehicle.role)
         for walker in self.pedestrians.walkers:
             s = walker.s + walker.speed * tau
             size = walker.size
-            rows.append(
-                (*walker.path.at(s), walker.path.heading(s), walker.speed,
-                 size.length, size.width, size.height)
-            )  # fmt: skip
+            rows.append((*walker.path.pose(s), walker.speed, size.length, size.width, size.height))
             ids.append(walker.id)
             classes.append(walker.object_class)
             roles.append("")

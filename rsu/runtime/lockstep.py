@@ -54,6 +54,11 @@ class LockStepHost:
         self._boot = boot
         self._journaled = frozenset(journaled)
         self._stamp = Stamp(boot)
+        inputs = {topic for group in self._groups for topic in group.inputs}
+        self._takers = {
+            topic.name: tuple(group for group in self._groups if topic in group.inputs)
+            for topic in inputs
+        }
 
     def run(
         self,
@@ -83,11 +88,13 @@ class LockStepHost:
 
     def _instant(self, true_ns: int) -> Instant:
         """What the unit's clocks show at a true time, ns UTC."""
-        stepped = sum(by_ns for at_ns, by_ns in self._clock_steps if at_ns <= true_ns)
+        stepped = 0
+        if self._clock_steps:
+            stepped = sum(by_ns for at_ns, by_ns in self._clock_steps if at_ns <= true_ns)
         return Instant(true_ns + stepped, self._boot.mono_ns + true_ns - self._boot.utc_ns)
 
     def _run_ticks(self, until_true_ns: int) -> None:
-        until = self._instant(until_true_ns).mono_ns
+        until = self._boot.mono_ns + until_true_ns - self._boot.utc_ns
         while True:
             due = [
                 (tick[0], index, tick[1])
@@ -127,9 +134,8 @@ class LockStepHost:
 
     def _deliver(self, message: Message, now: Instant) -> None:
         self._sink(message)
-        for group in self._groups:
-            if message.topic in group.inputs:
-                self._publish(group, group.handle(message, now), now)
+        for group in self._takers.get(message.topic.name, ()):
+            self._publish(group, group.handle(message, now), now)
 
     def _publish(self, group: StageGroup, messages: Sequence[Message], now: Instant) -> None:
         journal = group.take_journal(now)
@@ -140,8 +146,8 @@ class LockStepHost:
             self._sink(message)
         while waiting:
             message = waiting.popleft()
-            for other in self._groups:
-                if other is not group and message.topic in other.inputs:
+            for other in self._takers.get(message.topic.name, ()):
+                if other is not group:
                     self._publish(other, other.handle(message, now), now)
 
 

@@ -81,16 +81,17 @@ class StageGroup:
         ]
         self._steps: list[Step] = [Step(StepKind.START, boot)]
         self._journaled = 0
-
-    @property
-    def inputs(self) -> frozenset[Topic]:
-        """Topics that must come from outside: wanted by a stage and made by none in the group."""
-        return frozenset(t for stage in self.stages for t in stage.inputs) - self.outputs
-
-    @property
-    def outputs(self) -> frozenset[Topic]:
+        wanted = frozenset(topic for stage in self.stages for topic in stage.inputs)
+        self.outputs: frozenset[Topic] = frozenset(
+            topic for stage in self.stages for topic in stage.outputs
+        )
         """Topics that this group publishes."""
-        return frozenset(topic for stage in self.stages for topic in stage.outputs)
+        self.inputs: frozenset[Topic] = wanted - self.outputs
+        """Topics that must come from outside: wanted by a stage and made by none in the group."""
+        self._takers = {
+            topic.name: tuple(stage for stage in self.stages if topic in stage.inputs)
+            for topic in wanted
+        }
 
     def handle(self, message: Message, now: Instant) -> list[Message]:
         """Give one outside message to every stage that wants it; return all that it led to."""
@@ -137,10 +138,9 @@ class StageGroup:
         # Breadth first, stages in their declared order: one fixed order, live and in replay.
         while queue:
             message = queue.popleft()
-            for stage in self.stages:
-                if message.topic in stage.inputs:
-                    for draft in stage.handle(message, now):
-                        stamped = self._stamp.complete(draft, now)
-                        published.append(stamped)
-                        queue.append(stamped)
+            for stage in self._takers.get(message.topic.name, ()):
+                for draft in stage.handle(message, now):
+                    stamped = self._stamp.complete(draft, now)
+                    published.append(stamped)
+                    queue.append(stamped)
         return published

@@ -45,6 +45,13 @@ VISIBLE_NEVER, VISIBLE_ALWAYS = 0.25, 0.6
 nothing; linear between (assumed; annotators call 0.6 `partly occluded`)."""
 OCCLUSION_GRID = 8
 """Points per side at which a box is tested: a share is then known to 1/64."""
+_ROWS = np.array(
+    [sum(1 << OCCLUSION_GRID * k for k in range(OCCLUSION_GRID) if rows >> k & 1)
+     for rows in range(1 << OCCLUSION_GRID)],
+    dtype=np.uint64,
+)  # fmt: skip
+"""For a set of rows (its bits) the first column of the grid there, a bit per point, row by row;
+times a set of columns: their crossings. The grid's 64 points fill one 64-bit number."""
 EDGE_MARGIN = 0.5
 """Share of the image around it within which the lens is asked; beyond, its polynomial folds."""
 CONTRAST_NEVER, CONTRAST_ALWAYS = 0.1, 0.4
@@ -290,18 +297,21 @@ def _visible(full: Floats, clipped: Floats, distance: Floats, seen: Bools) -> Fl
     steps = (np.arange(OCCLUSION_GRID) + 0.5) / OCCLUSION_GRID
     x = box[:, :1] + (box[:, 2:3] - box[:, :1]) * steps
     y = box[:, 1:2] + (box[:, 3:4] - box[:, 1:2]) * steps
-    # in_x[i, j, k]: the k-th column of box i lies within box j; a point is covered by j when both
-    # its column and its row are.
-    in_x = (x[:, None, :] > full[rows, 0][None, :, None]) & (
-        x[:, None, :] < full[rows, 2][None, :, None]
-    )
-    in_y = (y[:, None, :] > full[rows, 1][None, :, None]) & (
-        y[:, None, :] < full[rows, 3][None, :, None]
-    )
-    in_x &= (near[None, :] < near[:, None])[:, :, None]
-    covered = (in_x[:, :, :, None] & in_y[:, :, None, :]).any(axis=1)
-    visible[rows] = 1.0 - covered.mean(axis=(1, 2))
+    # One bit per column and row of the grid: bit k of in_x[i, j] says that the k-th column of box i
+    # lies within box j. A point is covered by j when both its column and its row are.
+    in_x = _bits((x[:, None, :] > full[rows, 0][None, :, None])
+                 & (x[:, None, :] < full[rows, 2][None, :, None]))  # fmt: skip
+    in_y = _bits((y[:, None, :] > full[rows, 1][None, :, None])
+                 & (y[:, None, :] < full[rows, 3][None, :, None]))  # fmt: skip
+    covered = np.where(near[None, :] < near[:, None], in_x * _ROWS[in_y], 0)
+    hidden = np.bitwise_count(np.bitwise_or.reduce(covered, axis=1))
+    visible[rows] = 1.0 - hidden / OCCLUSION_GRID**2
     return visible
+
+
+def _bits(flags: Bools) -> npt.NDArray[np.uint64]:
+    """(N, M, 8) flags as the bits of whole numbers (N, M)."""
+    return np.packbits(flags, axis=2, bitorder="little")[:, :, 0].astype(np.uint64)
 
 
 def _label(true: ObjectClass, chance: float, pick: float) -> ObjectClass:

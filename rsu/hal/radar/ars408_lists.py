@@ -86,6 +86,7 @@ class Ars408Lists:
         self._arrival_ns = 0
         self._last_counter: int | None = None
         self._parts: dict[Message, dict[int, dict[str, Any]]] = {}
+        self._awaited = 0
 
     def frame(self, can_id: int, data: bytes, arrival_ns: int) -> RadarObjects | None:
         """Take one data frame; the list that it completes, if it does."""
@@ -122,6 +123,7 @@ class Ars408Lists:
         self._expected = int(values[self._name["Obj_NofObjects"]])
         self._counter, self._arrival_ns = counter, arrival_ns
         self._parts = {m: {} for m in self._by_id.values() if m is not self._status}
+        self._awaited = self._expected * len(self._parts)
 
     def _add(self, message: Message, values: dict[str, Any]) -> None:
         if self._expected is None:
@@ -133,9 +135,10 @@ class Ars408Lists:
             self._dropped["surplus_frame"] += 1
             return
         part[number] = values
+        self._awaited -= 1
 
     def _finished(self) -> RadarObjects | None:
-        if self._expected is None or any(len(p) < self._expected for p in self._parts.values()):
+        if self._expected is None or self._awaited > 0:
             return None
         self._expected = None
         general = self._parts[self._general]

@@ -17,6 +17,7 @@ from rsu.hal.radar.ars408 import open_bus
 from rsu.hal.radar.ars408_lists import COUNTERS, ID_STEP, read_database
 from rsu.sim.sensors.radar import RadarCycle, RadarReading
 
+_FRAMES = ("Obj_0_Status", "Obj_1_General", "Obj_2_Quality", "Obj_3_Extended")
 MOST_OBJECTS = 100
 """The device sends at most this many objects in a cycle (data sheet of the family)."""
 
@@ -26,7 +27,8 @@ class CanRadarEmulator:
 
     def __init__(self, options: Ars408Options) -> None:
         self._options = options
-        self._database = read_database(None)
+        database = read_database(None)
+        self._layouts = {name: _Layout(database.get_message_by_name(name)) for name in _FRAMES}
         self._bus: can.BusABC | None = None
 
     def open(self) -> None:
@@ -63,14 +65,30 @@ class CanRadarEmulator:
                 yield self._frame(name, values(item))
 
     def _frame(self, name: str, values: dict[str, float]) -> can.Message:
-        message: Any = self._database.get_message_by_name(name)
+        layout = self._layouts[name]
         clipped = {
-            signal.name: min(max(values[signal.name], signal.minimum), signal.maximum)
-            for signal in message.signals
+            signal: min(max(values[signal], low), high) for signal, low, high in layout.ranges
         }
-        can_id = message.frame_id + self._options.sensor_id * ID_STEP
-        data = message.encode(clipped, strict=False)
-        return can.Message(arbitration_id=can_id, data=data, is_extended_id=False)
+        can_id = layout.message.frame_id + self._options.sensor_id * ID_STEP
+        data = layout.message.encode(clipped, strict=False)
+        return _Frame(arbitration_id=can_id, data=data, is_extended_id=False)
+
+
+class _Layout:
+    """A message of the DBC, and the range of each of its signals."""
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+        self.ranges = [(one.name, one.minimum, one.maximum) for one in message.signals]
+
+
+class _Frame(can.Message):
+    """A frame that is sent once and by nobody changed: the in-process bus need not copy it."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> _Frame:
+        return self
 
 
 def _general(item: RadarReading) -> dict[str, float]:

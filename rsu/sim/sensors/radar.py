@@ -259,7 +259,10 @@ def _in_cone(distance: float, azimuth: float) -> bool:
 def _hidden(i: int, views: list[tuple[float, float, float]]) -> bool:
     """Whether something nearer covers the whole width of this one."""
     distance, azimuth, half = views[i]
-    return any(d < distance and abs(wrap_angle(azimuth - a)) + half <= h for d, a, h in views)
+    for d, a, h in views:
+        if d < distance and half <= h and abs(wrap_angle(azimuth - a)) + half <= h:
+            return True
+    return False
 
 
 def _dynamic(speed: float, course: float, life: _Life) -> int:

@@ -54,6 +54,7 @@ HEADING_COST = 2.0
 """m per rad: what a heading that disagrees with a lane costs against the distance to another one.
 Where lanes cross or fork inside a junction the distances alone say nothing: at 2 m/rad a lane in
 the right direction wins over a nearer crossing one (π/2 · 2 ≈ 3 m, about a lane width)."""
+_A_LITTLE_MORE = 1.0 + 1e-9  # rounding of a square against that of its root
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +179,18 @@ class _Segments:
     heading: Floats
     both: Flags
 
+    def some(self, rows: Indices) -> _Segments:
+        """A part of them; pairs of coordinates laid out one coordinate after the other."""
+        return _Segments(
+            lane=self.lane[rows],
+            start=np.asfortranarray(self.start[rows]),
+            along=np.asfortranarray(self.along[rows]),
+            length=self.length[rows],
+            station=self.station[rows],
+            heading=self.heading[rows],
+            both=self.both[rows],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class SiteMap:
@@ -244,40 +257,56 @@ class SiteMap:
         the file wins.
         """
         xy = _points(points)
-        segments = self._segments
-        usable = np.ones(len(segments.lane), dtype=np.bool_)
-        if kinds is not None:
-            wanted = np.array([lane.kind in kinds for lane in self.lanes], dtype=np.bool_)
-            usable = wanted[segments.lane]
-        if not len(xy) or not usable.any():
+        chosen = self._chosen(None if kinds is None else frozenset(kinds))
+        if not len(xy) or not len(chosen.lane):
             return _no_match(len(xy))
-        chosen = np.flatnonzero(usable)
-        offset = xy[:, None, :] - segments.start[chosen]
-        direction = segments.along[chosen]
-        along = np.clip(np.einsum("nsd,sd->ns", offset, direction), 0.0, segments.length[chosen])
-        gap = offset - along[..., None] * direction
-        distance = np.hypot(gap[..., 0], gap[..., 1])
-        cost, against = distance, np.zeros(distance.shape, dtype=np.bool_)
+        # Coordinates by themselves: rows of pairs would make every step below three times slower.
+        from_x = xy[:, :1] - chosen.start[:, 0]
+        from_y = xy[:, 1:] - chosen.start[:, 1]
+        along = from_x * chosen.along[:, 0] + from_y * chosen.along[:, 1]
+        np.clip(along, 0.0, chosen.length, out=along)
+        gap_x = from_x - along * chosen.along[:, 0]
+        gap_y = from_y - along * chosen.along[:, 1]
+        # Most segments are far from most points, and roots and angles cost more than squares.
+        row, near = np.nonzero(gap_x * gap_x + gap_y * gap_y <= _A_LITTLE_MORE * max_distance**2)
+        distance = np.hypot(gap_x[row, near], gap_y[row, near])
+        cost = np.full(along.shape, np.inf)
+        against = np.zeros(along.shape, dtype=np.bool_)
+        price = distance
         if headings is not None:
-            # Most segments are far from most points, and angles cost more than distances.
-            row, near = np.nonzero(distance <= max_distance)
-            turn = _turn(np.asarray(headings, np.float64)[row], segments.heading[chosen][near])
-            reverse = segments.both[chosen][near] & (turn > np.pi / 2)
+            turn = _turn(np.asarray(headings, np.float64)[row], chosen.heading[near])
+            reverse = chosen.both[near] & (turn > np.pi / 2)
             against[row, near] = reverse
             turn = np.where(reverse, np.pi - turn, turn)
-            cost = distance.copy()
-            cost[row, near] += heading_cost * np.nan_to_num(turn)
-        cost = np.where(distance <= max_distance, cost, np.inf)
+            price = distance + heading_cost * np.nan_to_num(turn)
+        cost[row, near] = np.where(distance <= max_distance, price, np.inf)
         best = np.argmin(cost, axis=1)
         rows = np.arange(len(xy))
         found = np.isfinite(cost[rows, best])
         return self._pick(
-            chosen[best], offset[rows, best], along[rows, best], distance[rows, best],
+            chosen, best, np.stack((from_x[rows, best], from_y[rows, best]), axis=1),
+            along[rows, best], np.hypot(gap_x[rows, best], gap_y[rows, best]),
             against[rows, best], found,
         )  # fmt: skip
 
+    def _chosen(self, kinds: frozenset[LaneKind] | None) -> _Segments:
+        """The segments of lanes of these kinds."""
+        found = self._by_kinds.get(kinds)
+        if found is None:
+            every = self._segments
+            wanted = np.array(
+                [kinds is None or lane.kind in kinds for lane in self.lanes], dtype=np.bool_
+            )
+            found = self._by_kinds[kinds] = every.some(np.flatnonzero(wanted[every.lane]))
+        return found
+
+    @cached_property
+    def _by_kinds(self) -> dict[frozenset[LaneKind] | None, _Segments]:
+        return {}
+
     def _pick(
         self,
+        segments: _Segments,
         segment: Indices,
         offset: Floats,
         along: Floats,
@@ -285,13 +314,12 @@ class SiteMap:
         against: Flags,
         found: Flags,
     ) -> LaneMatch:
-        segments = self._segments
         lane = segments.lane[segment]
         direction = segments.along[segment]
         left = direction[:, 0] * offset[:, 1] - direction[:, 1] * offset[:, 0]
         heading = segments.heading[segment]
         heading = np.where(against, np.remainder(heading, 2 * np.pi) - np.pi, heading)
-        width = np.array([one.width for one in self.lanes])[lane]
+        width = self._widths[lane]
         blank = np.where(found, 0.0, np.nan)
         return LaneMatch(
             lane=np.where(found, lane, -1),
@@ -301,6 +329,10 @@ class SiteMap:
             heading=heading + blank,
             inside=found & (distance <= width / 2),
         )
+
+    @cached_property
+    def _widths(self) -> Floats:
+        return np.array([one.width for one in self.lanes])
 
     @cached_property
     def _segments(self) -> _Segments:

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from rsu.fusion.classes import CONFUSION
 from rsu.fusion.measurements import Scan
-from rsu.fusion.motion import determinant2, distance2, velocity_of
+from rsu.fusion.motion import determinant2, distance2, velocity_cov_of, velocity_of
 from rsu.fusion.table import NEVER, Rows, believed_position, live_labels, seen_by_one
 
 Floats = npt.NDArray[np.float64]
@@ -84,7 +84,7 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
         cost -= SAME_NAME * ((named != 0) & (named == scan.label))
     if scan.velocity is not None and scan.velocity_cov is not None:
         expected, jacobian = velocity_of(rows.state, rows.polar)
-        known = np.einsum("nij,njk,nlk->nil", jacobian, rows.cov, jacobian)
+        known = velocity_cov_of(rows.cov, jacobian)
         spread_v = known[:, None] + scan.velocity_cov[None]
         distance_v = distance2(scan.velocity[None] - expected[:, None], spread_v)
         possible &= distance_v <= gate

@@ -9,6 +9,8 @@ look is bounded, and looks that follow each other closely count as fractions of 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,9 +26,9 @@ CERTAIN = 0.999  # existence is never surer than this, so that it can come down 
 HANDOVER_NS = 300_000_000  # ns: see `responsible`
 
 
-def decay(existence: Floats, dt: float, survival_s: float) -> Floats:
-    """Existence after `dt` seconds in which the object may have left."""
-    return np.asarray(existence * np.exp(-dt / survival_s))
+def decay(dt: float, survival_s: float) -> float:
+    """Share of existence left after `dt` seconds in which the object may have left."""
+    return math.exp(-dt / survival_s)
 
 
 def after_hit(

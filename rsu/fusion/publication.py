@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from rsu.fusion.classes import CLASSES
-from rsu.fusion.motion import BIRTH_TURN_STD, Floats, polar_jacobian, symmetric
+from rsu.fusion.motion import BIRTH_TURN_STD, Floats, polar_jacobian, product
 from rsu.fusion.regime import REST_SPEED_STD, REST_TURN_STD
-from rsu.fusion.table import UNKNOWN_HEADING_STD, Rows, Table, believed_position
+from rsu.fusion.table import CLASS_PRIOR, UNKNOWN_HEADING_STD, Rows, Table
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
 
@@ -21,21 +21,21 @@ LIKELIER_THAN_NOT = 0.5  # existence below which a confirmed track is withheld u
 COASTING_NS = 300 * NS_PER_MS  # ns without a measurement: three frames of the slowest usual camera
 SOURCE_NS = NS_PER_S  # ns: sensors that measured the track this recently count as its sources
 
-_UPPER = np.triu_indices(5)
+_UPPER = np.flatnonzero(np.triu(np.ones((5, 5))))  # in a row-major 5×5
 
 
 def track_list(table: Table, settled_ns: int, sensors: tuple[str, ...]) -> TrackList:
     """All publishable tracks of a table, in order of id; `sensors` names its columns."""
-    rows = table.rows
-    chosen = rows.take(
-        rows.confirmed & (rows.existence >= LIKELIER_THAN_NOT) & (rows.born_ns < settled_ns)
-    )
+    everyone = table.rows
+    told = everyone.confirmed & (everyone.existence >= LIKELIER_THAN_NOT)
+    chosen = everyone.take(told & (everyone.born_ns < settled_ns))
     state, cov = published_state(chosen)
     class_index = chosen.class_index
-    probability = chosen.class_probability[np.arange(len(chosen)), class_index]
+    weight = chosen.class_evidence + CLASS_PRIOR  # mean of the Dirichlet distribution
+    probability = weight[np.arange(len(chosen)), class_index] / weight.sum(axis=1)
     columns = zip(
         chosen.id.tolist(), class_index.tolist(), probability.tolist(), state.tolist(),
-        cov[:, _UPPER[0], _UPPER[1]].tolist(), chosen.size.tolist(), chosen.existence.tolist(),
+        cov.reshape(-1, 25)[:, _UPPER].tolist(), chosen.size.tolist(), chosen.existence.tolist(),
         chosen.born_ns.tolist(), chosen.updated_ns.tolist(), _sources(chosen, sensors), strict=True,
     )  # fmt: skip
     tracks = tuple(
@@ -71,39 +71,42 @@ def published_state(rows: Rows) -> tuple[Floats, Floats]:
     A resting track is where its static filter says, with speed 0. A track whose motion is not
     established has its last known heading, or none: then the deviation is that of a uniform angle.
     """
-    n = len(rows)
-    jacobian, _, speed = polar_jacobian(rows.state)
-    jacobian[~rows.moving, 2, :] = 0.0
-    free = np.einsum("nij,njk,nlk->nil", jacobian, rows.cov, jacobian)
-    free[:, 4, 4] += BIRTH_TURN_STD**2
-    rest = np.zeros((n, 5, 5))
-    rest[:, :2, :2] = rows.rest_cov
-    rest[:, 3, 3] = REST_SPEED_STD**2
-    rest[:, 4, 4] = REST_TURN_STD**2
-    free[~rows.moving, 2, 2] += rows.heading_var[~rows.moving]
-    rest[:, 2, 2] = rows.heading_var
     resting, polar = rows.resting, rows.polar
-    cov = np.where(polar[:, None, None], rows.cov, free)
-    cov = np.where(resting[:, None, None], rest, cov)
+    state, cov = rows.state.copy(), rows.cov.copy()
+    state[:, 2] = rows.heading
+    # A vehicle rolling back more slowly than its own noise is said to stand, not to turn round.
+    np.maximum(state[:, 3], 0.0, out=state[:, 3])
+    free = (~polar & ~resting).nonzero()[0]
+    if len(free):
+        jacobian, _, state[free, 3] = polar_jacobian(rows.state[free])
+        still = ~rows.moving[free]
+        jacobian[still, 2] = 0.0
+        cov[free] = product(product(jacobian, rows.cov[free]), jacobian.swapaxes(1, 2))
+        cov[free, 2, 2] += np.where(still, rows.heading_var[free], 0.0)
+        cov[free, 4, 4] += BIRTH_TURN_STD**2
+        state[free, 4] = 0.0
+    stands = resting.nonzero()[0]
+    if len(stands):
+        rest = np.zeros((len(stands), 5, 5))
+        rest[:, :2, :2] = rows.rest_cov[stands]
+        rest[:, 2, 2] = rows.heading_var[stands]
+        rest[:, 3, 3] = REST_SPEED_STD**2
+        rest[:, 4, 4] = REST_TURN_STD**2
+        cov[stands] = rest
+        state[stands, :2] = rows.rest_position[stands]
+        state[stands, 3:] = 0.0
     # Looking longer does not cure a calibration: the sensor's standing error comes on top.
     cov[:, :2, :2] += rows.constant_cov
-    position, _ = believed_position(rows)
-    # A vehicle rolling back more slowly than its own noise is said to stand, not to turn round.
-    forward = np.where(polar, np.maximum(rows.state[:, 3], 0.0), speed)
-    forward = np.where(resting, 0.0, forward)
-    turn_rate = np.where(polar & ~resting, rows.state[:, 4], 0.0)
-    state = np.column_stack((position, rows.heading, forward, turn_rate))
-    return state, _capped_heading(cov)
+    _cap_heading(cov)
+    return state, cov
 
 
-def _capped_heading(cov: Floats) -> Floats:
+def _cap_heading(cov: Floats) -> None:
     """No angle is less certain than a uniform one; scaling its row and column keeps cov valid."""
-    deviation = np.sqrt(np.maximum(cov[:, 2, 2], 1e-12))
-    scale = np.minimum(1.0, UNKNOWN_HEADING_STD / deviation)
-    capped = cov.copy()
-    capped[:, 2, :] *= scale[:, None]
-    capped[:, :, 2] *= scale[:, None]
-    return symmetric(capped)
+    wide = (cov[:, 2, 2] > UNKNOWN_HEADING_STD**2).nonzero()[0]
+    scale = UNKNOWN_HEADING_STD / np.sqrt(cov[wide, 2, 2])[:, None]
+    cov[wide, 2, :] *= scale
+    cov[wide, :, 2] *= scale
 
 
 def _sources(rows: Rows, sensors: tuple[str, ...]) -> list[tuple[str, ...]]:

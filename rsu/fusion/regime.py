@@ -11,10 +11,12 @@ It is the course over ground: a reversing car heads where it goes.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-from rsu.fusion.classes import LEAST_SPEED, MOTOR, UNKNOWN
+from rsu.fusion.classes import LEAST_SPEED, MOTOR
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import (
     BIRTH_TURN_STD,
@@ -23,11 +25,13 @@ from rsu.fusion.motion import (
     distance2,
     inverse2,
     largest_variance,
+    product,
     symmetric,
     to_cartesian,
     to_polar,
     update_position,
     update_velocity,
+    velocity_cov_of,
     velocity_of,
     wrap,
 )
@@ -57,13 +61,12 @@ SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of 
 
 def predict_rest(rows: Rows, dt: float) -> None:
     """Carry the static hypothesis and held headings `dt` seconds forward, in place."""
-    rows.rest_cov[:, 0, 0] += REST_PSD * dt
-    rows.rest_cov[:, 1, 1] += REST_PSD * dt
-    change = 0.5 * (1.0 - np.exp(-2.0 * START_RATE * dt))
+    rows.rest_cov.reshape(-1, 4)[:, ::3] += REST_PSD * dt
+    change = 0.5 * (1.0 - math.exp(-2.0 * START_RATE * dt))
     rows.rest_probability = rows.rest_probability * (1.0 - 2.0 * change) + change
-    free = ~rows.moving & ~MOTOR[rows.class_index]
-    turned = np.minimum(rows.heading_var + TURN_ON_SPOT * dt, UNKNOWN_HEADING_STD**2)
-    rows.heading_var = np.where(free, turned, rows.heading_var)
+    free = (~rows.moving & ~MOTOR[rows.class_index]).nonzero()[0]
+    turned = rows.heading_var[free] + TURN_ON_SPOT * dt
+    rows.heading_var[free] = np.minimum(turned, UNKNOWN_HEADING_STD**2)
 
 
 def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> None:
@@ -98,17 +101,17 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
     if scan.velocity is not None and scan.velocity_cov is not None:
         velocity, velocity_noise = scan.velocity[which], scan.velocity_cov[which]
         expected, jacobian = velocity_of(state, polar)
-        spread = np.einsum("nij,njk,nlk->nil", jacobian, cov, jacobian) + velocity_noise
+        spread = velocity_cov_of(cov, jacobian) + velocity_noise
         creep = REST_SPEED_STD**2 * np.eye(2)
         evidence += _log_density(velocity, velocity_noise + creep)
         evidence -= _log_density(velocity - expected, spread)
         state, cov = update_velocity(state, cov, polar, held, velocity, velocity_noise)
     rows.state[index], rows.cov[index] = state, cov
-    gain = np.einsum("nij,njk->nik", rows.rest_cov[index], inverse2(rest_spread))
-    rows.rest_position[index] += np.einsum("nij,nj->ni", gain, off_rest)
-    keep = np.eye(2) - gain
-    shrunk = np.einsum("nij,njk,nlk->nil", keep, rows.rest_cov[index], keep)
-    rows.rest_cov[index] = symmetric(shrunk + np.einsum("nij,njk,nlk->nil", gain, noise, gain))
+    rest_cov = rows.rest_cov[index]
+    gain = product(rest_cov, inverse2(rest_spread))
+    rows.rest_position[index] += product(gain, off_rest[:, :, None])[:, :, 0]
+    # (1 − K)·P for the optimal gain, as P·spread⁻¹·noise, which stays positive.
+    rows.rest_cov[index] = symmetric(product(gain, noise))
     rest = rows.rest_probability[index]
     weight = np.exp(np.clip(evidence, -AGAINST_REST, FOR_REST))
     rows.rest_probability[index] = rest * weight / (rest * weight + 1.0 - rest)
@@ -125,73 +128,81 @@ def _admit(rows: Rows, index: Index, column: int) -> None:
 
 def settle(rows: Rows, time_ns: int) -> None:
     """Decide each row's regime at `time_ns`, the form of its state and its heading, in place."""
-    rows.rest_probability = np.clip(rows.rest_probability, REST_FLOOR, REST_CEILING)
-    lost = rows.rest_probability <= REST_FLOOR
-    rows.rest_position = np.where(lost[:, None], rows.state[:, :2], rows.rest_position)
-    rows.rest_cov = np.where(lost[:, None, None], rows.cov[:, :2, :2], rows.rest_cov)
-    rows.anchored_ns = np.where(lost, time_ns, rows.anchored_ns)
+    np.clip(rows.rest_probability, REST_FLOOR, REST_CEILING, out=rows.rest_probability)
+    lost = (rows.rest_probability <= REST_FLOOR).nonzero()[0]
+    rows.rest_position[lost] = rows.state[lost, :2]
+    rows.rest_cov[lost] = rows.cov[lost, :2, :2]
+    rows.anchored_ns[lost] = time_ns
     limit = np.where(rows.resting, REST_ENDS, REST_BEGINS)
     stayed = rows.resting | (time_ns - rows.anchored_ns >= SHORTEST_REST_NS)
     resting = stayed & (rows.rest_probability > limit)
-    _stop_turning(rows, resting & ~rows.resting & rows.polar)
-    _free_turning(rows, ~resting & rows.resting & rows.polar)
+    changed = ((resting != rows.resting) & rows.polar).nonzero()[0]
+    if len(changed):
+        _stop_turning(rows, changed[resting[changed]])
+        _free_turning(rows, changed[~resting[changed]])
     rows.resting = resting
     _choose_form(rows)
     _take_heading(rows)
 
 
-def _stop_turning(rows: Rows, which: npt.NDArray[np.bool_]) -> None:
+def _stop_turning(rows: Rows, which: Index) -> None:
     rows.state[which, 4] = 0.0
     rows.cov[which, 4, :] = rows.cov[which, :, 4] = 0.0
     rows.cov[which, 4, 4] = REST_TURN_STD**2
 
 
-def _free_turning(rows: Rows, which: npt.NDArray[np.bool_]) -> None:
+def _free_turning(rows: Rows, which: Index) -> None:
     # Steering may have been turned while standing: as uncertain as any vehicle setting off.
     rows.cov[which, 4, 4] += BIRTH_TURN_STD**2
     rows.cov[which, 2, 2] += 0.05**2
 
 
 def _choose_form(rows: Rows) -> None:
-    probability = rows.class_probability
-    motor = np.where(MOTOR, probability, 0.0).sum(axis=1) / (1.0 - probability[:, UNKNOWN])
-    classes = rows.class_index
     # The class decides the model; 0.4 to 0.6 keeps what there is.
-    vehicle = np.where(rows.polar, motor > 0.4, (motor > 0.6) & MOTOR[classes])
-    leave = np.flatnonzero(rows.polar & ~vehicle)
+    leave = (rows.polar & (rows.motor <= 0.4)).nonzero()[0]
     if len(leave):
         rows.state[leave], rows.cov[leave] = to_cartesian(rows.state[leave], rows.cov[leave])
         rows.polar[leave] = False
-    speed = np.hypot(rows.state[:, 2], rows.state[:, 3])
-    noise = np.sqrt(largest_variance(rows.cov[:, 2:4, 2:4]))
-    needed = np.where(rows.moving, DOUBTFUL, ESTABLISHED) * noise
-    established = ~rows.resting & (speed > np.maximum(LEAST_SPEED[classes], needed))
-    rows.moving = np.where(rows.polar, ~rows.resting, established)
-    enter = np.flatnonzero(~rows.polar & vehicle & established & (speed > DRIVING * noise))
+    free = (~rows.polar).nonzero()[0]
+    classes, resting = rows.class_index[free], rows.resting[free]
+    speed = np.hypot(rows.state[free, 2], rows.state[free, 3])
+    noise = np.sqrt(largest_variance(rows.cov[free, 2:4, 2:4]))
+    needed = np.where(rows.moving[free], DOUBTFUL, ESTABLISHED) * noise
+    established = ~resting & (speed > np.maximum(LEAST_SPEED[classes], needed))
+    rows.moving = rows.polar & ~rows.resting
+    rows.moving[free] = established
+    vehicle = (rows.motor[free] > 0.6) & MOTOR[classes]
+    enter = free[vehicle & established & (speed > DRIVING * noise)]
     if len(enter):
         rows.state[enter], rows.cov[enter] = to_polar(rows.state[enter], rows.cov[enter])
         rows.polar[enter] = True
 
 
 def _take_heading(rows: Rows) -> None:
-    # A vehicle that clearly goes backwards heads the other way from now on.
-    reverse = rows.polar & (rows.state[:, 3] < -np.maximum(1.0, 3.0 * np.sqrt(rows.cov[:, 3, 3])))
-    rows.state[:, 2] = np.where(reverse, wrap(rows.state[:, 2] + np.pi), rows.state[:, 2])
-    rows.state[:, 3] = np.where(reverse, -rows.state[:, 3], rows.state[:, 3])
-    sign = np.where(reverse, -1.0, 1.0)
-    rows.cov[:, 3, :] *= sign[:, None]
-    rows.cov[:, :, 3] *= sign[:, None]
-    vx, vy = rows.state[:, 2], rows.state[:, 3]
-    speed2 = np.maximum(vx * vx + vy * vy, 1e-2)
-    xx, xy, yy = rows.cov[:, 2, 2], rows.cov[:, 2, 3], rows.cov[:, 3, 3]
-    across = (vy * vy * xx - 2.0 * vx * vy * xy + vx * vx * yy) / speed2
-    free = rows.moving & ~rows.polar
-    heading = np.where(rows.polar, rows.state[:, 2], np.arctan2(vy, vx))
-    variance = np.where(rows.polar, rows.cov[:, 2, 2], across / speed2)
-    shown = rows.polar | free
-    rows.heading = np.where(shown, heading, rows.heading)
-    capped = np.minimum(variance, UNKNOWN_HEADING_STD**2)
-    rows.heading_var = np.where(shown, capped, rows.heading_var)
+    driving = rows.polar.nonzero()[0]
+    if len(driving):
+        slowest = -np.maximum(1.0, 3.0 * np.sqrt(rows.cov[driving, 3, 3]))
+        _turn_round(rows, driving[rows.state[driving, 3] < slowest])
+        rows.heading[driving] = rows.state[driving, 2]
+        rows.heading_var[driving] = rows.cov[driving, 2, 2]
+    free = (rows.moving & ~rows.polar).nonzero()[0]
+    if len(free):
+        vx, vy = rows.state[free, 2], rows.state[free, 3]
+        cov = rows.cov[free]
+        speed2 = np.maximum(vx * vx + vy * vy, 1e-2)
+        xx, xy, yy = cov[:, 2, 2], cov[:, 2, 3], cov[:, 3, 3]
+        across = (vy * vy * xx - 2.0 * vx * vy * xy + vx * vx * yy) / speed2
+        rows.heading[free] = np.arctan2(vy, vx)
+        rows.heading_var[free] = across / speed2
+    np.minimum(rows.heading_var, UNKNOWN_HEADING_STD**2, out=rows.heading_var)
+
+
+def _turn_round(rows: Rows, which: Index) -> None:
+    """A vehicle that clearly goes backwards heads the other way from now on."""
+    rows.state[which, 2] = wrap(rows.state[which, 2] + np.pi)
+    rows.state[which, 3] *= -1.0
+    rows.cov[which, 3, :] *= -1.0
+    rows.cov[which, :, 3] *= -1.0
 
 
 def _log_density(difference: Floats, cov: Floats) -> Floats:

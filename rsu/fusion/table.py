@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsu.fusion.classes import BIRTH_SPEED_STD, CLASSES, DEFAULT_SIZE, UNKNOWN
+from rsu.fusion.classes import BIRTH_SPEED_STD, CLASSES, DEFAULT_SIZE, MOTOR, UNKNOWN
 from rsu.fusion.measurements import Scan
 from rsu.schema.units import NS_PER_S
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.intp]
 
 NEVER = -(2**62)  # a time before every other, ns
 UNKNOWN_HEADING_STD = float(np.pi / np.sqrt(3.0))  # rad: σ of an angle of which nothing is known
@@ -52,6 +53,8 @@ class Rows:
     existence: Floats
     confirmed: Bools
     class_evidence: Floats  # [N×C] scores seen per class, fading
+    class_index: Indices  # the likeliest class; UNKNOWN where no sensor named one
+    motor: Floats  # probability of a motor vehicle among the known classes
     size: Floats  # [N×3]
     sized: Integers  # how many sizes were averaged
     label: Integers  # who said it was this object (see rsu.fusion.heard), 0: nobody
@@ -71,29 +74,24 @@ class Rows:
     def joined(self, other: Rows) -> Rows:
         """These rows followed by the others."""
         return Rows(
-            **{
-                f.name: np.concatenate((getattr(self, f.name), getattr(other, f.name)))
-                for f in _FIELDS
-            }
+            *[np.concatenate((getattr(self, name), getattr(other, name))) for name in _COLUMNS]
         )
 
     def _each(self, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Rows:
-        return Rows(**{f.name: change(getattr(self, f.name)) for f in _FIELDS})
+        return Rows(*[change(getattr(self, name)) for name in _COLUMNS])
 
-    @property
-    def class_probability(self) -> Floats:
-        """N×C, rows sum to 1 (mean of the Dirichlet distribution)."""
-        weight = self.class_evidence + CLASS_PRIOR
-        return np.asarray(weight / weight.sum(axis=1, keepdims=True))
-
-    @property
-    def class_index(self) -> npt.NDArray[np.intp]:
-        """The likeliest class; UNKNOWN where no sensor named one."""
-        best = np.argmax(self.class_evidence, axis=1)
-        return np.where(self.class_evidence.max(axis=1) > 0.0, best, UNKNOWN)
+    def classify(self, index: Indices) -> None:
+        """What the evidence of the rows `index` says now."""
+        evidence = self.class_evidence[index]
+        best = evidence.argmax(axis=1)
+        self.class_index[index] = np.where(evidence.max(axis=1) > 0.0, best, UNKNOWN)
+        weight = evidence + CLASS_PRIOR
+        self.motor[index] = weight[:, MOTOR].sum(axis=1) / (
+            weight.sum(axis=1) - weight[:, UNKNOWN]
+        )
 
 
-_FIELDS = fields(Rows)
+_COLUMNS = tuple(column.name for column in fields(Rows))
 
 
 @dataclass(slots=True)
@@ -183,6 +181,7 @@ def newborn(
     rows.existence[:] = existence
     known = classes != UNKNOWN
     rows.class_evidence[np.arange(count)[known], classes[known]] = scan.score[which][known]
+    rows.classify(np.arange(count))
     measured = np.isfinite(scan.size[which])
     rows.size[:] = np.where(measured, scan.size[which], DEFAULT_SIZE[classes])
     rows.sized[:] = measured.all(axis=1)
@@ -216,6 +215,8 @@ def _blank(count: int, sensors: int) -> Rows:
         existence=np.zeros(count),
         confirmed=np.zeros(count, dtype=np.bool_),
         class_evidence=np.zeros((count, len(CLASSES))),
+        class_index=np.full(count, UNKNOWN, dtype=np.intp),
+        motor=np.zeros(count),
         size=np.zeros((count, 3)),
         sized=np.zeros(count, dtype=np.int64),
         label=np.zeros(count, dtype=np.int64),

@@ -7,7 +7,7 @@ its arguments; out-of-sequence scans are therefore handled by stepping again fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from rsu.fusion.association import Pairs, associate, gate_threshold
 from rsu.fusion.classes import ACCELERATION_PSD, CONFUSION, DEFAULT_SIZE, UNKNOWN
 from rsu.fusion.existence import after_hit, after_miss, decay, responsible
 from rsu.fusion.measurements import Scan
-from rsu.fusion.motion import predict, velocity_of
+from rsu.fusion.motion import predict, velocity_cov_of, velocity_of
 from rsu.fusion.regime import measure, predict_rest, settle
 from rsu.fusion.table import NEVER, Rows, Table, believed_position, live_labels, newborn
 from rsu.schema.units import NS_PER_S
@@ -79,16 +79,15 @@ class Tracker:
         """A copy without the tracks that nobody measured for `coast_s` before `time_ns`."""
         stale = before.rows.updated_ns < time_ns - self._coast_ns
         outcome.ended += [(int(i), "coast_expired") for i in before.rows.id[stale]]
-        table = before.copy()
-        if stale.any():
-            table.rows = table.rows.take(~stale)
-        return table
+        if not stale.any():
+            return before.copy()
+        return replace(before, rows=before.rows.take(~stale), last_look=before.last_look.copy())
 
     def _predict(self, rows: Rows, dt: float) -> None:
         psd = ACCELERATION_PSD[rows.class_index]
         rows.state, rows.cov = predict(rows.state, rows.cov, rows.polar, rows.resting, psd, dt)
         predict_rest(rows, dt)
-        rows.existence = decay(rows.existence, dt, self._options.survival_s)
+        rows.existence *= decay(dt, self._options.survival_s)
 
     def _update(self, rows: Rows, scan: Scan, pairs: Pairs, column: int, look_s: float) -> None:
         hit, which = pairs.row, pairs.measurement
@@ -113,18 +112,22 @@ class Tracker:
             rows.labelled_ns[hit[named]] = scan.capture_ns
         rows.hits[hit] += 1
         classes, score = scan.class_index[which], scan.score[which]
-        known = classes != UNKNOWN
-        rows.class_evidence[hit[known]] *= CLASS_MEMORY
-        rows.class_evidence[hit[known], classes[known]] += score[known]
+        known = (classes != UNKNOWN).nonzero()[0]
+        if len(known):
+            named = hit[known]
+            rows.class_evidence[named] *= CLASS_MEMORY
+            rows.class_evidence[named, classes[known]] += score[known]
+            rows.classify(named)
         _average_size(rows, hit, scan.size[which])
 
     def _miss(self, rows: Rows, pairs: Pairs, column: int, look_s: float) -> None:
-        missed = responsible(rows, column)
-        missed[pairs.row] = False
-        lowered = after_miss(
-            rows.existence, rows.confirmed, look_s, self._options.detection_probability
-        )
-        rows.existence = np.where(missed, lowered, rows.existence)
+        silent = responsible(rows, column)
+        silent[pairs.row] = False
+        missed = silent.nonzero()[0]
+        rows.existence[missed] = after_miss(
+            rows.existence[missed], rows.confirmed[missed], look_s,
+            self._options.detection_probability,
+        )  # fmt: skip
 
     def _bear(self, table: Table, scan: Scan, pairs: Pairs, column: int) -> int:
         """Begin tracks from free measurements; returns how many the bound refused."""
@@ -214,7 +217,7 @@ def _merge(table: Table, outcome: Outcome) -> None:
     named = live_labels(rows, table.time_ns)
     seen_apart |= (named[first] != 0) & (named[second] != 0) & (named[first] != named[second])
     velocity, jacobian = velocity_of(rows.state, rows.polar)
-    spread = np.einsum("nij,njk,nik->ni", jacobian, rows.cov, jacobian).sum(axis=1)
+    spread = np.trace(velocity_cov_of(rows.cov, jacobian), axis1=1, axis2=2)
     apart2 = ((velocity[first] - velocity[second]) ** 2).sum(axis=1)
     # 1 m/s of model error and two standard deviations of both.
     together = ~seen_apart & (apart2 < 1.0 + 4.0 * (spread[first] + spread[second]))
@@ -236,9 +239,21 @@ def _merge(table: Table, outcome: Outcome) -> None:
 
 def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Row pairs (i < j) whose centres are closer than two such objects can be."""
-    (x, y), width = believed_position(rows)[0].T, rows.size[:, 1]
-    radius = np.maximum(OVERLAP * 0.5 * (width[:, None] + width[None, :]), LEAST_OVERLAP)
-    near = (x[:, None] - x[None, :]) ** 2 + (y[:, None] - y[None, :]) ** 2 < radius**2
-    first, second = np.nonzero(np.triu(near, 1))
-    alike = CONFUSION[rows.class_index[first], rows.class_index[second]] < 8.0
-    return first[alike], second[alike]
+    width = rows.size[:, 1]
+    place = believed_position(rows)[0]
+    # Only neighbours in order of x, not all pairs.
+    order = place[:, 0].argsort(kind="stable")
+    sorted_x = place[order, 0]
+    widest = max(OVERLAP * float(width.max(initial=0.0)), LEAST_OVERLAP)
+    within = sorted_x.searchsorted(sorted_x + widest, side="right") - np.arange(1, len(order) + 1)
+    total = int(within.sum())
+    one = np.arange(len(order)).repeat(within)
+    step = np.arange(total) - (within.cumsum() - within).repeat(within)
+    some, other = order[one], order[one + 1 + step]
+    first, second = np.minimum(some, other), np.maximum(some, other)
+    radius = np.maximum(OVERLAP * 0.5 * (width[first] + width[second]), LEAST_OVERLAP)
+    near = ((place[first] - place[second]) ** 2).sum(axis=1) < radius**2
+    near &= CONFUSION[rows.class_index[first], rows.class_index[second]] < 8.0
+    first, second = first[near], second[near]
+    sequence = np.lexsort((second, first))
+    return first[sequence], second[sequence]

@@ -57,7 +57,7 @@ def test_a_young_track_pays_for_a_miss_at_once_a_confirmed_one_by_time() -> None
 
 
 def test_existence_decays_with_the_survival_time_and_never_is_certain() -> None:
-    assert existence.decay(np.array([0.8]), 1.5, 3.0)[0] == pytest.approx(0.8 * math.exp(-0.5))
+    assert 0.8 * existence.decay(1.5, 3.0) == pytest.approx(0.8 * math.exp(-0.5))
     assert hit(0.9999, 1.0, 0.99) == existence.CERTAIN
 
 

@@ -135,6 +135,13 @@ class EventPhase(StrEnum):
     END = "end"
 
 
+class EventEnding(StrEnum):
+    """Why an event is not told any more."""
+
+    CLEARED = "cleared"  # it was seen to be over
+    UNOBSERVED = "unobserved"  # nobody could look any more: whether it still holds is unknown
+
+
 class EventOrigin(StrEnum):
     """Who knows of an event (T/CSAE 53-2020 `EventSource`)."""
 
@@ -152,7 +159,8 @@ class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     `code` is the GB/T 29100-2012 event code where the event has one, `itis` the ITIS code (SAE
     J2540) where it has one. `confidence` is 0..1; `radius` m; `tracks` is the evidence; `time_ns`
     when it was last known to hold, `end_ns` when it is expected to end. `severity` 0..7 grows with
-    urgency. `origin` is who knows of it: what this unit detects is `detection`.
+    urgency. `origin` is who knows of it: what this unit detects is `detection`. `ending` goes with
+    phase `end`.
     """
 
     id: int
@@ -171,6 +179,7 @@ class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     severity: int = 0
     origin: EventOrigin = EventOrigin.DETECTION
     description: str = ""
+    ending: EventEnding | None = None
 
 
 class RoadSign(msgspec.Struct, frozen=True, kw_only=True):

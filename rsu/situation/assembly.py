@@ -8,12 +8,11 @@ from __future__ import annotations
 from rsu.config.situation import SituationOptions
 from rsu.schema.units import Instant
 from rsu.site.lanes import SiteMap
+from rsu.situation.events.part import Events
 from rsu.situation.stage import Part, SituationStage
 
 
-def situation_stage(
-    _options: SituationOptions, site_map: SiteMap, _boot: Instant
-) -> SituationStage:
+def situation_stage(options: SituationOptions, site_map: SiteMap, boot: Instant) -> SituationStage:
     """All parts that this site's map has something to say for."""
-    parts: list[Part] = []
+    parts: list[Part] = [Events(options.events, site_map, boot)]
     return SituationStage(parts, site_map)

@@ -4,17 +4,20 @@ In: sightings, all that a detector sees at one moment. Out: `RoadEvent` messages
 once it has been seen for its rule's `onset_s`, ends when it has not been seen for `clear_s`, and
 keeps one id all its life. Between, an update goes out when what would be said has changed, and at
 least every `UPDATE_NS` so that receivers know that it still holds: silence is no statement.
+
+Not seen is not over where nobody can look: while its evidence is out of reach an event is told
+with falling confidence and its old time, and ends as `unobserved` after its rule's `unseen_s`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from rsu.schema.message import Message
-from rsu.schema.situation import EventPhase, RoadEvent
+from rsu.schema.situation import EventEnding, EventPhase, RoadEvent
 from rsu.schema.topics import ROAD_EVENT
 from rsu.schema.units import NS_PER_S, Instant, Vec2
 
@@ -23,6 +26,7 @@ MAX_OPEN = 256
 """Bound on events open at a time; the uplink remembers as many (`rsu.uplink.reports`)."""
 MOVED = 2.0  # m: a shift of place worth an update at once, about a car's width
 CHANGED = 0.1  # of confidence
+SEEN, OUT_OF_SIGHT = -1, -2  # no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Rule:
     """How one kind of event begins and ends, and what it is called on the air.
 
     `onset_s`: seen this long (with gaps below `clear_s`) before it is told; `clear_s`: unseen this
-    long before it has ended. `code` GB/T 29100-2012, `itis` SAE J2540, None where there is none.
+    long before it has ended; `unseen_s`: as long where nobody could look. `code` GB/T 29100-2012,
+    `itis` SAE J2540, None where there is none.
     """
 
     onset_s: float
@@ -38,11 +43,16 @@ class Rule:
     code: int | None = None
     itis: int | None = None
     severity: int = 0
+    unseen_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One event as one moment shows it; `key` tells events of a kind apart (a track, a lane)."""
+    """One event as one moment shows it; `key` tells events of a kind apart (a track, a lane).
+
+    `sources` are the sensors behind it; `since_ns` when it began where that is known better than
+    by when it was first seen.
+    """
 
     kind: str
     key: Hashable
@@ -52,17 +62,36 @@ class Sighting:
     lanes: tuple[str, ...] = ()
     tracks: tuple[int, ...] = ()
     description: str = ""
+    sources: tuple[str, ...] = ()
+    since_ns: int | None = None
+
+
+Observed = Callable[[Sighting], bool]
+"""Whether what a sighting showed could be seen now, were it still there."""
+
+
+def always(_sighting: Sighting) -> bool:
+    """Somebody always looks."""
+    return True
 
 
 @dataclass(slots=True)
 class _Open:
-    """An event that is seen; `id` 0 until it has been told."""
+    """An event that is seen; `id` 0 until it has been told. `absent_ns` is since when somebody
+    looked and did not see it, `SEEN` or `OUT_OF_SIGHT` while that is not so."""
 
     first_ns: int
     seen_ns: int
     sighting: Sighting
     id: int = 0
     told: RoadEvent | None = None
+    absent_ns: int = SEEN
+
+    @property
+    def start_ns(self) -> int:
+        """When it began, as far as is known."""
+        since_ns = self.sighting.since_ns
+        return self.first_ns if since_ns is None else min(since_ns, self.first_ns)
 
 
 class EventIds:
@@ -89,12 +118,14 @@ class EventBook:
         self.turned_away = 0
         """Sightings beyond `MAX_OPEN`."""
 
-    def see(self, sightings: Iterable[Sighting], time_ns: int) -> list[Message]:
+    def see(
+        self, sightings: Iterable[Sighting], time_ns: int, observed: Observed = always
+    ) -> list[Message]:
         """What is seen at `time_ns` (UTC ns of the evidence), in order of time."""
         out: list[Message] = []
         for sighting in sightings:
             out += self._take(sighting, time_ns)
-        return out + list(self._ends(time_ns))
+        return out + list(self._unseen(time_ns, observed))
 
     def open_events(self) -> Iterator[RoadEvent]:
         """Events that have been told and have not ended, as last told."""
@@ -102,7 +133,11 @@ class EventBook:
 
     def end_all(self) -> list[Message]:
         """End everything: nothing from before can be followed any more."""
-        ended = [self._end(one) for one in self._open.values() if one.told is not None]
+        ended = [
+            self._end(one, EventEnding.UNOBSERVED)
+            for one in self._open.values()
+            if one.told is not None
+        ]
         self._open.clear()
         return ended
 
@@ -114,7 +149,7 @@ class EventBook:
                 self.turned_away += 1
                 return []
             one = self._open[name] = _Open(time_ns, time_ns, sighting)
-        one.seen_ns, one.sighting = time_ns, sighting
+        one.seen_ns, one.sighting, one.absent_ns = time_ns, sighting, SEEN
         rule = self._rules[sighting.kind]
         if one.told is None:
             if time_ns - one.first_ns < rule.onset_s * NS_PER_S:
@@ -125,12 +160,38 @@ class EventBook:
             return [self._tell(one, EventPhase.UPDATE, time_ns)]
         return []
 
-    def _ends(self, time_ns: int) -> Iterator[Message]:
+    def _unseen(self, time_ns: int, observed: Observed) -> Iterator[Message]:
         for name, one in list(self._open.items()):
-            if time_ns - one.seen_ns >= self._rules[one.sighting.kind].clear_s * NS_PER_S:
-                del self._open[name]
-                if one.told is not None:
-                    yield self._end(one)
+            if one.seen_ns == time_ns:
+                continue
+            rule = self._rules[one.sighting.kind]
+            if not observed(one.sighting):
+                one.absent_ns = OUT_OF_SIGHT
+                if time_ns - one.seen_ns >= rule.unseen_s * NS_PER_S:
+                    yield from self._close(name, EventEnding.UNOBSERVED)
+                elif one.told is not None:
+                    yield from self._fade(one, rule, time_ns)
+                continue
+            if one.absent_ns < 0:
+                one.absent_ns = one.seen_ns if one.absent_ns == SEEN else time_ns
+            if time_ns - one.absent_ns >= rule.clear_s * NS_PER_S:
+                yield from self._close(name, EventEnding.CLEARED)
+
+    def _fade(self, one: _Open, rule: Rule, time_ns: int) -> Iterator[Message]:
+        """Say so when what was seen has become less sure; its time stays that of the evidence."""
+        assert one.told is not None
+        left = max(1.0 - (time_ns - one.seen_ns) / (rule.unseen_s * NS_PER_S), 0.0)
+        confidence = one.sighting.confidence * left
+        if one.told.confidence - confidence > CHANGED:
+            one.told = msgspec.structs.replace(
+                one.told, phase=EventPhase.UPDATE, confidence=confidence, time_ns=one.seen_ns
+            )
+            yield Message.draft(ROAD_EVENT, self._source, one.seen_ns, one.told)
+
+    def _close(self, name: tuple[str, Hashable], why: EventEnding) -> Iterator[Message]:
+        one = self._open.pop(name)
+        if one.told is not None:
+            yield self._end(one, why)
 
     def _tell(self, one: _Open, phase: EventPhase, time_ns: int) -> Message:
         seen = one.sighting
@@ -138,16 +199,18 @@ class EventBook:
         event = RoadEvent(
             id=one.id, kind=seen.kind, phase=phase, code=rule.code, itis=rule.itis,
             severity=rule.severity, position=seen.position, radius=seen.radius,
-            confidence=min(max(seen.confidence, 0.0), 1.0), start_ns=one.first_ns, time_ns=time_ns,
+            confidence=min(max(seen.confidence, 0.0), 1.0), start_ns=one.start_ns, time_ns=time_ns,
             lanes=seen.lanes, tracks=seen.tracks, description=seen.description,
         )  # fmt: skip
         one.told = event
         return Message.draft(ROAD_EVENT, self._source, time_ns, event)
 
-    def _end(self, one: _Open) -> Message:
+    def _end(self, one: _Open, why: EventEnding) -> Message:
         assert one.told is not None
         # It was last known to hold when it was last seen, not when its absence was noticed.
-        event = msgspec.structs.replace(one.told, phase=EventPhase.END, time_ns=one.seen_ns)
+        event = msgspec.structs.replace(
+            one.told, phase=EventPhase.END, time_ns=one.seen_ns, ending=why
+        )
         return Message.draft(ROAD_EVENT, self._source, one.seen_ns, event)
 
 

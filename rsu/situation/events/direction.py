@@ -1,0 +1,118 @@
+"""Wrong-way driving: a vehicle moves against the direction of the lane that it is on.
+
+In: pictures. Out: sightings. Matching by heading would take a wrong-way driver for one on the
+opposite lane beside it; so whoever does not fit the lane it was matched with is looked up again
+by position alone, and has to cover some way against that lane: a heading may be mistaken, a way is
+not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsu.config.situation import EventOptions
+from rsu.schema.units import NS_PER_S, Vec2
+from rsu.site.lanes import Direction, LaneKind, LaneRole, SiteMap
+from rsu.situation.events import kinds
+from rsu.situation.events.book import Sighting
+from rsu.situation.events.surroundings import (
+    Identity,
+    chance_between_edges,
+    normal_share,
+    std_along,
+)
+from rsu.situation.picture import Picture
+
+AGAINST = math.radians(120.0)  # to the lane's direction: crossing and turning vehicles stay below
+FITS = math.radians(60.0)
+SLOWEST = 1.5  # m/s: slower, it may be rolling back
+GAP_NS = NS_PER_S
+BORN_NS = NS_PER_S // 2  # a new track's motion is a guess
+VERY_SURE = 2.33  # standard deviations: 99 %; there are many vehicles, and few wrong-way drivers
+
+
+@dataclass(slots=True)
+class _Way:
+    """Where a vehicle began to go against a lane."""
+
+    lane: int
+    x: float
+    y: float
+    std: float
+    begun_ns: int
+    seen_ns: int
+
+
+class WrongWayDetector:
+    """Follows vehicles that go against their lane."""
+
+    kinds: tuple[str, ...] = (kinds.WRONG_WAY,)
+
+    def __init__(self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool]) -> None:
+        self._site = site
+        self._dense = dense
+        self._least = options.wrong_way_distance
+        self._one_way = np.array(
+            [
+                lane.kind is LaneKind.VEHICLE
+                and lane.direction is Direction.FORWARD
+                and lane.role is not LaneRole.CONNECTION
+                for lane in site.lanes
+            ]
+        )
+        self._ways: dict[int, _Way] = {}
+        self._identity = Identity(8.0, 2.0)
+
+    def look(self, picture: Picture) -> list[Sighting]:
+        """Who goes against a lane now."""
+        road, now_ns = picture.road, picture.time_ns
+        turn = np.abs((picture.heading - road.heading + math.pi) % math.tau - math.pi)
+        fits = road.inside & (turn < FITS)
+        sure = picture.vehicle & (picture.speed > SLOWEST)
+        rows = np.flatnonzero(sure & ~fits)
+        self._ways = {k: way for k, way in self._ways.items() if now_ns - way.seen_ns <= GAP_NS}
+        if not len(rows):
+            return []
+        match = self._site.match(picture.position[rows], kinds=(LaneKind.VEHICLE,))
+        turn = np.abs((picture.heading[rows] - match.heading + math.pi) % math.tau - math.pi)
+        # Whose heading is not known yet may be seen to go back all the same.
+        against = match.inside & self._one_way[match.lane] & ~(turn <= AGAINST)
+        found = []
+        for j in np.flatnonzero(against).tolist():
+            track = picture.tracks[int(rows[j])]
+            lane = int(match.lane[j])
+            young = now_ns - track.born_ns < BORN_NS
+            if young or self._dense(lane):
+                continue  # nobody drives against a queue; in one, tracks are easily mistaken
+            x, y = track.position.x, track.position.y
+            heading = float(match.heading[j])
+            std = std_along(track, heading)
+            way = self._ways.get(track.id)
+            if way is None or way.lane != lane:
+                way = self._ways[track.id] = _Way(lane, x, y, std, now_ns, now_ns)
+            way.seen_ns = now_ns
+            back = -((x - way.x) * math.cos(heading) + (y - way.y) * math.sin(heading))
+            doubt = math.hypot(way.std, std)
+            if back < max(self._least, VERY_SURE * doubt):
+                continue
+            (key,) = self._identity.keys([track], now_ns)
+            one = self._site.lanes[lane]
+            moved = normal_share(back / doubt)
+            there = chance_between_edges(track, one, float(match.lateral[j]), heading)
+            found.append(
+                Sighting(
+                    kinds.WRONG_WAY, key, Vec2(x, y), track.existence * moved * there,
+                    lanes=(one.id,), tracks=(track.id,), sources=track.sources,
+                    since_ns=way.begun_ns,
+                )
+            )  # fmt: skip
+        return found
+
+    def forget(self) -> None:
+        """The clock was set back."""
+        self._ways.clear()
+        self._identity.forget()

@@ -1,0 +1,253 @@
+"""What stands where it should not: stopped and parked vehicles, a blocked fire lane, debris.
+
+In: pictures. Out: sightings. Most vehicles that stand have a reason: a queue, a stop line, a
+crosswalk, someone to give way to, the end of what is seen. Only who stands without one for
+`free_s` is a stopped vehicle, and an illegally parked one from `parked_after_s` on; from outside
+nothing else tells the two apart. Things are known by their place: an id that changes changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rsu.config.situation import EventOptions
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.tracks import Track
+from rsu.schema.units import NS_PER_S, Vec2
+from rsu.site.lanes import LaneKind, LaneRole, SiteMap, Zone, ZoneKind
+from rsu.situation.events import kinds
+from rsu.situation.events.book import Sighting
+from rsu.situation.events.surroundings import Identity, chance_between_edges
+from rsu.situation.picture import MOVES_ABOVE, Picture
+
+SAME_PLACE = 4.0  # m within which something that stands is the same as before: less than a car's
+PLACE_MEMORY_S = 10.0
+AHEAD = 20.0
+"""m of free road in front of a vehicle without a reason to stand: a gap in a queue where one long
+vehicle was not found (12 m and twice the usual 2 m) is shorter."""
+AHEAD_LEAVING = 45.0
+"""The same where a queue is seen from behind, so that those in it hide each other."""
+CORRIDOR = 1.9  # m to either side of its middle: half a lane and a little
+STARTING = 8.0  # m/s: a leader that is slower may have set off just now
+AT_LINE = 20.0  # m from a stop line or the end of what is known: reasons may lie beyond
+LONGEST_WAIT_S = 180.0
+"""Nobody waits longer at a signal: usual cycles are up to 180 s (HCM 2010)."""
+BUS_DWELL_S = 60.0  # at a stop, usual up to 60 s (TCQSM 2013, ch. 6); the map knows no bus stops
+REACH_MEMORY_NS = 120 * NS_PER_S
+NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
+QUEUE = 3
+"""Vehicles that stand ahead on a lane: a queue in which others may be hidden from all sensors."""
+THINGS = frozenset({ObjectClass.OBSTACLE})
+
+
+@dataclass(slots=True)
+class _Place:
+    """Something that stands. `free_ns`: since when no reason for it is seen, -1: there is one."""
+
+    since_ns: int
+    seen_ns: int
+    free_ns: int = -1
+    told: bool = False
+
+
+class StandingDetector:
+    """Watches everybody who stands."""
+
+    kinds: tuple[str, ...] = (kinds.STOPPED, kinds.PARKED, kinds.FIRE_LANE, kinds.OBSTACLE)
+
+    def __init__(self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool]) -> None:
+        self._site = site
+        self._dense = dense
+        self._options = options
+        self._identity = Identity(SAME_PLACE, PLACE_MEMORY_S)
+        self._places: dict[int, _Place] = {}
+        lanes = site.lanes
+        self._stop = np.array([np.inf if x.stop_line is None else x.stop_line for x in lanes])
+        self._length = np.array([lane.length for lane in lanes])
+        self._leads_on = np.array([bool(lane.successors) for lane in lanes])
+        self._inside_junction = np.array([x.role is LaneRole.CONNECTION for x in lanes])
+        self._vehicles_only = np.array([x.kind is LaneKind.VEHICLE for x in lanes])
+        self._fire = [zone for zone in site.zones if zone.kind is ZoneKind.FIRE_LANE]
+        self._keep_clear = [zone for zone in site.zones if zone.kind is ZoneKind.NO_STOPPING]
+        self._reach: dict[int, tuple[float, int]] = {}
+
+    def look(self, picture: Picture) -> list[Sighting]:
+        """Who and what stands where it should not now."""
+        self._remember_reach(picture)
+        things = np.array([_is_thing(picture, i) for i in range(len(picture.tracks))], np.bool_)
+        standing = np.flatnonzero((picture.standing_since_ns >= 0) & (picture.vehicle | things))
+        rows = standing.tolist()
+        self._drop_who_left(picture, rows)
+        keys = self._identity.keys((picture.tracks[i] for i in rows), picture.time_ns)
+        free = self._without_reason(picture, standing)
+        found = []
+        for key, i, is_free in zip(keys, rows, free.tolist(), strict=True):
+            place = self._places.get(key)
+            if place is None:
+                since_ns = int(picture.standing_since_ns[i])
+                place = self._places[key] = _Place(since_ns, picture.time_ns)
+            place.seen_ns = picture.time_ns
+            sighting = self._sighting(picture, i, key, place, free=is_free)
+            if sighting is not None:
+                found.append(sighting)
+        return found
+
+    def forget(self) -> None:
+        """The clock was set back."""
+        self._identity.forget()
+        self._places.clear()
+        self._reach.clear()
+
+    def _sighting(
+        self, picture: Picture, index: int, key: int, place: _Place, *, free: bool
+    ) -> Sighting | None:
+        track = picture.tracks[index]
+        inside = bool(picture.road.inside[index])
+        on_lane = inside and bool(self._vehicles_only[picture.road.lane[index]])
+        at = (track.position.x, track.position.y)
+        kind: str | None = None
+        if _is_thing(picture, index):
+            # What no sensor could name may be a car in a queue.
+            known = track.object_class in THINGS
+            hidden = self._dense(int(picture.road.lane[index]))
+            kind = kinds.OBSTACLE if on_lane and (known or (free and not hidden)) else None
+        elif _in_any(self._fire, at):
+            kind = self._after_a_while(picture, place, kinds.FIRE_LANE)
+        elif on_lane:
+            kind = self._on_lane(picture, index, place, free=free)
+        elif not inside and _in_any(self._keep_clear, at):
+            kind = self._after_a_while(picture, place, kinds.PARKED)
+        if kind is None:
+            return None
+        since_ns = place.since_ns
+        if kind == kinds.PARKED and on_lane:
+            since_ns += round(self._options.parked_after_s * NS_PER_S)
+        return self._said(picture, index, key, kind, since_ns)
+
+    def _after_a_while(self, picture: Picture, place: _Place, kind: str) -> str | None:
+        """The kind, where not even a short stop is allowed."""
+        stood_s = (picture.time_ns - place.since_ns) / NS_PER_S
+        return kind if stood_s >= self._options.fire_lane_after_s else None
+
+    def _on_lane(self, picture: Picture, index: int, place: _Place, *, free: bool) -> str | None:
+        now_ns = picture.time_ns
+        stood_s = (now_ns - place.since_ns) / NS_PER_S
+        if not place.told:
+            # In a dense queue far ones hide behind near ones, and gaps are not what they seem.
+            if not free or self._dense(int(picture.road.lane[index])):
+                place.free_ns = -1
+                return None
+            if place.free_ns < 0:
+                place.free_ns = now_ns
+            long_free = now_ns - place.free_ns >= self._options.free_s * NS_PER_S
+            # What comes to stand around it later is no reason any more.
+            place.told = long_free and stood_s >= self._patience_s(picture, index)
+        if not place.told:
+            return None
+        return kinds.PARKED if stood_s >= self._options.parked_after_s else kinds.STOPPED
+
+    def _said(self, picture: Picture, index: int, key: int, kind: str, since_ns: int) -> Sighting:
+        track = picture.tracks[index]
+        lane = int(picture.road.lane[index])
+        confidence = track.existence
+        names: tuple[str, ...] = ()
+        if picture.road.inside[index]:
+            one = self._site.lanes[lane]
+            names = (one.id,)
+            confidence *= chance_between_edges(
+                track, one, float(picture.road.lateral[index]), float(picture.road.heading[index])
+            )
+        if kind == kinds.OBSTACLE:
+            confidence *= track.class_probability
+        return Sighting(
+            kind, key, Vec2(track.position.x, track.position.y), confidence,
+            radius=max(0.5 * math.hypot(track.size.length, track.size.width), 1.0),
+            lanes=names, tracks=(track.id,), sources=track.sources, since_ns=since_ns,
+        )  # fmt: skip
+
+    def _patience_s(self, picture: Picture, index: int) -> float:
+        """How long it may stand although nothing is in front of it."""
+        lane = int(picture.road.lane[index])
+        track: Track = picture.tracks[index]
+        front = float(picture.road.station[index]) + track.size.length / 2
+        at_line = float(self._stop[lane]) - front < AT_LINE
+        if self._inside_junction[lane] or at_line:
+            return LONGEST_WAIT_S
+        if track.object_class is ObjectClass.BUS:
+            return BUS_DWELL_S
+        return 0.0
+
+    def _without_reason(
+        self, picture: Picture, standing: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.bool_]:
+        """Which of those who stand on a lane have a free road before them, shape (C,)."""
+        road = picture.road
+        lane = road.lane[standing]
+        heading = np.where(road.inside[standing], road.heading[standing], 0.0)
+        cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
+        offset = picture.position[None, :, :] - picture.position[standing][:, None, :]
+        ahead = offset[..., 0] * cos + offset[..., 1] * sin
+        aside = np.abs(offset[..., 1] * cos - offset[..., 0] * sin)
+        half = np.array([track.size.length / 2 for track in picture.tracks])
+        leaving = ~self._leads_on[lane]
+        reach = np.where(leaving, AHEAD_LEAVING, AHEAD)[:, None]
+        slow = (picture.speed < STARTING)[None, :]
+        before = (ahead > half[standing][:, None]) & (ahead - half[None, :] < reach)
+        blocked = (before & (aside < CORRIDOR) & slow).any(axis=1)
+        stands = picture.vehicle & road.inside & (picture.standing_since_ns >= 0)
+        further = road.station[None, :] > road.station[standing][:, None]
+        same = (road.lane[None, :] == lane[:, None]) & stands[None, :]
+        blocked |= (further & same).sum(axis=1) >= QUEUE
+        front = road.station[standing] + half[standing]
+        edge = np.array([self._edge(index) for index in lane.tolist()])
+        beyond = leaving & (edge - front < AT_LINE)
+        free: npt.NDArray[np.bool_] = road.inside[standing] & ~blocked & ~beyond
+        return free
+
+    def _edge(self, lane: int) -> float:
+        """How far along a lane anybody was seen lately, m: what lies beyond is not known."""
+        if lane < 0:
+            return 0.0
+        return min(float(self._length[lane]), self._reach.get(lane, (0.0, 0))[0])
+
+    def _remember_reach(self, picture: Picture) -> None:
+        now_ns = picture.time_ns
+        road = picture.road
+        moving = picture.vehicle & road.inside & (picture.speed > MOVES_ABOVE)
+        for i in np.flatnonzero(moving).tolist():
+            lane, station = int(road.lane[i]), float(road.station[i])
+            old, at_ns = self._reach.get(lane, (0.0, 0))
+            if station >= old or now_ns - at_ns > REACH_MEMORY_NS:
+                self._reach[lane] = (station, now_ns)
+
+    def _drop_who_left(self, picture: Picture, standing: list[int]) -> None:
+        """Places whose vehicle was seen to drive off, or that nobody has seen for long."""
+        here = {picture.tracks[i].id for i in standing}
+        moving = {track.id for track in picture.tracks if track.id not in here}
+        self._identity.drop(moving)
+        oldest = picture.time_ns - round(PLACE_MEMORY_S * NS_PER_S)
+        known = self._identity.all_keys()
+        self._places = {
+            key: place
+            for key, place in self._places.items()
+            if place.seen_ns >= oldest and key in known
+        }
+
+
+def _is_thing(picture: Picture, index: int) -> bool:
+    """Lies on the road: an obstacle, or something unnamed that has never been seen to move."""
+    track = picture.tracks[index]
+    if track.object_class is not ObjectClass.UNKNOWN:
+        return track.object_class in THINGS
+    since_ns = int(picture.standing_since_ns[index])
+    return 0 <= since_ns < track.born_ns + NEVER_MOVED_NS
+
+
+def _in_any(zones: list[Zone], at: tuple[float, float]) -> bool:
+    return any(bool(zone.contains([at])[0]) for zone in zones)

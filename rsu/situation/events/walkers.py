@@ -1,0 +1,83 @@
+"""Pedestrians on the carriageway: on lanes of vehicles, and neither on a crossing nor on a footway.
+
+In: pictures. Out: sightings. Where a walker's place is uncertain the chance of each is that of its
+error ellipse: its middle and four points `SURE` deviations out along its axes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rsu.config.situation import EventOptions
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.units import Vec2
+from rsu.site.lanes import LaneKind, SiteMap
+from rsu.situation.events import kinds
+from rsu.situation.events.book import Sighting
+from rsu.situation.events.surroundings import SURE, Floats, Identity
+from rsu.situation.picture import WALK_KINDS, Picture
+
+OFF_WALK = 1.0  # m beside a crossing or footway: people cut corners, and it is still theirs
+MIDDLE, AROUND = 0.5, 0.125  # weights of the five points
+
+
+class WalkerDetector:
+    """Looks at everybody on foot."""
+
+    kinds: tuple[str, ...] = (kinds.PEDESTRIAN,)
+
+    def __init__(self, site: SiteMap, options: EventOptions) -> None:
+        self._site = site
+        self._least = options.pedestrian_chance
+        self._half = np.array([lane.width / 2 for lane in site.lanes])
+        self._identity = Identity(3.0, 3.0)
+
+    def look(self, picture: Picture) -> list[Sighting]:
+        """Who walks on a carriageway now."""
+        on_foot = [
+            i
+            for i in np.flatnonzero(~picture.vehicle & picture.road.inside).tolist()
+            if picture.tracks[i].object_class is ObjectClass.PEDESTRIAN
+        ]
+        if not on_foot:
+            return []
+        points = np.concatenate([_ellipse(picture, i) for i in on_foot])
+        road = self._site.match(points, kinds=(LaneKind.VEHICLE,))
+        walk = self._site.match(points, kinds=WALK_KINDS)
+        clear = np.where(walk.lane >= 0, walk.distance > self._half[walk.lane] + OFF_WALK, True)
+        there = (road.inside & clear).reshape(-1, 5)
+        chance = MIDDLE * there[:, 0] + AROUND * there[:, 1:].sum(axis=1)
+        rows = [(i, j) for j, i in enumerate(on_foot) if chance[j] >= self._least]
+        keys = self._identity.keys((picture.tracks[i] for i, _ in rows), picture.time_ns)
+        found = []
+        for key, (i, j) in zip(keys, rows, strict=True):
+            track = picture.tracks[i]
+            found.append(
+                Sighting(
+                    kinds.PEDESTRIAN, key, Vec2(track.position.x, track.position.y),
+                    track.existence * track.class_probability * float(chance[j]), radius=2.0,
+                    lanes=(self._site.lanes[int(road.lane[5 * j])].id,),
+                    tracks=(track.id,), sources=track.sources,
+                )
+            )  # fmt: skip
+        return found
+
+    def forget(self) -> None:
+        """The clock was set back."""
+        self._identity.forget()
+
+
+def _ellipse(picture: Picture, index: int) -> Floats:
+    """The middle of a track's error ellipse and the ends of its axes, 5 × 2."""
+    cov = picture.tracks[index].position_cov
+    values, axes = np.linalg.eigh(np.array([[cov.xx, cov.xy], [cov.xy, cov.yy]]))
+    reach = SURE * np.sqrt(np.maximum(values, 0.0)) * axes
+    middle = picture.position[index]
+    out: Floats = np.array(
+        [middle, middle + reach[:, 0], middle - reach[:, 0], middle + reach[:, 1],
+         middle - reach[:, 1]]
+    )  # fmt: skip
+    assert math.isfinite(float(out.sum()))
+    return out

@@ -65,6 +65,14 @@ class RunRedLight(Action):
     lane: str
 
 
+class DriveAt(Action):
+    """The next vehicle to enter by `lane` drives at `factor` times every speed limit."""
+
+    do: Literal["drive-at"]
+    lane: str
+    factor: Positive = Field(le=3.0, description="Above 1.1 it speeds, below 0.4 it is slow.")
+
+
 class DropDebris(Action):
     """Something lies on the lane."""
 
@@ -175,7 +183,7 @@ class StepClock(Action):
 
 
 AnyAction = Annotated[
-    StopVehicle | WrongWay | WalkOnCarriageway | StepOut | RunRedLight | DropDebris
+    StopVehicle | WrongWay | WalkOnCarriageway | StepOut | RunRedLight | DriveAt | DropDebris
     | ParkIllegally | BlockExit | ChangeDemand | SendVehicle | ParkingDemand | ChangeWeather
     | Flood | FailSensor | SilenceController | StepClock,
     Field(discriminator="do"),

@@ -19,19 +19,25 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S, Size, Vec2
 from rsu.sim.errors import SimulationError
 from rsu.sim.scenario import model as script
+from rsu.sim.world.driving import Pace
 from rsu.sim.world.movers import Leg, Mover
 from rsu.sim.world.paths import Floats, Path
 from rsu.sim.world.pedestrians import Pedestrians
 from rsu.sim.world.road_users import draw_walker
 from rsu.sim.world.scene import CLEAR_DAY, Weather
 from rsu.sim.world.traffic import Traffic, Vehicle
-from rsu.site.lanes import Lane, SiteMap, ZoneKind
+from rsu.site.lanes import Lane, LaneKind, SiteMap, ZoneKind
 
 STANDS = 0.1
 """m/s below which something stands."""
 RUN_SHOWS_S = 3.0
 """How long a red light that was run is an event: about as long as crossing the junction takes."""
 FLOOD_RISES_S = 60.0
+FLOODED = 0.005
+"""m of water from which there is `water-on-road`: tyres at speed begin to float at some 5 mm."""
+PARKED_AFTER_S = 60.0
+"""Who stands on a lane is a stopped vehicle, and an illegally parked one after this long: from
+outside, nothing else tells the two apart."""
 PERSON = Size(0.6, 0.6, 1.7)
 OFF_ROAD = 6.0
 """m beside a lane from which people come and to which they go: beyond the next lane's edge."""
@@ -53,6 +59,8 @@ class Stage:
     now_ns: int = 0
     movers: list[Mover] = field(default_factory=list)
     weather: Weather = CLEAR_DAY
+    new_number: Callable[[], int] = lambda: 0
+    """Ids of events that follow from others; `Incidents` numbers them all."""
     water: dict[str, float] = field(default_factory=dict)
     """Depth of water by lane, m."""
 
@@ -105,6 +113,7 @@ class _Stopped:
     duration_s: float
     vehicle: Vehicle | None = None
     since_ns: int | None = None
+    parked_ns: int | None = None
 
     def step(self, stage: Stage) -> bool:
         now_ns = stage.now_ns
@@ -117,7 +126,11 @@ class _Stopped:
             if _at_rest(self.vehicle):
                 self.since_ns = now_ns
             return True
-        if now_ns - self.since_ns < self.duration_s * NS_PER_S:
+        stood_ns = now_ns - self.since_ns
+        if self.parked_ns is None and stood_ns >= PARKED_AFTER_S * NS_PER_S:
+            # Another event: what it is called has changed.
+            self.number, self.kind, self.parked_ns = stage.new_number(), "illegal-parking", now_ns
+        if stood_ns < self.duration_s * NS_PER_S:
             return True
         self.vehicle.halt = None
         return False
@@ -125,8 +138,9 @@ class _Stopped:
     def events(self) -> Iterable[TruthEvent]:
         if self.vehicle is not None and self.since_ns is not None:
             x, y = self.vehicle.route.path.at(self.vehicle.s - self.vehicle.size.length / 2)
+            start_ns = self.since_ns if self.parked_ns is None else self.parked_ns
             yield TruthEvent(
-                id=self.number, kind=self.kind, start_ns=self.since_ns, position=Vec2(x, y),
+                id=self.number, kind=self.kind, start_ns=start_ns, position=Vec2(x, y),
                 lanes=(self.lane,), objects=(self.vehicle.id,),
             )  # fmt: skip
 
@@ -202,6 +216,38 @@ class _Moving:
 
 
 @dataclass
+class _Walk:
+    """A person; an event while they are on a lane of vehicles and on no crosswalk."""
+
+    number: int
+    lane: str
+    mover: Mover
+    since_ns: int | None = None
+    inside: bool = False
+
+    def step(self, stage: Stage) -> bool:
+        if not self.inside:
+            if not stage.free(*self.mover.place()[:2]):
+                return True
+            stage.movers.append(self.mover)
+            self.inside = True
+        on_road = not self.mover.gone and _on_carriageway(stage, *self.mover.place()[:2])
+        if not on_road:
+            self.since_ns = None
+        elif self.since_ns is None:
+            self.since_ns = stage.now_ns
+        return not self.mover.gone
+
+    def events(self) -> Iterable[TruthEvent]:
+        if self.since_ns is not None:
+            x, y, _ = self.mover.place()
+            yield TruthEvent(
+                id=self.number, kind="pedestrian-on-carriageway", start_ns=self.since_ns,
+                position=Vec2(x, y), lanes=(self.lane,), objects=(self.mover.id,),
+            )  # fmt: skip
+
+
+@dataclass
 class _WrongWay:
     """Keeps the lane free, lets the car in, and opens the lane again when it has left."""
 
@@ -238,9 +284,13 @@ class _StepOut:
     to_corridor_s: float
     vehicle: Vehicle | None = None
     since_ns: int | None = None
+    walk: _Walk | None = None
 
     def step(self, stage: Stage) -> bool:
         now_ns = stage.now_ns
+        if self.walk is None:
+            self.walk = _Walk(stage.new_number(), self.lane, self.mover, inside=True)
+        self.walk.step(stage)
         if self.vehicle is None:
             self.vehicle = self._due(stage.traffic)
             if self.vehicle is not None:
@@ -258,6 +308,8 @@ class _StepOut:
         return vehicle if wanted - 0.3 <= eta <= wanted + 0.1 else None
 
     def events(self) -> Iterable[TruthEvent]:
+        if self.walk is not None:
+            yield from self.walk.events()
         if self.vehicle is not None and self.since_ns is not None and self.mover.leg == 1:
             x, y, _ = self.mover.place()
             yield TruthEvent(
@@ -274,6 +326,7 @@ class _Flood:
     depth: float
     began_ns: int
     ends_ns: int
+    since_ns: int | None = None
 
     def step(self, stage: Stage) -> bool:
         now_ns = stage.now_ns
@@ -282,18 +335,22 @@ class _Flood:
             return False
         risen = min((now_ns - self.began_ns) / NS_PER_S / FLOOD_RISES_S, 1.0)
         stage.water[self.lane] = self.depth * risen
+        if self.since_ns is None and stage.water[self.lane] >= FLOODED:
+            self.since_ns = now_ns
         return True
 
     def events(self) -> Iterable[TruthEvent]:
-        yield TruthEvent(
-            id=self.number, kind="water-on-road", start_ns=self.began_ns, position=self.position,
-            lanes=(self.lane,),
-        )  # fmt: skip
+        if self.since_ns is not None:
+            yield TruthEvent(
+                id=self.number, kind="water-on-road", start_ns=self.since_ns,
+                position=self.position, lanes=(self.lane,),
+            )  # fmt: skip
 
 
 def _park(action: script.ParkIllegally, stage: Stage, number: int) -> Incident:
     if action.lane is not None:
-        return _Stopped(number, "illegal-parking", action.lane, action.station, action.duration_s)
+        # Standing on a lane it is a stopped vehicle, until it has stood long enough.
+        return _Stopped(number, "stopped-vehicle", action.lane, action.station, action.duration_s)
     zone = stage.site_map.zone(action.zone or "")
     x, y = zone.centre
     lane, station = _nearest_lane(stage, x, y)
@@ -327,7 +384,7 @@ def _walk(action: script.WalkOnCarriageway, stage: Stage, number: int) -> Incide
             Leg(_beside(lane, action.to_station, 0.0, OFF_ROAD), action.speed),
         ),
     )
-    return _Moving(number, "pedestrian-on-carriageway", action.lane, mover, while_legs=(1,))
+    return _Walk(number, action.lane, mover)
 
 
 def _step_out(action: script.StepOut, stage: Stage, number: int) -> Incident:
@@ -392,6 +449,9 @@ MAKERS: dict[type, Callable[..., Incident]] = {
     script.StopVehicle: lambda action, _, number: _Stopped(
         number, "stopped-vehicle", action.lane, action.station, action.duration_s
     ),
+    script.DriveAt: lambda action, _, number: Pace(
+        number, "speeding" if action.factor > 1.0 else "slow-vehicle", action.lane, action.factor
+    ),
     script.RunRedLight: lambda action, _, number: _RedLight(number, action.lane),
     script.ParkIllegally: _park,
     script.DropDebris: _debris,
@@ -405,6 +465,15 @@ MAKERS: dict[type, Callable[..., Incident]] = {
 
 def _at_rest(vehicle: Vehicle) -> bool:
     return vehicle.halt is not None and vehicle.speed < STANDS and vehicle.halt - vehicle.s < 3.0
+
+
+def _on_carriageway(stage: Stage, x: float, y: float) -> bool:
+    """Between the edges of a lane of vehicles, and on no crosswalk."""
+
+    def on(kind: LaneKind) -> bool:
+        return bool(stage.site_map.match([(x, y)], kinds=(kind,)).inside[0])
+
+    return on(LaneKind.VEHICLE) and not on(LaneKind.CROSSWALK)
 
 
 def _person(stage: Stage, legs: tuple[Leg, ...]) -> Mover:

@@ -15,6 +15,8 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S, Size
 from rsu.sim.errors import SimulationError
 from rsu.sim.scenario import model as script
+from rsu.sim.world.conditions import Conditions
+from rsu.sim.world.driving import Emergency
 from rsu.sim.world.happenings import MAKERS, BusStop, Incident, Stage
 from rsu.sim.world.movers import Mover, Obstructions
 from rsu.sim.world.parking import ParkingLot
@@ -36,6 +38,8 @@ class Incidents:
         self._lots: dict[str, ParkingLot] = {}
         self._seed = seed
         self._numbers = iter(range(1, 1 << 62))
+        stage.new_number = self._number
+        self._conditions = Conditions(stage.site_map, self._number)
         drivable = [lane for lane in stage.site_map.lanes if lane.id in stage.traffic.drivable]
         self._obstructions = Obstructions(drivable)
 
@@ -49,7 +53,8 @@ class Incidents:
 
     def events(self) -> list[TruthEvent]:
         """What is going on now."""
-        return [event for incident in self._going for event in incident.events()]
+        events = [event for incident in self._going for event in incident.events()]
+        return [*events, *self._conditions.events()]
 
     def act(self, now_ns: int) -> None:
         """Begin what is due, go on with what has begun, tell traffic what is in its way."""
@@ -62,6 +67,10 @@ class Incidents:
         self._going = [one for one in self._going if one.step(stage)]
         stage.movers = [mover for mover in stage.movers if not mover.gone]
         stage.traffic.obstacles = self._obstructions.of(stage.movers)
+        self._conditions.step(now_ns, stage.traffic, stage.weather)
+
+    def _number(self) -> int:
+        return next(self._numbers)
 
     def _begin(self, action: script.AnyAction) -> Incident | None:
         stage, number = self._stage, next(self._numbers)
@@ -100,19 +109,21 @@ class Incidents:
         route = stage.traffic.route(action.lane, action.to_lane)
         if route is None:
             raise SimulationError(f"no way leads from {action.lane!r} to {action.to_lane!r}")
-        emergency = action.kind == "emergency"
+        emergency_kind = action.kind == "emergency"
         _, _, driver = draw_vehicle(stage.rng)
         vehicle = Vehicle(
             stage.new_id(),
-            ObjectClass.VAN if emergency else ObjectClass.BUS,
-            Size(5.6, 2.0, 2.6) if emergency else Size(11.5, 2.53, 3.1),
+            ObjectClass.VAN if emergency_kind else ObjectClass.BUS,
+            Size(5.6, 2.0, 2.6) if emergency_kind else Size(11.5, 2.53, 3.1),
             driver,
             route,
-            role="emergency" if emergency else "bus-line",
+            role="emergency" if emergency_kind else "bus-line",
             asks=action.requests,
-            runs_red=emergency,
+            runs_red=emergency_kind,
         )
         if action.stop_station is not None:
             vehicle.halt = action.stop_station
             self._going.append(BusStop(vehicle, action.dwell_s))
+        if emergency_kind:
+            self._going.append(Emergency(stage.new_number(), vehicle))
         stage.traffic.send(vehicle)

@@ -1,0 +1,289 @@
+"""Road events against the truth: plays scenarios with several seeds and prints what was reported.
+
+    python tools/measure_events.py --seeds 11-15 [--scenarios wrong-way,debris] [--keep DIR]
+
+In: scenario names and seeds. Out: precision, recall and delay by kind and over all. The delay is
+counted from the moment that an event is both true and in view of a sensor; `since start` is from
+the moment that it is true. What was true before the unit began counts from then. Cameras are
+modelled. With `--keep` what the situation stage hears is kept in a folder and used again: changes
+behind fusion are then measured in seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from rsu.config.base import utc_ns
+from rsu.fusion.stage import FusionStage
+from rsu.recording.reader import read_messages
+from rsu.recording.writer import McapFile
+from rsu.runtime.graph import load_map, sensors_of
+from rsu.runtime.lockstep import LockStepHost, virtual_boot
+from rsu.runtime.stage import StageGroup
+from rsu.schema.message import Message
+from rsu.schema.reports import Truth, TruthEvent
+from rsu.schema.situation import EventPhase, RoadEvent
+from rsu.schema.topics import (
+    ENVIRONMENT,
+    ROAD_EVENT,
+    SENSOR_HEALTH,
+    SIGNAL_REQUEST,
+    SIGNAL_STATE,
+    TRACKS,
+    TRUTH,
+    V2X_OBJECTS,
+)
+from rsu.schema.units import NS_PER_S
+from rsu.sim.scenario.load import (
+    LoadedScenario,
+    find_scenario,
+    load_scenario,
+    scenario_names,
+)
+from rsu.sim.score.coverage import Coverage
+from rsu.sim.score.distribution import Distribution
+from rsu.sim.score.happenings import Happenings
+from rsu.sim.score.moments import scene_of
+from rsu.sim.source import simulated_messages
+from rsu.situation.assembly import situation_stage
+
+HEARD = (TRACKS, SIGNAL_STATE, SENSOR_HEALTH, ENVIRONMENT, SIGNAL_REQUEST, V2X_OBJECTS)
+"""Kept in any case, so that what is kept serves parts that are written later."""
+ELSEWHERE = frozenset({"conflict", "priority-granted"})
+"""Kinds that other parts report."""
+
+
+class Tally:
+    """Outcomes of many runs, by kind."""
+
+    def __init__(self) -> None:
+        self.found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.missed: defaultdict[str, list[str]] = defaultdict(list)
+        self.false: defaultdict[str, list[str]] = defaultdict(list)
+        self.simulated_s = 0.0
+        self.spent_s = 0.0
+
+    def add(self, run: str, began_ns: int, all_: Happenings, seen: Happenings) -> None:
+        """One run: against every true event, and against those in view from then on."""
+        starts = {(one.kind, one.told_ns): one.start_ns for one in all_.outcomes()[0]}
+        outcomes, false = seen.outcomes()
+        for one in outcomes:
+            if one.kind in ELSEWHERE:
+                continue
+            if one.told_ns is None:
+                at = (one.start_ns - began_ns) / NS_PER_S
+                lasts = (one.end_ns - one.start_ns) / NS_PER_S
+                self.missed[one.kind].append(f"{run} at {at:.1f} s for {lasts:.1f} s")
+                continue
+            start_ns = max(starts.get((one.kind, one.told_ns), one.start_ns), began_ns)
+            seen_ns = max(one.start_ns, began_ns)
+            self.found[one.kind].append(
+                ((one.told_ns - seen_ns) / NS_PER_S, (one.told_ns - start_ns) / NS_PER_S)
+            )
+        for report in false:
+            if report.kind not in ELSEWHERE:
+                at = (report.told_ns - began_ns) / NS_PER_S
+                self.false[report.kind].append(f"{run} at {at:.1f} s")
+
+    def show(self) -> None:
+        """The table."""
+        kinds = sorted({*self.found, *self.missed, *self.false})
+        print(f"{'kind':28}{'true':>5}{'found':>6}{'false':>6}{'prec.':>7}{'recall':>7}"
+              f"{'delay s':>9}{'worst':>7}{'since start':>13}")  # fmt: skip
+        for kind in [*kinds, "all"]:
+            some = kinds if kind == "all" else [kind]
+            found = [pair for one in some for pair in self.found[one]]
+            missed = sum(len(self.missed[one]) for one in some)
+            false = sum(len(self.false[one]) for one in some)
+            delay, since = Distribution([a for a, _ in found]), Distribution([b for _, b in found])
+            print(
+                f"{kind:28}{len(found) + missed:5}{len(found):6}{false:6}"
+                f"{_share(len(found), len(found) + false):>7}"
+                f"{_share(len(found), len(found) + missed):>7}{_seconds(delay.mean):>9}"
+                f"{_seconds(max((a for a, _ in found), default=None)):>7}"
+                f"{_seconds(since.mean):>13}"
+            )
+        for title, table in (("missed", self.missed), ("false", self.false)):
+            for kind in kinds:
+                for line in table[kind]:
+                    print(f"  {title} {kind}: {line}")
+        print(f"{1000 * self.spent_s / max(self.simulated_s, 1e-9):.2f} ms per simulated second")
+
+
+def heard(name: str, seed: int, file: Path, loaded: LoadedScenario, most_s: float) -> None:
+    """Play a scenario up to fusion and keep what the situation stage hears, and the truth."""
+    start_ns = utc_ns(loaded.scenario.start_utc)
+    boot = virtual_boot(start_ns)
+    stage = situation_stage(loaded.config.situation, load_map(loaded.config, loaded.base), boot)
+    wanted = {*stage.inputs, *HEARD, TRUTH}
+    part = file.with_suffix(".part")
+    with McapFile(part, {"scenario": name, "seed": str(seed)}, overwrite=True) as recording:
+
+        def keep(message: Message) -> None:
+            if message.topic in wanted:
+                recording.write(message)
+
+        host = LockStepHost(
+            [StageGroup("fusion", [FusionStage(loaded.config.fusion, boot)], boot)], keep, boot,
+            sensors=sensors_of(loaded.config), journaled=(),
+        )  # fmt: skip
+        host.run(
+            simulated_messages(
+                loaded.config, loaded.base, seed, start_ns,
+                round(min(loaded.scenario.duration_s, most_s) * NS_PER_S),
+                scenario=loaded.scenario, cameras="modelled",
+            )
+        )  # fmt: skip
+    part.rename(file)
+
+
+def measure(
+    name: str, seed: int, folder: Path, tally: Tally, most_s: float, *, verbose: bool
+) -> None:
+    """Add one run to the tally."""
+    loaded = load_scenario(find_scenario(name))
+    file = folder / f"{name}-{seed}.mcap"
+    if not file.exists():
+        heard(name, seed, file, loaded, most_s)
+    start_ns = utc_ns(loaded.scenario.start_utc)
+    boot = virtual_boot(start_ns)
+    stage = situation_stage(loaded.config.situation, load_map(loaded.config, loaded.base), boot)
+    group = StageGroup("situation", [stage], boot)
+    coverage = Coverage(loaded.config)
+    all_, seen = Happenings(), Happenings()
+    first_ns: dict[int, int] = {}
+    lines: list[str] = []
+
+    def take(message: Message) -> None:
+        if message.topic == TRUTH:
+            truth: Truth = message.payload
+            all_.truth(truth)
+            seen.truth(_in_view(truth, coverage, first_ns))
+        elif message.topic == ROAD_EVENT:
+            event: RoadEvent = message.payload
+            all_.report(event, message.header.publish_ns)
+            seen.report(event, message.header.publish_ns)
+            if event.phase is not EventPhase.UPDATE:
+                at = (message.header.publish_ns - start_ns) / NS_PER_S
+                lines.append(
+                    f"    {at:7.1f} {event.phase:6} {event.id % 1000:3} {event.kind:26}"
+                    f" {','.join(event.lanes):16} ({event.position.x:.0f}, {event.position.y:.0f})"
+                    f" {event.confidence:.2f} tracks {event.tracks[:4]} {event.description}"
+                )
+
+    def replayed() -> Iterator[tuple[int, Message]]:
+        for message in read_messages(file):
+            yield message.header.publish_ns, message
+
+    spent = _Spent(group)
+    LockStepHost([spent], take, boot, journaled=()).run(replayed())
+    tally.simulated_s += min(loaded.scenario.duration_s, most_s)
+    tally.spent_s += spent.seconds
+    tally.add(f"{name} {seed}", start_ns, all_, seen)
+    if verbose:
+        print(f"{name} {seed}")
+        for one in seen.outcomes()[0]:
+            begin, end = (one.start_ns - start_ns) / NS_PER_S, (one.end_ns - start_ns) / NS_PER_S
+            print(f"    {begin:7.1f} .. {end:7.1f} true {one.kind}")
+        print("\n".join(lines))
+
+
+class _Spent(StageGroup):
+    """A group whose processor time is taken."""
+
+    def __init__(self, group: StageGroup) -> None:
+        self.__dict__.update(group.__dict__)
+        self.seconds = 0.0
+
+    def handle(self, message: Message, now: object) -> list[Message]:  # type: ignore[override]
+        began = time.process_time()
+        out = super().handle(message, now)  # type: ignore[arg-type]
+        self.seconds += time.process_time() - began
+        return out
+
+    def tick(self, stage: object, now: object) -> list[Message]:  # type: ignore[override]
+        began = time.process_time()
+        out = super().tick(stage, now)  # type: ignore[arg-type]
+        self.seconds += time.process_time() - began
+        return out
+
+
+def _in_view(truth: Truth, coverage: Coverage, first_ns: dict[int, int]) -> Truth:
+    """The truth with its events from the moment on that one of their objects is in view."""
+    waiting = [one for one in truth.events if one.objects and one.id not in first_ns]
+    if waiting:
+        scene = scene_of(truth, truth.time_ns)
+        sees = coverage.sees(scene).tolist()
+        seen = {number for number, there in zip(scene.ids, sees, strict=True) if there}
+        for one in waiting:
+            if seen.intersection(one.objects):
+                first_ns[one.id] = truth.time_ns
+    kept = []
+    for one in truth.events:
+        if not one.objects:
+            kept.append(one)
+        elif one.id in first_ns:
+            kept.append(_since(one, first_ns[one.id]))
+    return msgspec.structs.replace(truth, events=tuple(kept))
+
+
+def _since(event: TruthEvent, start_ns: int) -> TruthEvent:
+    return msgspec.structs.replace(event, start_ns=max(event.start_ns, start_ns))
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.3f}" if whole else "–"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _seeds(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 where precision or recall is below 0.95."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenarios", default="", help="names, comma-separated [default: all]")
+    parser.add_argument("--seeds", default="11-15", type=_seeds, help="first-last")
+    parser.add_argument("--keep", type=Path, help="folder for what the stage hears")
+    parser.add_argument("--most", type=float, default=300.0, help="s of a scenario [300]")
+    parser.add_argument("--verbose", action="store_true", help="every event of every run")
+    parser.add_argument("--record-only", action="store_true", help="fill the folder, no more")
+    options = parser.parse_args(arguments)
+    names = options.scenarios.split(",") if options.scenarios else scenario_names()
+    tally = Tally()
+    with TemporaryDirectory() as scratch:
+        folder = options.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            for seed in options.seeds:
+                if options.record_only:
+                    file = folder / f"{name}-{seed}.mcap"
+                    if not file.exists():
+                        heard(name, seed, file, load_scenario(find_scenario(name)), options.most)
+                    continue
+                measure(name, seed, folder, tally, options.most, verbose=options.verbose)
+    if options.record_only:
+        return 0
+    tally.show()
+    found = sum(map(len, tally.found.values()))
+    enough = 0.95 * (found + sum(map(len, tally.missed.values())))
+    return 0 if found >= enough and found >= 0.95 * (
+        found + sum(map(len, tally.false.values()))
+    ) else 1  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

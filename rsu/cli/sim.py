@@ -121,20 +121,21 @@ class _Run:
         from rsu.runtime import graph
         from rsu.runtime.lockstep import LockStepHost, virtual_boot
         from rsu.sim.outages import clock_steps
-        from rsu.sim.source import simulated_messages
+        from rsu.sim.source import Commands, overheard, simulated_messages
 
+        commands = Commands()
         boot = virtual_boot(self.start_ns)
         groups = [
             build(boot) for build in graph.replayable_builders(self.config, self.base).values()
         ]
         host = LockStepHost(
-            groups, sink, boot,
+            groups, overheard(sink, commands), boot,
             sensors=graph.sensors_of(self.config),
             clock_steps=clock_steps(self.scenario.script if self.scenario else (), self.start_ns),
         )  # fmt: skip
         source = simulated_messages(
             self.config, self.base, self.seed, self.start_ns, round(self.seconds * NS_PER_S),
-            scenario=self.scenario, cameras=self.cameras,
+            scenario=self.scenario, cameras=self.cameras, commands=commands,
         )  # fmt: skip
         with _progress(self.seconds) as advance:
 

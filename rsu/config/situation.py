@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from rsu.config.base import NonNegative, Options, Positive, Probability
+from rsu.config.priority import PriorityOptions
 
 
 class TrafficOptions(Options):
@@ -62,3 +63,4 @@ class SituationOptions(Options):
     parking: ParkingOptions = ParkingOptions()
     events: EventOptions = EventOptions()
     warnings: WarningOptions = WarningOptions()
+    priority: PriorityOptions = PriorityOptions()

@@ -35,6 +35,8 @@ CORE = "core"
 HEARD = "v2x"
 """Sensor id of all that is heard by radio (`V2xObjects.sensor`)."""
 REPORTS = "reports"
+SIMULATED_SIGNALS = "signals"
+"""Controller of a simulated site whose file names none."""
 
 
 def sensors_of(config: SiteConfig) -> dict[str, SensorKind]:
@@ -93,11 +95,39 @@ def _build_core(config: SiteConfig, site_map: SiteMap, boot: Instant) -> StageGr
         unit = unit_of(config, site_map)
         if config.v2x.receive.enabled:
             stages.insert(0, ReceiveStage(config.v2x.receive, unit, boot))
+            stages += _priority(config, site_map)
         # Before situation: what goes on the air does not wait for statistics.
         stages.append(V2xStage(config.v2x, unit, boot, signs_of(config, site_map)))
     stages.append(situation_stage(config.situation, site_map, boot))
     stages.append(TrafficStage(site_map, boot))
     return StageGroup(CORE, stages, boot)
+
+
+def _priority(config: SiteConfig, site_map: SiteMap) -> list[Stage]:
+    """Answers to requests for signal priority, where they are wanted."""
+    from rsu.situation.priority import PriorityStage
+
+    options = config.situation.priority
+    if not options.enabled:
+        return []
+    controllers = commanded_controllers(config)
+    return [PriorityStage(options, site_map, config.site.intersection, controllers)]
+
+
+def commanded_controllers(config: SiteConfig) -> frozenset[str]:
+    """Signal controllers that take commands: by their drivers' options, or the simulator's."""
+    world = config.simulation
+    if world is not None and not config.signals:
+        return frozenset({SIMULATED_SIGNALS} if world.signals == "actuated" else ())
+    return frozenset(
+        one.id
+        for one in config.signals
+        if (
+            world.signals == "actuated"
+            if world is not None and played(one)
+            else getattr(one, "commands", "none") != "none"
+        )
+    )
 
 
 def unit_of(config: SiteConfig, site_map: SiteMap) -> Unit:

@@ -306,3 +306,35 @@ class SignalPriority(msgspec.Struct, frozen=True, kw_only=True):
     intersection: int
     time_ns: int
     answers: tuple[SignalAnswer, ...]
+
+
+class PriorityLevel(StrEnum):
+    """How much a vehicle may be favoured; the higher one always comes first."""
+
+    EMERGENCY = "emergency"
+    TRANSIT = "transit"
+
+
+class SignalAction(StrEnum):
+    """What a signal controller is asked to do."""
+
+    EXTEND = "extend"  # hold a green that shows
+    CALL = "call"  # bring a green soon, by the controller's own way through its stages
+    CANCEL = "cancel"  # go on as without us
+
+
+class SignalCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to one controller; what comes of it is its own to decide, within its own limits.
+
+    It holds until `until_ns` and is repeated while it is meant: who stops hearing us goes back to
+    normal. There is at most one wish per controller; a newer one takes its place.
+    """
+
+    controller: str
+    intersection: int
+    group: int
+    action: SignalAction
+    level: PriorityLevel
+    time_ns: int
+    until_ns: int
+    reason: str = ""

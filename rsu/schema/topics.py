@@ -19,6 +19,7 @@ from rsu.schema.situation import (
     Coordination,
     ParkingState,
     RoadEvent,
+    SignalCommand,
     SignalPriority,
     SignalRequest,
     SignalState,
@@ -70,6 +71,7 @@ COORDINATION = _topic("situation/coordination", Coordination, 0)
 SIGNAL_PUSHED = _topic("signal/pushed", SignalState, 0)
 SIGNAL_REQUEST = _topic("signal/request", SignalRequest, 0)
 SIGNAL_PRIORITY = _topic("signal/priority", SignalPriority, 0)
+SIGNAL_COMMAND = _topic("signal/command", SignalCommand, 0)
 CORRECTIONS = _topic("gnss/corrections", Corrections, 1)
 V2X_RX = _topic("v2x/rx", ReceivedV2x, 0)
 V2X_HEARD = _topic("v2x/heard", ReceivedV2x, 0)
@@ -89,7 +91,7 @@ TOPICS: dict[str, Topic] = {
     for topic in (
         CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE, BAY_READING,
         GNSS_FIX, ENVIRONMENT, SIGNAL_PUSHED,
-        SIGNAL_REQUEST, SIGNAL_PRIORITY, TRACKS, PARKING, TRAFFIC, ROAD_EVENT, COORDINATION,
+        SIGNAL_REQUEST, SIGNAL_PRIORITY, SIGNAL_COMMAND, TRACKS, PARKING, TRAFFIC, ROAD_EVENT, COORDINATION,
         CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH,
         SENSOR_HEALTH, UNIT_HEALTH, DECISION, METRICS, JOURNAL,
     )

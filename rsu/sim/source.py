@@ -2,29 +2,36 @@
 
 A site configuration goes in, and a scenario where one is played; draft messages come out in the
 order of their arrival: what every simulated device publishes, its health, and the truth for
-scoring. Devices (`devices`) look at the world at their own times; a scenario may let them fail.
+scoring. Devices (`devices`, `wired`, `field`) look at the world at their own times; a scenario may
+let them fail. One thing goes the other way: what the unit commands its signal controller.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from rsu.config.cameras import CameraOptions, ModelledDetectorOptions, SimSourceOptions
+from rsu.config.environment import MqttEnvironmentOptions
+from rsu.config.gnss import NmeaOptions
 from rsu.config.model import SiteConfig
+from rsu.config.parking import BayMqttOptions
 from rsu.config.radars import Ars408Options
 from rsu.config.signals import TscbmOptions
 from rsu.config.simulation import SimulationOptions, played
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
-from rsu.schema.topics import SENSOR_HEALTH
+from rsu.schema.situation import SignalCommand
+from rsu.schema.topics import SENSOR_HEALTH, SIGNAL_COMMAND
 from rsu.schema.units import NS_PER_S
 from rsu.sim.devices import (
+    SIGNAL_LATENCY_NS,
     Arrival,
     CameraDevice,
     Device,
@@ -34,6 +41,7 @@ from rsu.sim.devices import (
     TruthDevice,
 )
 from rsu.sim.errors import SimulationError
+from rsu.sim.field import BayDevice, GnssDevice, ObuDevice, StationDevice
 from rsu.sim.outages import Outages
 from rsu.sim.scenario.model import Scenario
 from rsu.sim.site_map import simulated_map
@@ -41,7 +49,15 @@ from rsu.sim.wired import ControllerDevice, RadarDevice
 from rsu.sim.world.scene import CLEAR_DAY, Weather
 from rsu.sim.world.world import World
 
-__all__ = ["Arrival", "Cameras", "open_eyes", "simulated_map", "simulated_messages"]
+__all__ = [
+    "Arrival", "Cameras", "Commands", "open_eyes", "overheard", "simulated_map",
+    "simulated_messages",
+]  # fmt: skip
+
+Commands = deque[SignalCommand]
+"""What the unit has commanded and the simulated controllers have not taken yet. Whoever runs the
+unit appends; the source takes before its next look. It is drawn lazily, so that in lock-step a
+command always finds the world at the same moment."""
 
 Cameras = Literal["configured", "modelled", "rendered"]
 """As the site file says, or all simulated cameras alike."""
@@ -50,7 +66,9 @@ WARM_UP_NS = 180 * NS_PER_S
 """How long the world runs before anyone looks: about as full as it stays (vehicles need a minute,
 walkers about three for their 250 m)."""
 HEALTH_PERIOD_NS = NS_PER_S
-STAMPED_HERE = frozenset({SensorKind.CAMERA, SensorKind.RADAR, SensorKind.SIGNAL})
+STAMPED_HERE = frozenset(
+    {SensorKind.CAMERA, SensorKind.RADAR, SensorKind.SIGNAL, SensorKind.V2X, SensorKind.GNSS}
+)
 """Devices whose messages are dated by the unit's own clock as they arrive."""
 
 
@@ -64,14 +82,15 @@ def simulated_messages(
     scenario: Scenario | None = None,
     cameras: Cameras = "configured",
     eyes: Mapping[str, Eye] | None = None,
+    commands: Commands | None = None,
 ) -> Generator[Arrival]:
     """(arrival ns UTC, draft) in non-decreasing order of arrival, the same for the same arguments.
 
     Everything captured in [start_ns, start_ns + duration_ns) is delivered, what was still on its
     way at the end included; None never ends. Close it to let the devices' wires go. Map paths are
     relative to `base`. `eyes` by camera id are those of `open_eyes` (default: opened here); cameras
-    without one are left out. Raises SimulationError at once for a site or a map from which no world
-    can be made.
+    without one are left out. `commands` are for the simulated signal controllers. Raises
+    SimulationError at once for a site or a map from which no world can be made.
     """
     site_map = simulated_map(config, base)
     options = _options(config, scenario)
@@ -84,11 +103,26 @@ def simulated_messages(
     )  # fmt: skip
     if eyes is None:
         eyes = open_eyes(config, base, seed, cameras)
-    devices = _devices(config, base, world, options, seed, eyes)
+    devices = [
+        *_devices(config, base, world, options, seed, eyes),
+        *_field_devices(config, world, options, seed, start_ns),
+    ]
     signals = [device.id for device in devices if device.kind is SensorKind.SIGNAL]
     outages = Outages(script, start_ns, signals)
     end_ns = None if duration_ns is None else start_ns + duration_ns
-    return _Run(world, devices, outages, start_ns, end_ns).arrivals()
+    run = _Run(world, devices, outages, start_ns, end_ns, deque() if commands is None else commands)
+    return run.arrivals()
+
+
+def overheard(sink: Callable[[Message], None], commands: Commands) -> Callable[[Message], None]:
+    """A sink that also lets the simulated signal controllers hear what the unit commands."""
+
+    def take(message: Message) -> None:
+        if message.topic == SIGNAL_COMMAND:
+            commands.append(message.payload)
+        sink(message)
+
+    return take
 
 
 def open_eyes(
@@ -135,6 +169,32 @@ def _devices(
         RadarDevice(radar, base, config.site, seed)
         for radar in config.radars
         if isinstance(radar, Ars408Options) and played(radar)
+    ]
+    return devices
+
+
+def _field_devices(
+    config: SiteConfig, world: World, options: SimulationOptions, seed: int, start_ns: int
+) -> list[Device]:
+    """Those that do not look at the road, and on-board units, in the order of the site file."""
+    site_map = world.site_map
+    devices: list[Device] = []
+    if options.obus is not None:
+        devices.append(ObuDevice(options.obus, config.site, site_map, seed))
+    devices += [
+        BayDevice(one, site_map, seed)
+        for one in config.bay_sensors
+        if isinstance(one, BayMqttOptions) and played(one)
+    ]
+    devices += [
+        GnssDevice(one, site_map, seed, start_ns)
+        for one in config.gnss
+        if isinstance(one, NmeaOptions) and played(one)
+    ]
+    devices += [
+        StationDevice(one, options.road_temperature, seed)
+        for one in config.environment
+        if isinstance(one, MqttEnvironmentOptions) and played(one)
     ]
     return devices
 
@@ -192,7 +252,10 @@ class _Run:
         outages: Outages,
         start_ns: int,
         end_ns: int | None,
+        commands: Commands,
     ) -> None:
+        self._commands = commands
+        self._given_ns = start_ns  # arrival of the last message that was handed out
         self._world, self._devices, self._outages = world, devices, outages
         self._start_ns, self._end_ns = start_ns, end_ns
         self._looks = [(start_ns + device.phase_ns, i) for i, device in enumerate(devices)]
@@ -229,9 +292,19 @@ class _Run:
     def _arrived(self, until_ns: int | None) -> Iterator[Arrival]:
         while self._under_way and (until_ns is None or self._under_way[0][0] <= until_ns):
             arrival, _, message = heapq.heappop(self._under_way)
+            self._given_ns = max(self._given_ns, arrival)
             yield arrival, _arrived(message)
 
+    def _take_commands(self) -> None:
+        """Hand on what the unit has commanded since it got its last message."""
+        heard_ns = self._given_ns + SIGNAL_LATENCY_NS
+        while self._commands:
+            command = self._commands.popleft()
+            if self._outages.state(command.controller, heard_ns)[0] is None:
+                self._world.command(command, heard_ns)
+
     def _look(self, device: Device, time_ns: int) -> None:
+        self._take_commands()
         self._world.advance(time_ns)
         offset_ns = self._outages.clock_offset_ns(time_ns) if device.kind in STAMPED_HERE else 0
         for arrival, exact in device.look(self._world, time_ns):
@@ -249,7 +322,7 @@ class _Run:
         """States of all devices, as their drivers would report them."""
         told_ns = time_ns + self._outages.clock_offset_ns(time_ns)
         for device in self._devices:
-            if device.kind is None:
+            if device.kind in (None, SensorKind.V2X):
                 continue
             state, since_ns = self._outages.state(device.id, time_ns)
             health = SensorHealth(
@@ -265,10 +338,11 @@ class _Run:
 
 def _shifted(message: Message, offset_ns: int) -> Message:
     """A message as a unit whose clock is off would have stamped it."""
-    whole = _arrived(message)
-    payload = msgspec.structs.replace(
-        whole.payload, capture_ns=whole.payload.capture_ns + offset_ns
-    )
+    payload = _arrived(message).payload
+    changed = {"capture_ns": payload.capture_ns + offset_ns}
+    if getattr(payload, "clock_offset_ns", None) is not None:
+        changed["clock_offset_ns"] = payload.clock_offset_ns + offset_ns
+    payload = msgspec.structs.replace(payload, **changed)
     header = message.header
     return Message.draft(message.topic, header.source, header.capture_ns + offset_ns, payload)
 

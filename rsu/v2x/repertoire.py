@@ -185,7 +185,7 @@ def _sae(options: SaeOptions, signs: Sequence[RoadSign], make: _Speeches) -> Ite
     from rsu.v2x.sae.rtcm import RtcmWriter
     from rsu.v2x.sae.sdsm import SdsmWriter
     from rsu.v2x.sae.spat import SpatWriter
-    from rsu.v2x.sae.ssm import SignalStatusWriter
+    from rsu.v2x.sae.ssm import SignalStatusWriter, answerable
     from rsu.v2x.sae.tim import TimWriter
 
     unit = make.unit
@@ -215,8 +215,8 @@ def _sae(options: SaeOptions, signs: Sequence[RoadSign], make: _Speeches) -> Ite
         yield AnswerVoice(
             make.speech("SSM", options.ssm), options.ssm, SIGNAL_PRIORITY,
             SignalStatusWriter(unit).content,
-            key=lambda state: state.intersection, said=lambda state: state.answers,
-            empty=lambda state: not state.answers,
+            key=lambda state: state.intersection, said=answerable,
+            empty=lambda state: not answerable(state),
         )  # fmt: skip
     if options.rtcm.enabled:
         yield CorrectionVoice(make.speech("RTCM", options.rtcm), RtcmWriter())

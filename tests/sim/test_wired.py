@@ -229,11 +229,16 @@ def test_a_stopped_simulation_holds_nothing(junction: SiteConfig, root: Path) ->
         base: Path
         boot: Instant
         clock: Callable[[], Instant]
+        bus: Any
+
+    class Silence:
+        def receive(self, _timeout_s: float) -> list[Message]:
+            return []
 
     start = Instant(START_NS, NS_PER_S)
     later = Instant(START_NS + NS_PER_S, 2 * NS_PER_S)
     now = [start]
-    worker = SimulationWorker(Around(junction, root / "configs", start, lambda: now[0]))
+    worker = SimulationWorker(Around(junction, root / "configs", start, lambda: now[0], Silence()))
     worker.stop()  # not started yet
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ResourceWarning)

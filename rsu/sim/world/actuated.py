@@ -1,10 +1,11 @@
 """Signals that answer demand: greens end when nobody comes any more, or later, or for priority.
 
-A `Ring` of stages and, at every step of the world, who approaches go in; out come the same answers
-that the fixed plan gives: lights, and `SignalState`s whose least and latest ends hold whatever
-happens. The order of the stages never changes, and every change goes through yellow and all-red,
-so no demand can bring two conflicting groups together. Walkers are served at the beginning of their
-stage for a time that is fixed; only vehicles' greens are extended.
+A `Ring` of stages, at every step of the world who approaches, and a roadside unit's commands go in;
+out come the same answers that the fixed plan gives: lights, and `SignalState`s whose least and
+latest ends hold whatever happens. The order of the stages never changes, and every change goes
+through yellow and all-red, so neither demand nor a command can bring two conflicting groups
+together. Walkers are served at the beginning of their stage for a time that is fixed; only
+vehicles' greens are extended. Who wants priority is known here by the unit's command only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.situation import (
+    ControllerFlag,
+    LightState,
+    PriorityLevel,
+    SignalAction,
+    SignalCommand,
+    SignalGroup,
+    SignalState,
+)
 from rsu.schema.units import NS_PER_S
 from rsu.sim.world.signals import ALL_RED_S, YELLOW_S, Approach, Indication, Ring, SignalPlan
 
@@ -24,12 +33,10 @@ GAP_NS = 2 * NS_PER_S
 times of 1 to 4 s, short with long detection zones)."""
 STRETCH = 1.5
 """Longest green as a multiple of the fixed plan's (FHWA, 5.3: 1.25 to 1.5)."""
-ASK_S = 30.0
-"""Who asks for priority is heard when it is this near, s: about half a cycle."""
-EXTRA_S = {"bus-line": 10.0, "emergency": 20.0}
+EXTRA_S = {PriorityLevel.TRANSIT: 10.0, PriorityLevel.EMERGENCY: 20.0}
 """s beyond the longest green that priority may hold it (assumed; bus priority is usually 10 s)."""
-CRAWL = 5.0
-"""m/s: who is slower is held up by a queue that will clear at about this speed."""
+HOLDS_NS = 10 * NS_PER_S
+"""Longest that one command holds, however late its own end: a unit that has died is not obeyed."""
 KEPT = 12
 """Lights remembered per group: more than two cycles, as devices look back over a step only."""
 
@@ -38,6 +45,15 @@ class _Bounds(NamedTuple):
     least: int
     likely: int
     latest: int
+
+
+class _Wish(NamedTuple):
+    """A command that was heard, in true time."""
+
+    group: int
+    level: PriorityLevel
+    from_ns: int
+    until_ns: int
 
 
 class ActuatedPlan:
@@ -65,14 +81,15 @@ class ActuatedPlan:
         }
         self._decided_ns = fixed.origin_ns
         self._wanted_ns = fixed.origin_ns
-        self._asker: Approach | None = None
+        self._waiting: list[_Wish] = []
+        self._wish: _Wish | None = None
         self._open(0, fixed.origin_ns)
 
     def decide(self, now_ns: int, approaching: Iterable[Approach]) -> None:
         """Go on or change, knowing who approaches now."""
         self._decided_ns = now_ns
         coming = list(approaching)
-        self._asker = _first_asker(coming)
+        self._obey(now_ns)
         if now_ns < self._start_ns:
             return
         groups = self._ring.stages[self._stage]
@@ -80,6 +97,24 @@ class ActuatedPlan:
             self._wanted_ns = now_ns
         if self._over(now_ns):
             self._close(now_ns)
+
+    def command(self, command: SignalCommand, heard_ns: int) -> None:
+        """Favour a group from the next step on, until the command's time is over. One that names no
+        group of vehicles is not for us."""
+        if command.action is SignalAction.CANCEL:
+            self._waiting.append(_Wish(command.group, command.level, heard_ns, heard_ns))
+        elif command.group in self.groups and command.group not in self._ring.clearing:
+            # The clocks of both boxes may differ: only how long it is meant to hold counts.
+            holds_ns = min(max(command.until_ns - command.time_ns, 0), HOLDS_NS)
+            wish = _Wish(command.group, command.level, heard_ns, heard_ns + holds_ns)
+            self._waiting.append(wish)
+
+    def _obey(self, now_ns: int) -> None:
+        """The newest command heard before now, as long as it holds."""
+        while self._waiting and self._waiting[0].from_ns <= now_ns:
+            self._wish = self._waiting.pop(0)
+        if self._wish is not None and self._wish.until_ns <= now_ns:
+            self._wish = None
 
     def light(self, group: int | None, time_ns: int) -> LightState:
         """The light of a group; no group is never held up: protected green."""
@@ -91,8 +126,8 @@ class ActuatedPlan:
     def state(self, controller: str, intersection: int, time_ns: int) -> SignalState:
         """What the controller reports: exact ends where they are decided, bounds where not."""
         flags = [ControllerFlag.TRAFFIC_DEPENDENT]
-        if self._asker is not None:
-            emergency = self._asker.priority == "emergency"
+        if self._wish is not None:
+            emergency = self._wish.level is PriorityLevel.EMERGENCY
             flags.append(ControllerFlag.PREEMPT if emergency else ControllerFlag.PRIORITY)
         groups = []
         for group, shown in self._lights.items():
@@ -121,10 +156,10 @@ class ActuatedPlan:
         shown = now_ns - self._start_ns
         if shown < self._least[self._stage]:
             return False
-        if self._asker is not None and self._driven[self._stage]:
-            if self._asker.group not in self._ring.stages[self._stage]:
+        if self._wish is not None and self._driven[self._stage]:
+            if self._wish.group not in self._ring.stages[self._stage]:
                 return True  # the sooner this ends, the sooner its turn comes
-            return shown >= self._most[self._stage] + self._up(EXTRA_S[self._asker.priority])
+            return shown >= self._most[self._stage] + self._up(EXTRA_S[self._wish.level])
         return shown >= self._most[self._stage] or now_ns - self._wanted_ns >= GAP_NS
 
     def _close(self, now_ns: int) -> None:
@@ -168,10 +203,10 @@ class ActuatedPlan:
             return _Bounds(end, end, end)
         soonest = max(start + self._least[stage], self._decided_ns + self._step_ns)
         latest = start + self._longest(stage)
-        if self._asker is not None and self._asker.group not in self._ring.stages[stage]:
+        if self._wish is not None and self._wish.group not in self._ring.stages[stage]:
             likely = soonest
-        elif self._asker is not None:
-            likely = self._decided_ns + round(_eta(self._asker) * NS_PER_S)
+        elif self._wish is not None:
+            likely = self._wish.until_ns + GAP_NS  # as far as we were told
         else:
             likely = self._wanted_ns + GAP_NS
             if self._wanted_ns >= self._decided_ns:  # somebody is still coming
@@ -200,15 +235,3 @@ class ActuatedPlan:
     def _up(self, seconds: float) -> int:
         """ns, rounded up to whole steps: decisions fall on steps only."""
         return -(-round(seconds * NS_PER_S) // self._step_ns) * self._step_ns
-
-
-def _first_asker(coming: Iterable[Approach]) -> Approach | None:
-    """Emergency vehicles first, then who will be there first."""
-    asking = [one for one in coming if one.priority in EXTRA_S and _eta(one) <= ASK_S]
-    if not asking:
-        return None
-    return min(asking, key=lambda one: (one.priority != "emergency", _eta(one), one.group))
-
-
-def _eta(one: Approach) -> float:
-    return one.left_m / max(one.speed, CRAWL)

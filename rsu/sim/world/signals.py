@@ -14,7 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.situation import (
+    ControllerFlag,
+    LightState,
+    SignalCommand,
+    SignalGroup,
+    SignalState,
+)
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
 from rsu.sim.world.roads import Roads
@@ -44,13 +50,11 @@ class Indication:
 
 
 class Approach(NamedTuple):
-    """Somebody before a stop line: the group that governs it, how far away (m) and fast (m/s), and
-    the role (`emergency`, `bus-line`) if it asks for priority, else empty."""
+    """Somebody before a stop line: the group that governs it, how far away (m) and fast (m/s)."""
 
     group: int
     left_m: float
     speed: float
-    priority: str = ""
 
 
 class Signals(Protocol):
@@ -68,6 +72,9 @@ class Signals(Protocol):
     def state(self, controller: str, intersection: int, time_ns: int) -> SignalState: ...
 
     def decide(self, now_ns: int, approaching: Iterable[Approach]) -> None: ...
+
+    def command(self, command: SignalCommand, heard_ns: int) -> None:
+        """What a roadside unit wishes, heard then; a plan may take no notice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +140,9 @@ class SignalPlan:
 
     def decide(self, now_ns: int, approaching: Iterable[Approach]) -> None:
         """Nobody changes a fixed plan."""
+
+    def command(self, command: SignalCommand, heard_ns: int) -> None:
+        """Neither does a roadside unit."""
 
     def _spell(self, group: int, time_ns: int) -> tuple[LightState, int, int]:
         """The light and from when to when (ns UTC) it shows; mostly it is that of last time."""

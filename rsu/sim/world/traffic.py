@@ -48,7 +48,7 @@ class Vehicle:
     """One vehicle. `s` is its front along the route (m), `acceleration` holds until the next step.
 
     `granted`: may be in the junction. `claims`: indices of the route's crosswalks it may enter.
-    Special ones have a `role`, ask signals for priority (`asks`), come to a stop with their front
+    Special ones have a `role`, ask for priority by radio (`asks`), come to a stop with their front
     at `halt` (m along the route), or do not heed red (`runs_red`).
     """
 
@@ -214,12 +214,9 @@ class Traffic:
         return len(self._on.get(lane, ()))
 
     def approaching(self) -> list[Approach]:
-        """Everyone before a stop line that has a light; who stands at a bus stop asks later."""
+        """Everyone before a stop line that has a light, as detectors in the road tell."""
         return [
-            Approach(
-                vehicle.route.group, vehicle.route.stop - vehicle.s, vehicle.speed,
-                vehicle.role if vehicle.asks != "none" and vehicle.halt is None else "",
-            )
+            Approach(vehicle.route.group, vehicle.route.stop - vehicle.s, vehicle.speed)
             for vehicle in self.vehicles
             if vehicle.route.group is not None and vehicle.s < vehicle.route.stop
         ]  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 from rsu.config.simulation import SimulationOptions
 from rsu.schema.reports import Truth, TruthLight, TruthObject, TruthWeather
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import SignalState
+from rsu.schema.situation import SignalCommand, SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
 from rsu.sim.scenario.model import AnyAction
 from rsu.sim.world.actuated import ActuatedPlan
@@ -150,7 +150,8 @@ class World:
                     vehicle.route.stop - vehicle.after(tau)[0],
                 )
                 for vehicle in self.traffic.vehicles
-                if vehicle.asks != "none"
+                # Who stands at a bus stop asks when it goes on.
+                if vehicle.asks != "none" and vehicle.halt is None
             },
         )
         return self._scene
@@ -197,6 +198,10 @@ class World:
     ) -> SignalState:
         """What the signal controller reports at any time."""
         return self.plan.state(controller, intersection, time_ns)
+
+    def command(self, command: SignalCommand, heard_ns: int) -> None:
+        """A roadside unit's wish arrives at the controller; it counts from the next step on."""
+        self.plan.command(command, heard_ns)
 
     def _begin(self) -> None:
         """Let newcomers in and let everyone decide what to do until the next step."""

@@ -26,6 +26,7 @@ from rsu.v2x.writers import Content
 ANSWERS = 32
 """SignalStatusPackageList, SIZE (1..32)."""
 UNKNOWN_LANE = 0
+_CHINESE_ID_OCTETS = 8
 
 ROLES = frozenset(
     {
@@ -49,6 +50,14 @@ _STATES = {
 }
 
 
+def answerable(priority: SignalPriority) -> tuple[SignalAnswer, ...]:
+    """Answers to those who can be named here: ids of 8 octets are of the Chinese set, whose
+    requests are answered in RSC."""
+    return tuple(
+        one for one in priority.answers if len(one.request.vehicle) != _CHINESE_ID_OCTETS
+    )
+
+
 class SignalStatusWriter:
     """What one unit writes; a `rsu.v2x.writers.PriorityWriter`."""
 
@@ -58,14 +67,15 @@ class SignalStatusWriter:
         self._revisions = Revisions()
 
     def content(self, count: int, priority: SignalPriority) -> Content:
-        """SignalStatusMessage of one intersection with 1..32 answers.
+        """SignalStatusMessage of one intersection with 1..32 answers, those of `answerable`.
 
         Raises OutOfRangeError for none or more, and for numbers the message has no room for.
         """
-        if not priority.answers:
+        open_ = answerable(priority)
+        if not open_:
             raise OutOfRangeError("no request is open")
-        units.at_most("answers", priority.answers, ANSWERS)
-        answers = [self._answer(answer) for answer in priority.answers]
+        units.at_most("answers", open_, ANSWERS)
+        answers = [self._answer(answer) for answer in open_]
         return {
             "timeStamp": time.minute_of_year(priority.time_ns),
             "second": time.dsecond(priority.time_ns),

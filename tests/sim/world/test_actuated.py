@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from rsu.config.load import load_site
 from rsu.config.simulation import SimulationOptions
-from rsu.schema.situation import ControllerFlag, LightState, SignalState
+from rsu.schema.situation import (
+    ControllerFlag,
+    LightState,
+    PriorityLevel,
+    SignalAction,
+    SignalCommand,
+    SignalState,
+)
 from rsu.schema.units import NS_PER_S
 from rsu.sim.scenario import model as script
 from rsu.sim.source import simulated_map
@@ -36,13 +43,16 @@ TOGETHER = {
     7: {3, 5},
     8: {1, 6},
 }
-APPROACHES = st.builds(
-    Approach,
-    st.integers(1, 4),
-    st.floats(0.0, 120.0),
-    st.floats(0.0, 15.0),
-    st.sampled_from(["", "", "", "bus-line", "emergency"]),
-)
+APPROACHES = st.builds(Approach, st.integers(1, 4), st.floats(0.0, 120.0), st.floats(0.0, 15.0))
+WISHES = st.none() | st.tuples(
+    st.integers(0, 9), st.sampled_from(SignalAction), st.sampled_from(PriorityLevel),
+    st.integers(-1, 30),
+)  # fmt: skip
+Wish = tuple[int, SignalAction, PriorityLevel, int]
+Second = tuple[list[Approach], Wish | None]
+"""Who approaches for one second, and a command at its beginning: group, action, level, seconds."""
+EXTEND, CALL, CANCEL = SignalAction.EXTEND, SignalAction.CALL, SignalAction.CANCEL
+TRANSIT, EMERGENCY = PriorityLevel.TRANSIT, PriorityLevel.EMERGENCY
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +63,20 @@ def new_plan(junction_map: SiteMap) -> Callable[[], ActuatedPlan]:
     return lambda: ActuatedPlan(ring, fixed, STEP_NS)
 
 
-def steps(plan: ActuatedPlan, demand: Iterable[list[Approach]]) -> Iterator[SignalState]:
+def command(wish: Wish, time_ns: int) -> SignalCommand:
+    group, action, level, seconds = wish
+    return SignalCommand(
+        controller="c", intersection=1, group=group, action=action, level=level,
+        time_ns=time_ns, until_ns=time_ns + seconds * NS_PER_S,
+    )  # fmt: skip
+
+
+def steps(plan: ActuatedPlan, demand: Iterable[Second]) -> Iterator[SignalState]:
     """The controller's word at every step; each entry of the demand lasts one second."""
     time = ORIGIN_NS
-    for approaching in demand:
+    for approaching, wish in demand:
+        if wish is not None:
+            plan.command(command(wish, time), time)
         for _ in range(NS_PER_S // STEP_NS):
             plan.decide(time, approaching)
             yield plan.state("c", 1, time)
@@ -119,9 +139,11 @@ def check_honest(states: list[SignalState]) -> int:
 
 
 @settings(deadline=None, max_examples=12)
-@given(data=st.lists(st.lists(APPROACHES, max_size=4), min_size=90, max_size=150))
-def test_any_demand_leaves_it_safe_and_honest(
-    new_plan: Callable[[], ActuatedPlan], data: list[list[Approach]]
+@given(
+    data=st.lists(st.tuples(st.lists(APPROACHES, max_size=4), WISHES), min_size=90, max_size=150)
+)
+def test_any_demand_and_any_command_leave_it_safe_and_honest(
+    new_plan: Callable[[], ActuatedPlan], data: list[Second]
 ) -> None:
     states = list(steps(new_plan(), data))
     check_safe(states)
@@ -131,13 +153,12 @@ def test_any_demand_leaves_it_safe_and_honest(
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
 def test_long_runs_are_safe_and_honest(new_plan: Callable[[], ActuatedPlan], share: float) -> None:
     rng = random.Random(7)
-    demand: list[list[Approach]] = []
+    demand: list[Second] = []
     while len(demand) < 400:  # demand that lasts, as queues and emergency vehicles do
-        one = Approach(
-            rng.randint(1, 4), rng.uniform(0, 100), rng.uniform(0, 14),
-            rng.choice(["", "", "bus-line", "emergency"]),
-        )  # fmt: skip
-        demand += [[one] if rng.random() < share else []] * rng.randint(1, 30)
+        one = Approach(rng.randint(1, 4), rng.uniform(0, 100), rng.uniform(0, 14))
+        level = rng.choice([None, None, TRANSIT, EMERGENCY])
+        wish = None if level is None else (rng.randint(1, 4), CALL, level, 3)
+        demand += [([one] if rng.random() < share else [], wish)] * rng.randint(1, 30)
     states = list(steps(new_plan(), demand))
     check_safe(states)
     assert check_honest(states) > 10_000
@@ -162,24 +183,24 @@ def test_green_is_least_without_demand_and_longest_with(
 ) -> None:
     # Walkers of the same stage need 4 s and 15 s to clear (18.001 m), of which yellow and all-red
     # give 5 s; greens end on whole steps.
-    assert set(greens_of(steps(new_plan(), [[]] * 150), 1)) == {14.05}
-    assert set(greens_of(steps(new_plan(), [[]] * 150), 2)) == {5.0}
-    always = [[Approach(1, 10.0, 0.0)]] * 150
+    assert set(greens_of(steps(new_plan(), [([], None)] * 150), 1)) == {14.05}
+    assert set(greens_of(steps(new_plan(), [([], None)] * 150), 2)) == {5.0}
+    always: list[Second] = [([Approach(1, 10.0, 0.0)], None)] * 150
     long = greens_of(steps(new_plan(), always), 1)
     assert len(set(long)) == 1
     assert long[0] > 20.0
 
 
-def test_priority_holds_the_green_and_shortens_others(
+def test_a_command_holds_the_green_and_shortens_others(
     new_plan: Callable[[], ActuatedPlan],
 ) -> None:
     everywhere = [Approach(group, 10.0, 0.0) for group in (1, 2, 3, 4)]
-    plain = list(steps(new_plan(), [everywhere] * 150))
-    bus = [*everywhere, Approach(1, 60.0, 10.0, "bus-line")]
+    plain = list(steps(new_plan(), [(everywhere, None)] * 150))
+    bus: Second = everywhere, (1, EXTEND, TRANSIT, 3)
     asked = list(steps(new_plan(), [bus] * 150))
     assert greens_of(asked, 1)[0] == pytest.approx(greens_of(plain, 1)[0] + 10.0, abs=0.1)
     assert greens_of(asked, 3)[0] == 14.05 < greens_of(plain, 3)[0]
-    ambulance = [*bus, Approach(3, 60.0, 10.0, "emergency")]
+    ambulance: Second = everywhere, (3, CALL, EMERGENCY, 3)
     first = list(steps(new_plan(), [ambulance] * 150))
     assert greens_of(first, 1)[0] == 14.05
     assert plain[0].flags == (ControllerFlag.TRAFFIC_DEPENDENT,)
@@ -187,40 +208,55 @@ def test_priority_holds_the_green_and_shortens_others(
     assert first[0].flags == (ControllerFlag.TRAFFIC_DEPENDENT, ControllerFlag.PREEMPT)
 
 
-def test_who_is_far_away_or_past_is_not_heard(new_plan: Callable[[], ActuatedPlan]) -> None:
-    far = list(steps(new_plan(), [[Approach(1, 400.0, 10.0, "emergency")]] * 20))
-    assert all(state.flags == (ControllerFlag.TRAFFIC_DEPENDENT,) for state in far)
+def favours(states: Iterable[SignalState]) -> list[bool]:
+    """Whether it says at the end of each second that it favours somebody."""
+    return [ControllerFlag.PRIORITY in state.flags for state in states][19::20]
 
 
-def test_in_the_world_a_bus_that_asks_is_through_sooner(junction_map: SiteMap) -> None:
-    def wait(requests: str) -> tuple[float, set[ControllerFlag]]:
+def test_a_command_holds_for_its_time_and_never_long(
+    new_plan: Callable[[], ActuatedPlan],
+) -> None:
+    quiet: Second = [], None
+    three = steps(new_plan(), [([], (1, EXTEND, TRANSIT, 3)), *[quiet] * 9])
+    assert favours(three) == [True] * 3 + [False] * 7
+    # However long it is meant: a unit that has died is not obeyed.
+    hours = steps(new_plan(), [([], (1, EXTEND, TRANSIT, 7200)), *[quiet] * 19])
+    assert favours(hours) == [True] * 10 + [False] * 10
+    back = [([], (1, EXTEND, TRANSIT, 9)), quiet, ([], (1, CANCEL, TRANSIT, 0)), quiet]
+    assert favours(steps(new_plan(), back)) == [True, True, False, False]
+
+
+@pytest.mark.parametrize("group", [0, 5, 9])  # none, walkers', none
+def test_a_command_for_no_group_of_vehicles_changes_nothing(
+    new_plan: Callable[[], ActuatedPlan], group: int
+) -> None:
+    asked = list(steps(new_plan(), [([], (group, CALL, EMERGENCY, 3))] * 60))
+    assert asked == list(steps(new_plan(), [([], None)] * 60))
+
+
+def test_a_vehicle_that_asks_is_not_favoured_unless_the_unit_commands_it(
+    junction_map: SiteMap,
+) -> None:
+    def flags(requests: str) -> set[ControllerFlag]:
         send = script.SendVehicle(
-            at_s=42, do="send-vehicle", kind="bus", lane="in-w-2", to_lane="out-e-2",
+            at_s=1, do="send-vehicle", kind="bus", lane="in-w-2", to_lane="out-e-2",
             requests=requests,
         )  # fmt: skip
-        world = World(
-            junction_map, SimulationOptions(signals="actuated", vehicles_per_hour=1200), 3,
-            ORIGIN_NS, script=(send,),
-        )  # fmt: skip
-        flags: set[ControllerFlag] = set()
-        came = None
-        for step in range(150 * 10):
+        quiet = SimulationOptions(
+            signals="actuated", vehicles_per_hour=0.0, pedestrians_per_hour=0.0
+        )
+        world = World(junction_map, quiet, 3, ORIGIN_NS, script=(send,))
+        found: set[ControllerFlag] = set()
+        asked = False
+        for step in range(20 * 10):
             time = ORIGIN_NS + step * NS_PER_S // 10
             world.advance(time)
-            flags |= set(world.signal_state(time).flags)
-            bus = [v for v in world.traffic.vehicles if v.role == "bus-line"]
-            if bus and came is None:
-                came = time
-            if bus and bus[0].s > bus[0].route.stop:
-                assert came is not None
-                return (time - came) / NS_PER_S, flags
-        raise AssertionError("the bus never came through")
+            found |= set(world.signal_state(time).flags)
+            asked = asked or bool(world.scene(time).asking)
+        assert asked is (requests != "none")
+        return found
 
-    silent, quiet_flags = wait("none")
-    asking, flags = wait("vir")
-    assert asking < silent - 10.0
-    assert ControllerFlag.PRIORITY in flags
-    assert ControllerFlag.PRIORITY not in quiet_flags
+    assert flags("none") == flags("vir") == {ControllerFlag.TRAFFIC_DEPENDENT}
 
 
 def test_the_site_file_chooses(root: Path) -> None:

@@ -85,7 +85,6 @@ def core_builder(config: SiteConfig, base: Path) -> Callable[[Instant], StageGro
 def _build_core(config: SiteConfig, site_map: SiteMap, boot: Instant) -> StageGroup:
     from rsu.fusion.stage import FusionStage
     from rsu.situation.assembly import situation_stage
-    from rsu.situation.traffic import TrafficStage
 
     stages: list[Stage] = [FusionStage(config.fusion, boot)]
     if config.v2x is not None:
@@ -99,7 +98,6 @@ def _build_core(config: SiteConfig, site_map: SiteMap, boot: Instant) -> StageGr
         # Before situation: what goes on the air does not wait for statistics.
         stages.append(V2xStage(config.v2x, unit, boot, signs_of(config, site_map)))
     stages.append(situation_stage(config.situation, site_map, boot))
-    stages.append(TrafficStage(site_map, boot))
     return StageGroup(CORE, stages, boot)
 
 

@@ -71,14 +71,72 @@ class BayStatus(StrEnum):
     CLOSED = "closed"
 
 
+class BayMisuse(StrEnum):
+    """What is wrong with who stands in a bay."""
+
+    OVERSTAY = "overstay"  # longer than the bay allows
+    WRONG_CLASS = "wrong-class"  # a class of vehicle that the bay is not for
+    DOUBLE = "double-bay"  # over the line to the next bay
+
+
 class BayState(msgspec.Struct, frozen=True, kw_only=True):
-    """One parking bay: probability of being occupied and since when the status holds."""
+    """One parking bay: probability of being occupied and since when the status holds.
+
+    `entered_ns`: when its occupant was seen to come; None: nobody saw it, it stands there since
+    `since_ns` at least. `sources` is who spoke for this status last: `tracks` or a sensor's id.
+    """
 
     bay: str
     status: BayStatus
     occupied_probability: float
     since_ns: int
     track: int | None = None
+    entered_ns: int | None = None
+    misuse: tuple[BayMisuse, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+class BayStay(msgspec.Struct, frozen=True, kw_only=True):
+    """A stay that has ended at `left_ns`; `entered_ns` None: it began before anybody looked."""
+
+    bay: str
+    left_ns: int
+    entered_ns: int | None = None
+
+
+class LotTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot in numbers at one moment.
+
+    `entries` and `exits` are vehicles counted at the lot's gates since `since_ns`, when all bays
+    were known for the first time and `occupied_then` of them were occupied; all None before. What
+    the gates' balance says beyond the bays and the aisles is `unexplained`: 0 where they agree.
+    """
+
+    free: int
+    occupied: int
+    unknown: int
+    closed: int
+    on_aisles: int
+    since_ns: int | None = None
+    occupied_then: int | None = None
+    entries: int | None = None
+    exits: int | None = None
+    unexplained: int | None = None
+
+
+class ParkingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One vehicle's wish to be guided in a lot, as heard (VIR).
+
+    `vehicle` is its id on the air; `leaving`: to the way out. `position` is where it says it is.
+    `cancel`: it does not want it any more.
+    """
+
+    vehicle: bytes
+    request: int
+    time_ns: int
+    leaving: bool = False
+    cancel: bool = False
+    position: Vec2 | None = None
 
 
 class ParkingGuidance(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,12 +149,39 @@ class ParkingGuidance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParkingState(msgspec.Struct, frozen=True, kw_only=True):
-    """All bays of one lot at one moment, and who is being guided there."""
+    """All bays of one lot at one moment, and who is being guided there.
+
+    `ended` are stays that ended since the state before.
+    """
 
     lot: str
     time_ns: int
     bays: tuple[BayState, ...]
     guidance: tuple[ParkingGuidance, ...] = ()
+    totals: LotTotals | None = None
+    ended: tuple[BayStay, ...] = ()
+
+
+class ServiceLevel(StrEnum):
+    """How traffic is served, from free (A) to breaking down (F): HCM 2010, chapter 5."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+    E = "E"
+    F = "F"
+
+
+class QueueTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Queues on a lane or an approach over a period: vehicles and m, means over the time that was
+    watched and maxima; `spilled` is the share of that time in which one reached the beginning."""
+
+    vehicles: float
+    most_vehicles: int
+    length: float
+    longest: float
+    spilled: float
 
 
 class LaneTraffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +191,12 @@ class LaneTraffic(msgspec.Struct, frozen=True, kw_only=True):
     count / period; Lighthill-Whitham's q). `mean_speed`: arithmetic mean of their speeds at that
     line (time-mean speed), None when none crossed. `present` and `density` (1/m) are the mean
     number of vehicles on the lane and that number over its length. `counts_by_class` splits count.
+
+    The rest is None where there is nothing to tell it from: `space_mean_speed` way covered / time
+    spent on the lane (Edie); `occupancy` share of the time in which a vehicle covers the line;
+    `headway` and `gap` mean times from front to front and from rear to front at it, s; `stops`
+    how often somebody came to rest; `delay` control delay per vehicle that left, s; `saturation`
+    flow / capacity; `coverage` the share 0..1 of what should have been seen here that was.
     """
 
     lane: str
@@ -114,19 +205,114 @@ class LaneTraffic(msgspec.Struct, frozen=True, kw_only=True):
     mean_speed: float | None
     present: float
     density: float
+    space_mean_speed: float | None = None
+    occupancy: float | None = None
+    headway: float | None = None
+    gap: float | None = None
+    stops: int | None = None
+    delay: float | None = None
+    queue: QueueTraffic | None = None
+    saturation: float | None = None
+    service: ServiceLevel | None = None
+    coverage: float | None = None
+
+
+class ApproachTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Traffic on all entry lanes of one link, `upstream_node` → `downstream_node`.
+
+    Counts, stops and queues add up (the longest is that of one lane); speeds and delay weigh by
+    vehicles; `density` is per lane, 1/m; `saturation` that of the fullest lane, `coverage` that of
+    the least seen one.
+    """
+
+    lanes: tuple[str, ...]
+    upstream_node: int | None
+    downstream_node: int | None
+    count: int
+    mean_speed: float | None
+    space_mean_speed: float | None
+    density: float
+    stops: int
+    delay: float | None
+    queue: QueueTraffic | None
+    saturation: float | None
+    service: ServiceLevel | None
+    coverage: float | None
+
+
+class MovementTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """One way through a junction: `count` of those seen to enter by `entry` and to leave on
+    `exit`'s link (turning count). `connection` is the lane between; `space_mean_speed` on it."""
+
+    connection: str
+    entry: str
+    exit: str
+    maneuver: str
+    count: int
+    space_mean_speed: float | None
 
 
 class TrafficState(msgspec.Struct, frozen=True, kw_only=True):
     """Traffic of all lanes over one period [start_ns, end_ns).
 
     `coverage` is the share of the period, 0..1, in which at least one sensor was live: a count
-    with coverage below 1 is a lower bound.
+    with coverage below 1 is a lower bound. `unassigned` vehicles left the junction without having
+    been seen to enter: they are in no movement.
     """
 
     start_ns: int
     end_ns: int
     coverage: float
     lanes: tuple[LaneTraffic, ...]
+    approaches: tuple[ApproachTraffic, ...] = ()
+    movements: tuple[MovementTraffic, ...] = ()
+    unassigned: int = 0
+
+
+class CycleTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Traffic of the lanes that a signal group governs over one cycle, from one start of green to
+    the next; `green_s` is how long it was green."""
+
+    group: int
+    start_ns: int
+    end_ns: int
+    green_s: float
+    lanes: tuple[LaneTraffic, ...]
+
+
+class LaneQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """Who waits on a lane now: `vehicles` of whom `seen` have a track (the others are concluded
+    from who waits behind them); `length` m from the first's front to the last's rear, which is at
+    `back`; `open_end`: sensors see no farther, so it is at least this long. `spill_back`: it
+    reaches the lane's beginning, so that nobody can enter."""
+
+    vehicles: int
+    seen: int
+    length: float
+    back: Vec2
+    since_ns: int
+    spill_back: bool
+    open_end: bool
+
+
+class LaneState(msgspec.Struct, frozen=True, kw_only=True):
+    """One lane over one second; values as in `LaneTraffic`."""
+
+    lane: str
+    count: int
+    present: float
+    density: float
+    space_mean_speed: float | None
+    occupancy: float
+    coverage: float
+    queue: LaneQueue | None = None
+
+
+class LaneStates(msgspec.Struct, frozen=True, kw_only=True):
+    """All lanes that vehicles use over the second that ended at `time_ns`."""
+
+    time_ns: int
+    lanes: tuple[LaneState, ...]
 
 
 class EventPhase(StrEnum):
@@ -153,6 +339,18 @@ class EventOrigin(StrEnum):
     DETECTION = "detection"
 
 
+class Conflict(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may meet whom: `tracks` (the vehicle that is about to run into somebody first), the time
+    until then from the event's `time_ns`, the probability 0..1 if nobody does anything, the
+    deceleration (m/s²) that it takes from now on to prevent it, and where."""
+
+    tracks: tuple[int, ...]
+    time_to_conflict_s: float
+    probability: float
+    required_deceleration: float
+    point: Vec2
+
+
 class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One road event through its life; the id stays the same from onset to end.
 
@@ -160,7 +358,7 @@ class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     J2540) where it has one. `confidence` is 0..1; `radius` m; `tracks` is the evidence; `time_ns`
     when it was last known to hold, `end_ns` when it is expected to end. `severity` 0..7 grows with
     urgency. `origin` is who knows of it: what this unit detects is `detection`. `ending` goes with
-    phase `end`.
+    phase `end`, `conflict` with warnings of one.
     """
 
     id: int
@@ -180,6 +378,7 @@ class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     origin: EventOrigin = EventOrigin.DETECTION
     description: str = ""
     ending: EventEnding | None = None
+    conflict: Conflict | None = None
 
 
 class RoadSign(msgspec.Struct, frozen=True, kw_only=True):

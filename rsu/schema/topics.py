@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 
 from rsu.schema.devices import BayReading, EnvironmentReading, GnssFix
-from rsu.schema.health import Decision, Metrics, SensorHealth, UnitHealth
+from rsu.schema.health import Decision, Metrics, SensorAlarm, SensorHealth, UnitHealth
 from rsu.schema.journal import Journal
 from rsu.schema.reports import Truth, UplinkReport
 from rsu.schema.sensing import CameraDetections, RadarObjects, V2xObjects
 from rsu.schema.situation import (
     Coordination,
+    CycleTraffic,
+    LaneStates,
+    ParkingRequest,
     ParkingState,
     RoadEvent,
     SignalCommand,
@@ -65,11 +68,15 @@ GNSS_FIX = _topic("gnss/fix", GnssFix, 1)
 ENVIRONMENT = _topic("environment", EnvironmentReading, 0)
 TRACKS = _topic("tracks", TrackList, 10)
 PARKING = _topic("situation/parking", ParkingState, 1)
-TRAFFIC = _topic("situation/traffic", TrafficState, 1)
+TRAFFIC = _topic("situation/traffic", TrafficState, 0.1)
+TRAFFIC_SUMMARY = _topic("situation/summary", TrafficState, 0)
+TRAFFIC_CYCLE = _topic("situation/cycle", CycleTraffic, 0)
+LANES = _topic("situation/lanes", LaneStates, 1)
 ROAD_EVENT = _topic("situation/event", RoadEvent, 0)
 COORDINATION = _topic("situation/coordination", Coordination, 0)
 SIGNAL_PUSHED = _topic("signal/pushed", SignalState, 0)
 SIGNAL_REQUEST = _topic("signal/request", SignalRequest, 0)
+PARKING_REQUEST = _topic("parking/request", ParkingRequest, 0)
 SIGNAL_PRIORITY = _topic("signal/priority", SignalPriority, 0)
 SIGNAL_COMMAND = _topic("signal/command", SignalCommand, 0)
 CORRECTIONS = _topic("gnss/corrections", Corrections, 1)
@@ -81,6 +88,7 @@ RADIO_REPORT = _topic("v2x/report", RadioReport, 10)
 UPLINK_REPORT = _topic("uplink/report", UplinkReport, 0)
 TRUTH = _topic("sim/truth", Truth, 10)
 SENSOR_HEALTH = _topic("health/sensor", SensorHealth, 1)
+SENSOR_ALARM = _topic("health/alarm", SensorAlarm, 0)
 UNIT_HEALTH = _topic("health/unit", UnitHealth, 1)
 DECISION = _topic("decision", Decision, 0)
 METRICS = _topic("metrics", Metrics, 1)
@@ -91,9 +99,10 @@ TOPICS: dict[str, Topic] = {
     for topic in (
         CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE, BAY_READING,
         GNSS_FIX, ENVIRONMENT, SIGNAL_PUSHED,
-        SIGNAL_REQUEST, SIGNAL_PRIORITY, SIGNAL_COMMAND, TRACKS, PARKING, TRAFFIC, ROAD_EVENT, COORDINATION,
+        SIGNAL_REQUEST, PARKING_REQUEST, SIGNAL_PRIORITY, SIGNAL_COMMAND, TRACKS, PARKING, TRAFFIC,
+        TRAFFIC_SUMMARY, TRAFFIC_CYCLE, LANES, ROAD_EVENT, COORDINATION,
         CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH,
-        SENSOR_HEALTH, UNIT_HEALTH, DECISION, METRICS, JOURNAL,
+        SENSOR_HEALTH, SENSOR_ALARM, UNIT_HEALTH, DECISION, METRICS, JOURNAL,
     )
 }  # fmt: skip
 """Every topic by name."""

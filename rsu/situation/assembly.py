@@ -10,9 +10,11 @@ from rsu.schema.units import Instant
 from rsu.site.lanes import SiteMap
 from rsu.situation.events.part import Events
 from rsu.situation.stage import Part, SituationStage
+from rsu.situation.traffic.part import Traffic
 
 
 def situation_stage(options: SituationOptions, site_map: SiteMap, boot: Instant) -> SituationStage:
     """All parts that this site's map has something to say for."""
     parts: list[Part] = [Events(options.events, site_map, boot)]
+    parts.append(Traffic(options.traffic, site_map, boot))
     return SituationStage(parts, site_map)

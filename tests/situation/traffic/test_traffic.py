@@ -9,19 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsu.config.situation import TrafficOptions
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.sensing import ObjectClass, SensorKind
 from rsu.schema.situation import TrafficState
-from rsu.schema.topics import SENSOR_HEALTH, TRACKS
+from rsu.schema.topics import SENSOR_HEALTH, TRACKS, TRAFFIC
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import Direction, Lane, LaneKind, SiteMap
-from rsu.situation.traffic import PERIOD_NS, TrafficStage
+from rsu.situation.stage import SituationStage
+from rsu.situation.traffic.part import Traffic
 
 START_NS = 1_735_689_600 * NS_PER_S  # 2025-01-01T00:00:00Z, on a period's edge
 STEP_S = 0.1
+PERIOD_NS = 10 * NS_PER_S
 
 
 def lane(name: str, y: float, **more: Any) -> Lane:
@@ -65,14 +68,16 @@ class Run:
     """A stage fed the way a host does it: lists every 100 ms, ticks every second."""
 
     def __init__(self, site_map: SiteMap = MAP, boot_s: float = 0.0) -> None:
-        self.stage = TrafficStage(site_map, instant(boot_s))
+        self.part = Traffic(TrafficOptions(), site_map, instant(boot_s))
+        self.stage = SituationStage([self.part], site_map)
         self.states: list[TrafficState] = []
         self.messages: list[Message] = []
 
     def keep(self, out: Any) -> None:
         for message in out:
-            self.messages.append(message)
-            self.states.append(message.payload)
+            if message.topic == TRAFFIC:
+                self.messages.append(message)
+                self.states.append(message.payload)
 
     def tell(self, seconds: float, *tracks: Track) -> None:
         told = TrackList(time_ns=instant(seconds).utc_ns, tracks=tracks)
@@ -302,7 +307,7 @@ def test_the_memory_of_tracks_is_bounded() -> None:
     run = Run()
     for step in range(400):
         run.tell(step * 0.1, track(step, 5.0, 0.0, step * 0.1))
-    assert len(run.stage._counter._seen) <= 102
+    assert run.part._ledger._counter.remembered <= 102
 
 
 @given(
@@ -331,7 +336,7 @@ def test_junction_lanes_of_the_example_site_have_lines(root: Any) -> None:
 
     frame = LocalFrame(31.0, 121.0, 10.0)
     site = load_site_map(frame, root / "configs" / "junction-lanes.geojson", None)
-    stage = TrafficStage(site, instant(0.0))
+    stage = SituationStage([Traffic(TrafficOptions(), site, instant(0.0))], site)
     entry = next(one for one in site.lanes if one.stop_line is not None)
     x, y, heading = entry.at(entry.stop_line or 0.0)
     ahead = SimpleNamespace(x=math.cos(heading), y=math.sin(heading))
@@ -340,6 +345,6 @@ def test_junction_lanes_of_the_example_site_have_lines(root: Any) -> None:
         at = track(7, x + offset * ahead.x, y + offset * ahead.y, index * 0.1, heading=heading)
         told = TrackList(time_ns=at.updated_ns, tracks=(at,))
         list(stage.handle(Message.draft(TRACKS, "fusion", 0, told), instant(index * 0.1)))
-    states += [m.payload for m in stage.tick(instant(11.5))]
+    states += [m.payload for m in stage.tick(instant(11.5)) if m.topic == TRAFFIC]
     counted = {one.lane: one.count for one in states[0].lanes if one.count}
     assert counted == {entry.id: 1}

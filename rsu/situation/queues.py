@@ -1,0 +1,185 @@
+"""Queues on lanes: who waits one behind another, how far back, and whether it spills back.
+
+In: pictures. Out: a `Queue` for every lane that has one, twice a second. Traffic, congestion
+and spill-back read the same queues.
+
+A vehicle joins a queue below 5 km/h and leaves it above 10 km/h; a queue goes on behind a vehicle
+while the next one that waits is within 20 m (the usual conditions of microscopic simulation, PTV
+Vissim, "queue counters"; HCM 2010, ch. 31 states the same idea with 5 mph). Who waits in the shadow
+of a truck is not seen, but who waits behind them is: nobody halts with an empty road in front of
+him, so the room between is taken to be filled, at the spacing that such a queue has. What is
+concluded and what was seen are told apart (`vehicles`, `tracks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsu.schema.units import NS_PER_MS
+from rsu.site.lanes import LaneRole, SiteMap
+from rsu.situation.picture import ROAD_KINDS, Picture
+
+JOINS_BELOW = 5.0 / 3.6  # m/s
+LEAVES_ABOVE = 10.0 / 3.6  # m/s
+REACH = 20.0  # m of free road that a queue still goes on across
+STANDING_GAP = 2.0  # m between bumpers at rest (Treiber & Kesting 2013, table 11.2: s0)
+SPACING = 7.0
+"""m from front to front at rest: a car of 4.7 m and the gap, with an admixture of longer vehicles
+(HCM 2010, ch. 31: 25 ft, 7.6 m, with American cars)."""
+FOLLOWING_S = 1.2  # s of gap per m/s of those who move (Treiber & Kesting 2013, table 11.2: T)
+LONGEST_FILL = 60.0
+"""m: more than this is never taken to be filled; the shadow of a truck at 80 m from a camera 8 m
+up is shorter."""
+SPILLS_WITHIN = SPACING  # m of a lane's beginning: the next vehicle would not find room
+PERIOD_NS = 500 * NS_PER_MS  # start waves travel at 5 m/s: half a vehicle in this time
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The queue on `site.lanes[lane]`.
+
+    `tracks` are those seen in it, from its head; `vehicles` counts those between them as well.
+    `front` and `back` are stations (m along the lane) of the first's front and the last's rear;
+    `since_ns` is when the lane began to have a queue.
+    """
+
+    lane: int
+    tracks: tuple[int, ...]
+    vehicles: int
+    front: float
+    back: float
+    since_ns: int
+    spill_back: bool
+    open_end: bool = False
+
+    @property
+    def length(self) -> float:
+        """From the front of the first to the rear of the last, m."""
+        return self.front - self.back
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A vehicle on a lane, from its head on: stations of its ends, m."""
+
+    track: int
+    front: float
+    rear: float
+    speed: float
+    queued: bool
+
+
+class QueueTracker:
+    """Remembers who waits. One for each who asks: it is cheap, and nobody shares state."""
+
+    def __init__(self, site: SiteMap) -> None:
+        lanes = site.lanes
+        self._kept = [i for i, lane in enumerate(lanes) if lane.kind in ROAD_KINDS]
+        # Who waits inside a junction gives way there; it holds up its entry once that is full.
+        self._open = np.array(
+            [lane.role is not LaneRole.CONNECTION for lane in lanes], dtype=np.bool_
+        )
+        self._queued: set[int] = set()
+        self._since: dict[int, int] = {}
+        self._queues: dict[int, Queue] = {}
+        self._looked_ns: int | None = None
+
+    def look(self, picture: Picture) -> dict[int, Queue]:
+        """Queues by lane (index in the map); those of the last look if it was just now."""
+        last = self._looked_ns
+        if last is not None and 0 <= picture.time_ns - last < PERIOD_NS:
+            return self._queues
+        self._looked_ns = picture.time_ns
+        self._remember(picture)
+        self._queues = {}
+        for lane, members in self._by_lane(picture):
+            queue = self._queue(lane, members, picture.time_ns)
+            if queue is not None:
+                self._queues[lane] = queue
+        self._since = {lane: queue.since_ns for lane, queue in self._queues.items()}
+        return self._queues
+
+    def forget(self) -> None:
+        """The clock was set back."""
+        self._queued.clear()
+        self._since.clear()
+        self._queues = {}
+        self._looked_ns = None
+
+    def _remember(self, picture: Picture) -> None:
+        ids = [track.id for track in picture.tracks]
+        speed = picture.speed
+        stay = {ids[i] for i in np.flatnonzero(speed <= LEAVES_ABOVE).tolist()}
+        join = {ids[i] for i in np.flatnonzero(speed < JOINS_BELOW).tolist()}
+        self._queued = (self._queued & stay) | join
+
+    def _by_lane(self, picture: Picture) -> Iterator[tuple[int, list[_Waiting]]]:
+        """Lanes with somebody who waits, and everybody on them, from the head on."""
+        road, tracks = picture.road, picture.tracks
+        here = np.flatnonzero(road.inside & picture.vehicle)
+        here = here[self._open[road.lane[here]]]
+        found: dict[int, list[_Waiting]] = {}
+        waits: set[int] = set()
+        order = here[np.argsort(-road.station[here], kind="stable")]
+        rows = zip(
+            order.tolist(), road.lane[order].tolist(), road.station[order].tolist(),
+            picture.speed[order].tolist(), strict=True,
+        )  # fmt: skip
+        for i, lane, station, speed in rows:
+            half = tracks[i].size.length / 2
+            queued = tracks[i].id in self._queued
+            if queued:
+                waits.add(lane)
+            one = _Waiting(tracks[i].id, station + half, station - half, speed, queued)
+            found.setdefault(lane, []).append(one)
+        for lane in self._kept:
+            if lane in waits:
+                yield lane, found[lane]
+
+    def _queue(self, lane: int, members: list[_Waiting], time_ns: int) -> Queue | None:
+        head = next((i for i, one in enumerate(members) if one.queued), None)
+        if head is None:
+            return None
+        first = last = members[head]
+        tracks, hidden = [first.track], 0
+        for leader, one in zip(members[head:], members[head + 1 :], strict=False):
+            between = hidden_between(leader, one)
+            if one.queued:
+                if last.rear - one.front > REACH and not between:
+                    break
+                tracks.append(one.track)
+                last = one
+                hidden += between
+        back = max(last.rear, 0.0)
+        return Queue(
+            lane=lane,
+            tracks=tuple(tracks),
+            vehicles=len(tracks) + hidden,
+            front=first.front,
+            back=back,
+            since_ns=self._since.get(lane, time_ns),
+            spill_back=back < SPILLS_WITHIN,
+        )
+
+
+def hidden_between(leader: _Waiting, follower: _Waiting) -> int:
+    """How many wait unseen between two neighbours of whom the one behind waits.
+
+    They stand at `SPACING`, farther apart the faster they are; speeds between are taken to change
+    evenly, and who is in the upper half between joining and leaving does not wait any more.
+    """
+    room = leader.rear - follower.front - STANDING_GAP
+    if not follower.queued or room > LONGEST_FILL:
+        return 0
+    slope = (leader.speed - follower.speed) / max(room, SPACING)
+    found, way = 0, 0.0
+    while True:
+        speed = follower.speed + slope * way
+        way += SPACING + FOLLOWING_S * speed
+        # The last place counts when more than half of it is there.
+        if speed > (JOINS_BELOW + LEAVES_ABOVE) / 2 or way > room + SPACING / 2:
+            return found
+        found += 1

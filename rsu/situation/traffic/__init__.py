@@ -1,0 +1,1 @@
+"""Traffic state: what is counted and measured on lanes, told per second, period and cycle."""

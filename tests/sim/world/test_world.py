@@ -51,8 +51,11 @@ def collisions(scene: Scene) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize(
     ("seed", "vehicles", "pedestrians"),
-    [(1, 900, 240), (2, 1800, 600), (3, 3000, 1200)],
-    ids=["usual", "busy", "saturated"],
+    [
+        pytest.param(1, 900, 240, id="usual"),
+        pytest.param(2, 1800, 600, id="busy", marks=pytest.mark.long),
+        pytest.param(3, 3000, 1200, id="saturated"),
+    ],
 )
 def test_no_vehicle_overlaps_anyone(
     make_world: MakeWorld, seed: int, vehicles: float, pedestrians: float
@@ -85,7 +88,7 @@ def test_the_overlap_check_finds_overlaps(make_world: MakeWorld) -> None:
     assert len(collisions(on_top)) > 0
 
 
-@pytest.mark.parametrize("seed", [1, 7])
+@pytest.mark.parametrize("seed", [1, pytest.param(7, marks=pytest.mark.long)])
 def test_stop_lines_are_crossed_at_green_or_yellow_only(make_world: MakeWorld, seed: int) -> None:
     world = make_world(seed, vehicles_per_hour=1500, pedestrians_per_hour=600)
     time, fronts, crossed = world.now_ns, {}, []
@@ -169,7 +172,7 @@ def test_between_steps_motion_is_exact(make_world: MakeWorld) -> None:
         world.scene(before)
 
 
-@pytest.mark.parametrize("demand", [300.0, 600.0])
+@pytest.mark.parametrize("demand", [pytest.param(300.0, marks=pytest.mark.long), 600.0])
 def test_flow_meets_the_demand_in_free_flow(make_world: MakeWorld, demand: float) -> None:
     world = make_world(11, vehicles_per_hour=demand, pedestrians_per_hour=0)
     world.advance(world.now_ns + 1800 * NS_PER_S)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rsu.config.devices import DeviceOptions
     from rsu.perception.detector import Detector
     from rsu.site.lanes import SiteMap
+    from rsu.situation.parking.views import CameraView
     from rsu.v2x.unit import Unit
 
 SIMULATION_WORKER = "rsu.sim.worker:SimulationWorker"
@@ -97,8 +98,30 @@ def _build_core(config: SiteConfig, site_map: SiteMap, boot: Instant) -> StageGr
             stages += _priority(config, site_map)
         # Before situation: what goes on the air does not wait for statistics.
         stages.append(V2xStage(config.v2x, unit, boot, signs_of(config, site_map)))
-    stages.append(situation_stage(config.situation, site_map, boot))
+    views = camera_views(config) if site_map.bays else ()
+    stages.append(situation_stage(config.situation, site_map, boot, views))
     return StageGroup(CORE, stages, boot)
+
+
+def camera_views(config: SiteConfig) -> tuple[CameraView, ...]:
+    """How every camera projects the site; without one whose calibration cannot be used."""
+    from rsu.perception.camera_model import camera_model
+    from rsu.perception.errors import CalibrationError
+    from rsu.situation.parking.views import CameraView
+
+    views = []
+    for camera in config.cameras:
+        try:
+            model = camera_model(camera.calibration)
+        except CalibrationError:  # its own process says so when it starts
+            continue
+        views.append(
+            CameraView(
+                camera.id, model.projection, model.width, model.height, model.position,
+                camera.max_range,
+            )
+        )  # fmt: skip
+    return tuple(views)
 
 
 def _priority(config: SiteConfig, site_map: SiteMap) -> list[Stage]:

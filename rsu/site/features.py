@@ -82,6 +82,17 @@ class ZoneKind(StrEnum):
     WATCH = "watch"
 
 
+class _Parks(StrEnum):
+    """Classes of vehicles that bays are made for (names of `rsu.schema.sensing.ObjectClass`)."""
+
+    BICYCLE = "bicycle"
+    MOTORCYCLE = "motorcycle"
+    CAR = "car"
+    VAN = "van"
+    TRUCK = "truck"
+    BUS = "bus"
+
+
 @dataclass(frozen=True, slots=True)
 class LaneFeature:
     """One lane as drawn: `line` is (longitude, latitude) in driving direction."""
@@ -115,6 +126,8 @@ class ZoneFeature:
     title: str = ""
     lot: str | None = None
     lane: str | None = None
+    permitted: tuple[str, ...] = ()
+    max_stay_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -157,6 +170,9 @@ def read_map(
             found.zones.append(zone)
             if zone.kind is ZoneKind.BAY and zone.lot is None:
                 reader.problem("lot", "a bay needs the lot it is reported in")
+            for name in ("permitted", "max_stay_s"):
+                if zone.kind is not ZoneKind.BAY and name in reader.values:
+                    reader.problem(name, "only a bay has it")
     _check_references(found, lanes_path, zones_path, origin)
     return found
 
@@ -220,6 +236,12 @@ def _one_of(kind: type[StrEnum]) -> Check:
     return check
 
 
+def _vehicles(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"expected a list of vehicle classes, not {short(value)}")
+    return tuple(_one_of(_Parks)(item).value for item in value)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 80:
         raise ValueError(f"expected text of at most 80 characters, not {short(value)}")
@@ -248,6 +270,8 @@ _ZONE: Mapping[str, Check] = {
     "title": _text,
     "lot": _identifier,
     "lane": _identifier,
+    "permitted": _vehicles,
+    "max_stay_s": _number(1.0, 31_536_000.0, "s"),  # up to a year
 }
 
 

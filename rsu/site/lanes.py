@@ -109,7 +109,8 @@ class Lane:
 class Zone:
     """An area: `ring` is its outline (N × 2, m, open), `holes` what is cut out of it.
 
-    A zone of kind `bay` is one parking bay of `lot`, reached from the aisle `lane`.
+    A zone of kind `bay` is one parking bay of `lot`, reached from the aisle `lane`, for vehicles
+    of the classes `permitted` (none: of all) and for at most `max_stay_s` (None: for ever).
     """
 
     id: str
@@ -119,6 +120,8 @@ class Zone:
     title: str = ""
     lot: str | None = None
     lane: str | None = None
+    permitted: tuple[str, ...] = ()
+    max_stay_s: float | None = None
 
     @cached_property
     def polygon(self) -> Any:
@@ -411,7 +414,10 @@ def _lane(frame: LocalFrame, drawn: LaneFeature) -> Lane:
 
 def _zone(frame: LocalFrame, drawn: ZoneFeature) -> Zone:
     outline, *holes = (_place(frame, ring) for ring in drawn.rings)
-    return Zone(drawn.id, drawn.kind, outline, tuple(holes), drawn.title, drawn.lot, drawn.lane)
+    return Zone(
+        drawn.id, drawn.kind, outline, tuple(holes), drawn.title, drawn.lot, drawn.lane,
+        drawn.permitted, drawn.max_stay_s,
+    )  # fmt: skip
 
 
 def _place(frame: LocalFrame, line: tuple[LonLat, ...]) -> Floats:

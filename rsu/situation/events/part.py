@@ -54,7 +54,10 @@ class Events:
     outputs: tuple[Topic, ...] = (ROAD_EVENT,)
     name = "situation"
 
-    def __init__(self, options: EventOptions, site: SiteMap, boot: Instant) -> None:
+    def __init__(
+        self, options: EventOptions, site: SiteMap, boot: Instant, ids: EventIds | None = None
+    ) -> None:
+        """`ids` are shared with other parts that tell events; None: its own."""
         self._lights = Lights()
         congestion = CongestionDetector(site, options)
         detectors: tuple[Detector, ...] = (
@@ -69,7 +72,7 @@ class Events:
             one for one in detectors if one is congestion or not self._off.issuperset(one.kinds)
         ]
         self._surface = SurfaceDetector(site, options)
-        ids = EventIds(boot)
+        ids = ids or EventIds(boot)
         self._book = EventBook(RULES, ids, self.name)
         self._weather = EventBook(RULES, ids, self.name)
         self._health: dict[str, tuple[bool, int]] = {}

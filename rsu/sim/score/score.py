@@ -121,6 +121,7 @@ class _Collector:
     def _truth(self, truth: Truth) -> None:
         self.truths.append(truth)
         self.happenings.truth(truth)
+        self.bays.saw(truth)
         moment = moment_of(truth, self.tracks, self.coverage)
         pairs = self.tracking.take(moment)
         self.curves.take(moment, pairs, self.tracking.gospa)

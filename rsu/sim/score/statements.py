@@ -13,7 +13,7 @@ from typing import Any
 
 from rsu.schema.reports import Truth
 from rsu.schema.situation import BayStatus, LightState, ParkingState, SignalState
-from rsu.schema.units import NS_PER_MS
+from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.schema.v2x import V2xFrame
 from rsu.sim.score.distribution import Distribution
 from rsu.sim.score.tracking import Numbers, share
@@ -23,6 +23,8 @@ from rsu.v2x.unit import Unit
 
 FLICKER_NS = 150_000_000
 """Around a change of light nobody is wrong: a period of the truth and half one of a controller."""
+SETTLED_NS = 5 * NS_PER_S
+"""What a unit may take to notice that a bay has changed."""
 KEPT_TRUTHS = 30
 """Truths kept to compare with: three seconds at 10 Hz."""
 LEVELS = (50, 95, 99)
@@ -84,7 +86,18 @@ class Bays:
 
     def __init__(self) -> None:
         self._right: Counter[bool] = Counter()
+        self._at_once: Counter[bool] = Counter()
         self._unknown = 0
+        self._taken: dict[str, bool] = {}
+        self._changed_ns: dict[str, int] = {}
+
+    def saw(self, truth: Truth) -> None:
+        """Every truth, in order of time: since when bays are as they are."""
+        for bay in truth.bays:
+            taken = bay.object is not None
+            if self._taken.setdefault(bay.bay, taken) is not taken:
+                self._taken[bay.bay] = taken
+                self._changed_ns[bay.bay] = truth.time_ns
 
     def said(self, state: ParkingState, truth: Truth) -> None:
         """What was said of all bays, and the truth nearest in time."""
@@ -93,15 +106,21 @@ class Bays:
             if bay.bay not in taken:
                 continue
             if bay.status in (BayStatus.FREE, BayStatus.OCCUPIED):
-                self._right[taken[bay.bay] == (bay.status is BayStatus.OCCUPIED)] += 1
+                right = taken[bay.bay] == (bay.status is BayStatus.OCCUPIED)
+                self._at_once[right] += 1
+                changed_ns = self._changed_ns.get(bay.bay)
+                if changed_ns is None or truth.time_ns - changed_ns >= SETTLED_NS:
+                    self._right[right] += 1
             else:
                 self._unknown += 1
 
     def numbers(self) -> Numbers:
-        """`bays.accuracy` of those told; `bays.known`, the share told at all."""
-        told = self._right.total()
+        """`bays.accuracy` of those told that had not changed for 5 s, `bays.accuracy_at_once` of all
+        told; `bays.known`, the share told at all."""
+        told = self._at_once.total()
         return {
-            "bays.accuracy": share(self._right[True], told),
+            "bays.accuracy": share(self._right[True], self._right.total()),
+            "bays.accuracy_at_once": share(self._at_once[True], told),
             "bays.known": share(told, told + self._unknown),
         }
 

@@ -109,7 +109,25 @@ def test_bays_told_are_right_or_wrong_and_unknown_is_neither() -> None:
         truth(bays=(TruthBay(bay="a", object=1), TruthBay(bay="b", object=None),
                     TruthBay(bay="c", object=2), TruthBay(bay="d", object=None))),
     )  # fmt: skip
-    assert bays.numbers() == {"bays.accuracy": pytest.approx(2 / 3), "bays.known": 0.75}
+    assert bays.numbers() == {
+        "bays.accuracy": pytest.approx(2 / 3), "bays.accuracy_at_once": pytest.approx(2 / 3),
+        "bays.known": 0.75,
+    }  # fmt: skip
+
+
+def test_a_bay_that_has_just_changed_counts_only_at_once() -> None:
+    def world(at_ns: int, taken: int | None) -> Truth:
+        return Truth(time_ns=at_ns, objects=(), bays=(TruthBay(bay="a", object=taken),))
+
+    free = BayState(bay="a", status=BayStatus.FREE, occupied_probability=0.1, since_ns=NOW)
+    bays = Bays()
+    for second, taken in enumerate((None, 7, 7, 7, 7, 7, 7)):
+        now = world(NOW + second * 1000 * NS_PER_MS, taken)
+        bays.saw(now)
+        bays.said(ParkingState(lot="west", time_ns=now.time_ns, bays=(free,)), now)
+    # It changed at 1 s: right at 0 s, forgiven until 6 s, wrong there.
+    assert bays.numbers()["bays.accuracy"] == pytest.approx(1 / 2)
+    assert bays.numbers()["bays.accuracy_at_once"] == pytest.approx(1 / 7)
 
 
 @pytest.fixture(scope="module")

@@ -53,12 +53,17 @@ from rsu.sim.score.distribution import Distribution
 from rsu.sim.score.happenings import Happenings
 from rsu.sim.score.moments import scene_of
 from rsu.sim.source import simulated_messages
-from rsu.situation.assembly import situation_stage
+from rsu.situation.events.part import Events
+from rsu.situation.stage import SituationStage
 
 HEARD = (TRACKS, SIGNAL_STATE, SENSOR_HEALTH, ENVIRONMENT, SIGNAL_REQUEST, V2X_OBJECTS)
-"""Kept in any case, so that what is kept serves parts that are written later."""
+"""What is kept; more than events need today."""
 ELSEWHERE = frozenset({"conflict", "priority-granted"})
 """Kinds that other parts report."""
+
+
+SETTLING_NS = 60 * NS_PER_S
+"""What was true before the unit began and ends within a minute is not asked for."""
 
 
 class Tally:
@@ -76,7 +81,7 @@ class Tally:
         starts = {(one.kind, one.told_ns): one.start_ns for one in all_.outcomes()[0]}
         outcomes, false = seen.outcomes()
         for one in outcomes:
-            if one.kind in ELSEWHERE:
+            if one.kind in ELSEWHERE or one.start_ns < began_ns > one.end_ns - SETTLING_NS:
                 continue
             if one.told_ns is None:
                 at = (one.start_ns - began_ns) / NS_PER_S
@@ -122,8 +127,7 @@ def heard(name: str, seed: int, file: Path, loaded: LoadedScenario, most_s: floa
     """Play a scenario up to fusion and keep what the situation stage hears, and the truth."""
     start_ns = utc_ns(loaded.scenario.start_utc)
     boot = virtual_boot(start_ns)
-    stage = situation_stage(loaded.config.situation, load_map(loaded.config, loaded.base), boot)
-    wanted = {*stage.inputs, *HEARD, TRUTH}
+    wanted = {*HEARD, TRUTH}
     part = file.with_suffix(".part")
     with McapFile(part, {"scenario": name, "seed": str(seed)}, overwrite=True) as recording:
 
@@ -155,7 +159,8 @@ def measure(
         heard(name, seed, file, loaded, most_s)
     start_ns = utc_ns(loaded.scenario.start_utc)
     boot = virtual_boot(start_ns)
-    stage = situation_stage(loaded.config.situation, load_map(loaded.config, loaded.base), boot)
+    site = load_map(loaded.config, loaded.base)
+    stage = SituationStage([Events(loaded.config.situation.events, site, boot)], site)
     group = StageGroup("situation", [stage], boot)
     coverage = Coverage(loaded.config)
     all_, seen = Happenings(), Happenings()

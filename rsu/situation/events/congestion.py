@@ -27,6 +27,10 @@ from rsu.situation.picture import Picture
 LONGEST_STEP_NS = NS_PER_S // 2  # between pictures; beyond it nobody was looking
 WATCHED = 0.48  # share of the minute that must have been watched
 CROWD = 5  # vehicles that stand on a link at once: more than a usual red light holds up
+LEAVING = 0.4
+"""Share of the density that is enough on an exit: no light explains that anybody is slow there, and
+of a queue seen from behind not half is seen."""
+SOME = 3  # … and enough while nobody has watched for long
 QUEUES = 3.0  # m/s: slower than this is standing in a queue or moving up in it
 SPACING = (
     8.0  # m from front to front in a queue of cars and some lorries (HCM 2010: 25 ft and more)
@@ -48,7 +52,9 @@ class _Second:
 @dataclass(slots=True)
 class _Flow:
     link: Link
+    leaving: bool
     seconds: deque[_Second] = field(default_factory=deque)
+    state: tuple[float, float, float] = (0.0, math.inf, 0.0)
     congested: bool = False
     since_ns: int = 0
 
@@ -61,7 +67,10 @@ class CongestionDetector:
     def __init__(self, site: SiteMap, options: EventOptions) -> None:
         self._options = options
         self._window = round(options.congestion_window_s)
-        self._flows = [_Flow(link) for link in links_of(site)]
+        self._flows = [
+            _Flow(link, not any(site.lanes[i].successors for i in link.lanes))
+            for link in links_of(site)
+        ]
         self._of_lane = np.full(len(site.lanes) + 1, -1)
         for index, flow in enumerate(self._flows):
             self._of_lane[list(flow.link.lanes)] = index
@@ -76,7 +85,7 @@ class CongestionDetector:
             min(picture.time_ns - (self._last_ns or picture.time_ns), LONGEST_STEP_NS) / NS_PER_S
         )
         self._last_ns = picture.time_ns
-        self._begin_second(picture.time_ns)
+        begun = self._begin_second(picture.time_ns)
         flow_of = np.where(
             picture.vehicle & picture.road.inside, self._of_lane[picture.road.lane], -1
         )
@@ -91,7 +100,9 @@ class CongestionDetector:
                 present = len(rows) + self._hidden(picture, rows)
                 second.present += present * step_s
                 second.way += float(picture.speed[rows].sum()) * step_s
-            self._judge(flow, picture.time_ns)
+            if begun:
+                flow.state = self._state(flow)
+                self._judge(flow, picture.time_ns)
             if flow.congested:
                 sightings.append(self._said(picture, flow, rows, index))
         return sightings
@@ -100,7 +111,7 @@ class CongestionDetector:
         """The clock was set back."""
         for flow in self._flows:
             flow.seconds.clear()
-            flow.congested = False
+            flow.congested, flow.state = False, (0.0, math.inf, 0.0)
         self._second = -1
         self._last_ns = None
 
@@ -109,8 +120,9 @@ class CongestionDetector:
         index = int(self._of_lane[lane])
         if index < 0:
             return False
-        watched, _, density = self._state(self._flows[index])
-        return self._standing[index] >= CROWD or (watched > 0.0 and density >= EASED)
+        watched, _, density = self._flows[index].state
+        known = watched >= WATCHED * self._window
+        return self._standing[index] >= (CROWD if known else SOME) or (known and density >= EASED)
 
     def _hidden(self, picture: Picture, rows: npt.NDArray[np.intp]) -> float:
         """Vehicles that a queue holds besides those found, where it is seen from behind.
@@ -126,26 +138,30 @@ class CongestionDetector:
             hidden += max(float(np.ptp(station)) / SPACING - (len(station) - 1), 0.0)
         return hidden
 
-    def _begin_second(self, time_ns: int) -> None:
+    def _begin_second(self, time_ns: int) -> bool:
+        """Whether a new second has begun: links are judged once in each."""
         second = time_ns // NS_PER_S
         if second == self._second:
-            return
+            return False
         missed = min(second - self._second, self._window) if self._second >= 0 else 1
         for flow in self._flows:
             flow.seconds.extend(_Second() for _ in range(missed))
             while len(flow.seconds) > self._window:
                 flow.seconds.popleft()
         self._second = second
+        return True
 
     def _judge(self, flow: _Flow, time_ns: int) -> None:
-        watched, speed, density = self._state(flow)
+        watched, speed, density = flow.state
         if watched < WATCHED * self._window:
             return  # who was not watched is neither congested nor free
         limit = flow.link.limit
         if flow.congested:
-            flow.congested = speed <= EASED_SHARE * limit and density >= EASED
+            eased = EASED * (LEAVING if flow.leaving else 1.0)
+            flow.congested = speed <= EASED_SHARE * limit and density >= eased
         elif speed <= self._options.congestion_speed_share * limit:
-            flow.congested = density >= self._options.congestion_density
+            share = LEAVING if flow.leaving else 1.0
+            flow.congested = density >= share * self._options.congestion_density
             flow.since_ns = time_ns
 
     def _state(self, flow: _Flow) -> tuple[float, float, float]:
@@ -160,7 +176,7 @@ class CongestionDetector:
     def _said(
         self, picture: Picture, flow: _Flow, rows: npt.NDArray[np.intp], index: int
     ) -> Sighting:
-        _, speed, density = self._state(flow)
+        _, speed, density = flow.state
         link = flow.link
         if len(rows):
             place = picture.position[rows]

@@ -32,6 +32,7 @@ FITS = math.radians(60.0)
 SLOWEST = 1.5  # m/s: slower, it may be rolling back
 GAP_NS = NS_PER_S
 BORN_NS = NS_PER_S // 2  # a new track's motion is a guess
+THERE = 0.8  # probability of being between the lane's edges: not just beside them
 VERY_SURE = 2.33  # standard deviations: 99 %; there are many vehicles, and few wrong-way drivers
 
 
@@ -103,6 +104,8 @@ class WrongWayDetector:
             one = self._site.lanes[lane]
             moved = normal_share(back / doubt)
             there = chance_between_edges(track, one, float(match.lateral[j]), heading)
+            if there < THERE:
+                continue
             found.append(
                 Sighting(
                     kinds.WRONG_WAY, key, Vec2(x, y), track.existence * moved * there,

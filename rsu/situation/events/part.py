@@ -62,7 +62,8 @@ class Events:
         congestion = CongestionDetector(site, options)
         detectors: tuple[Detector, ...] = (
             congestion, StandingDetector(site, options, congestion.dense),
-            WrongWayDetector(site, options, congestion.dense), SpeedDetector(site, options),
+            WrongWayDetector(site, options, congestion.dense),
+            SpeedDetector(site, options, congestion.dense),
             WalkerDetector(site, options), RedLightDetector(site, options, self._lights),
             CrashDetector(site, options),
         )  # fmt: skip

@@ -19,10 +19,11 @@ from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
 from rsu.situation.events.lights import Lights
 from rsu.situation.events.surroundings import normal_share, std_along
-from rsu.situation.picture import Picture
+from rsu.situation.picture import STANDS_BELOW, Picture
 
 BEYOND = 3.0  # m: a car that stops too late stands with its front up to half its length beyond
 MOVING = 2.5  # m/s: whoever is slower there has not shown that it goes on
+ASIDE = 1.0  # m beyond a lane's edge within a car's length of the line: still on its way
 SHOWN_S = 3.0  # about as long as crossing takes
 NEAR = 60.0  # m before the line from which a vehicle counts as coming
 MEMORY_NS = 5 * NS_PER_S
@@ -43,6 +44,7 @@ class _Line:
 class _Coming:
     line: _Line
     seen_ns: int
+    speed: float
 
 
 class RedLightDetector:
@@ -84,15 +86,21 @@ class RedLightDetector:
             past = dx * line.cos + dy * line.sin + track.size.length / 2
             if past < 0.0:
                 if past > -NEAR and abs(dx * line.sin - dy * line.cos) < line.half:
-                    self._coming[track.id] = _Coming(line, now_ns)
+                    self._coming[track.id] = _Coming(line, now_ns, track.speed)
                 continue
             if coming is None:
                 continue
             coming.seen_ns = now_ns
+            aside = abs(dx * line.sin - dy * line.cos)
+            if min(track.speed, coming.speed) < STANDS_BELOW or aside > line.half + ASIDE:
+                # It stood at the line, or is somebody else by now.
+                del self._coming[track.id]
+                continue
             if past < BEYOND or track.speed < MOVING:
                 continue
             del self._coming[track.id]
-            self._judge(picture, i, line, past)
+            if coming.speed >= MOVING:
+                self._judge(picture, i, line, past)
         self._coming = {
             number: one for number, one in self._coming.items() if now_ns - one.seen_ns <= MEMORY_NS
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -29,7 +30,9 @@ FREE_AHEAD = 40.0  # m to the next one ahead on a free road: 3 s at 50 km/h
 STOP_NEAR = 35.0
 """m before a stop line within which drivers brake: 13.9 m/s at 2.8 m/s² (AASHTO: up to 3.4)."""
 STEADY = 1.6  # most that the way of one half of the time may be times that of the other
+EDGE = 60.0  # m from where the map ends
 SETTING_OFF = 15.0  # m beyond a lane's beginning where who turned or stood is at speed again
+KEEPS_ON = 0.7  # of its mean speed: slower, it is coming to rest
 CREEPS = 1.5  # m/s: slower is standing and creeping
 
 
@@ -38,8 +41,9 @@ class SpeedDetector:
 
     kinds: tuple[str, ...] = (kinds.SPEEDING, kinds.SLOW)
 
-    def __init__(self, site: SiteMap, options: EventOptions) -> None:
+    def __init__(self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool]) -> None:
         self._options = options
+        self._dense = dense
         lanes = site.lanes
         self._names = [lane.id for lane in lanes]
         self._limit = np.array([lane.speed_limit or CITY_LIMIT for lane in lanes])
@@ -51,6 +55,10 @@ class SpeedDetector:
             [x.kind is LaneKind.VEHICLE and x.role is not LaneRole.CONNECTION for x in lanes]
         )
         self._stop = np.array([math.inf if x.stop_line is None else x.stop_line for x in lanes])
+        # Near the map's end others may stand in front of it whom nobody sees.
+        self._known = np.array(
+            [math.inf if lane.successors else lane.length - EDGE for lane in lanes]
+        )
         self._ways: dict[int, deque[tuple[int, float, float]]] = {}
         self._slow: set[int] = set()
         self._fast_ids, self._slow_ids = Identity(8.0, 2.0), Identity(8.0, 3.0)
@@ -59,9 +67,13 @@ class SpeedDetector:
         """Who is too fast or too slow now."""
         road = picture.road
         turn = np.abs((picture.heading - road.heading + math.pi) % math.tau - math.pi)
-        on_lane = picture.vehicle & road.inside & (turn < ALIGNED)
+        on_lane = picture.vehicle & road.inside
         self._remember(picture)
-        return [*self._speeding(picture, on_lane), *self._slowly(picture, on_lane)]
+        # Slow ones far away have no sure heading; their way will show.
+        return [
+            *self._speeding(picture, on_lane & (turn < ALIGNED)),
+            *self._slowly(picture, on_lane & ~(turn >= ALIGNED)),
+        ]
 
     def forget(self) -> None:
         """The clock was set back."""
@@ -93,7 +105,12 @@ class SpeedDetector:
         for i in rows.tolist():
             track = picture.tracks[i]
             speed = self._mean_speed(track.id, float(self._limit[lane[i]]))
-            if speed is None or not (track.id in self._slow or self._on_free_road(picture, i)):
+            halting = track.speed < KEEPS_ON * (speed or 0.0)
+            if (
+                speed is None
+                or halting
+                or not (track.id in self._slow or self._on_free_road(picture, i))
+            ):
                 self._slow.discard(track.id)
                 continue
             self._slow.add(track.id)
@@ -131,6 +148,8 @@ class SpeedDetector:
         lane = int(road.lane[index])
         station = float(road.station[index])
         if self._stop[lane] - station < STOP_NEAR or station < self._set_off(picture, index):
+            return False
+        if station > self._known[lane] or self._dense(lane):
             return False
         ahead = (road.lane == lane) & road.inside & (road.station > station + 1.0)
         ahead &= road.station < station + FREE_AHEAD

@@ -23,11 +23,12 @@ from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import LaneKind, LaneRole, SiteMap, Zone, ZoneKind
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
-from rsu.situation.events.surroundings import Identity, chance_between_edges
+from rsu.situation.events.surroundings import Identity, chance_between_edges, std_along
 from rsu.situation.picture import MOVES_ABOVE, Picture
 
 SAME_PLACE = 4.0  # m within which something that stands is the same as before: less than a car's
 PLACE_MEMORY_S = 10.0
+LEFT = 3.0  # m from its place and moving: it has driven off; less may be noise far away
 AHEAD = 20.0
 """m of free road in front of a vehicle without a reason to stand: a gap in a queue where one long
 vehicle was not found (12 m and twice the usual 2 m) is shorter."""
@@ -35,10 +36,15 @@ AHEAD_LEAVING = 45.0
 """The same where a queue is seen from behind, so that those in it hide each other."""
 CORRIDOR = 1.9  # m to either side of its middle: half a lane and a little
 STARTING = 8.0  # m/s: a leader that is slower may have set off just now
-AT_LINE = 20.0  # m from a stop line or the end of what is known: reasons may lie beyond
+AT_LINE = 20.0  # m from a stop line: signals and whoever crosses are reasons
+EDGE = 60.0  # m from where the map ends: beyond it others may stand, and hide each other from here
+WELL_PLACED = 1.5
+"""m: with less doubt than this a vehicle is seen at once to have come to rest; with more it takes
+seconds as the square of it, as averaging does."""
 LONGEST_WAIT_S = 180.0
 """Nobody waits longer at a signal: usual cycles are up to 180 s (HCM 2010)."""
 BUS_DWELL_S = 60.0  # at a stop, usual up to 60 s (TCQSM 2013, ch. 6); the map knows no bus stops
+LOOK_NS = 190_000_000  # ns between looks: what stands, stands
 REACH_MEMORY_NS = 120 * NS_PER_S
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
 QUEUE = 3
@@ -48,12 +54,15 @@ THINGS = frozenset({ObjectClass.OBSTACLE})
 
 @dataclass(slots=True)
 class _Place:
-    """Something that stands. `free_ns`: since when no reason for it is seen, -1: there is one."""
+    """Something that stands. `free_ns`: since when no reason for it is seen, -1: there is one;
+    `thing`: it is none of traffic; `crowded`: its road was dense when it came to rest."""
 
     since_ns: int
     seen_ns: int
     free_ns: int = -1
     told: bool = False
+    thing: bool = False
+    crowded: bool = False
 
 
 class StandingDetector:
@@ -76,14 +85,22 @@ class StandingDetector:
         self._fire = [zone for zone in site.zones if zone.kind is ZoneKind.FIRE_LANE]
         self._keep_clear = [zone for zone in site.zones if zone.kind is ZoneKind.NO_STOPPING]
         self._reach: dict[int, tuple[float, int]] = {}
+        self._looked_ns, self._seen = -LOOK_NS, list[Sighting]()
 
     def look(self, picture: Picture) -> list[Sighting]:
         """Who and what stands where it should not now."""
+        if 0 <= picture.time_ns - self._looked_ns < LOOK_NS:
+            return self._seen
+        self._looked_ns = picture.time_ns
+        self._seen = self._look(picture)
+        return self._seen
+
+    def _look(self, picture: Picture) -> list[Sighting]:
         self._remember_reach(picture)
         things = np.array([_is_thing(picture, i) for i in range(len(picture.tracks))], np.bool_)
         standing = np.flatnonzero((picture.standing_since_ns >= 0) & (picture.vehicle | things))
         rows = standing.tolist()
-        self._drop_who_left(picture, rows)
+        self._drop_who_left(picture)
         keys = self._identity.keys((picture.tracks[i] for i in rows), picture.time_ns)
         free = self._without_reason(picture, standing)
         found = []
@@ -91,7 +108,10 @@ class StandingDetector:
             place = self._places.get(key)
             if place is None:
                 since_ns = int(picture.standing_since_ns[i])
-                place = self._places[key] = _Place(since_ns, picture.time_ns)
+                place = self._places[key] = _Place(
+                    since_ns, picture.time_ns, thing=_is_thing(picture, i),
+                    crowded=self._dense(int(picture.road.lane[i])),
+                )  # fmt: skip
             place.seen_ns = picture.time_ns
             sighting = self._sighting(picture, i, key, place, free=is_free)
             if sighting is not None:
@@ -103,6 +123,7 @@ class StandingDetector:
         self._identity.forget()
         self._places.clear()
         self._reach.clear()
+        self._looked_ns, self._seen = -LOOK_NS, []
 
     def _sighting(
         self, picture: Picture, index: int, key: int, place: _Place, *, free: bool
@@ -112,11 +133,14 @@ class StandingDetector:
         on_lane = inside and bool(self._vehicles_only[picture.road.lane[index]])
         at = (track.position.x, track.position.y)
         kind: str | None = None
-        if _is_thing(picture, index):
+        # In a dense queue far ones hide behind near ones, and gaps are not what they seem. That
+        # others come to stand behind it is no such queue.
+        place.crowded = place.crowded and self._dense(int(picture.road.lane[index]))
+        free = free and not place.crowded
+        if place.thing or _is_thing(picture, index):
             # What no sensor could name may be a car in a queue.
             known = track.object_class in THINGS
-            hidden = self._dense(int(picture.road.lane[index]))
-            kind = kinds.OBSTACLE if on_lane and (known or (free and not hidden)) else None
+            kind = kinds.OBSTACLE if on_lane and (known or free) else None
         elif _in_any(self._fire, at):
             kind = self._after_a_while(picture, place, kinds.FIRE_LANE)
         elif on_lane:
@@ -139,8 +163,7 @@ class StandingDetector:
         now_ns = picture.time_ns
         stood_s = (now_ns - place.since_ns) / NS_PER_S
         if not place.told:
-            # In a dense queue far ones hide behind near ones, and gaps are not what they seem.
-            if not free or self._dense(int(picture.road.lane[index])):
+            if not free:
                 place.free_ns = -1
                 return None
             if place.free_ns < 0:
@@ -175,13 +198,16 @@ class StandingDetector:
         """How long it may stand although nothing is in front of it."""
         lane = int(picture.road.lane[index])
         track: Track = picture.tracks[index]
+        std = std_along(track, float(picture.road.heading[index]))
+        # Far away, who creeps on looks for a while as though standing.
+        certain_s = (std / WELL_PLACED) ** 2 if std > WELL_PLACED else 0.0
         front = float(picture.road.station[index]) + track.size.length / 2
         at_line = float(self._stop[lane]) - front < AT_LINE
         if self._inside_junction[lane] or at_line:
             return LONGEST_WAIT_S
         if track.object_class is ObjectClass.BUS:
             return BUS_DWELL_S
-        return 0.0
+        return certain_s
 
     def _without_reason(
         self, picture: Picture, standing: npt.NDArray[np.intp]
@@ -206,7 +232,7 @@ class StandingDetector:
         blocked |= (further & same).sum(axis=1) >= QUEUE
         front = road.station[standing] + half[standing]
         edge = np.array([self._edge(index) for index in lane.tolist()])
-        beyond = leaving & (edge - front < AT_LINE)
+        beyond = leaving & (edge - front < EDGE)
         free: npt.NDArray[np.bool_] = road.inside[standing] & ~blocked & ~beyond
         return free
 
@@ -226,11 +252,10 @@ class StandingDetector:
             if station >= old or now_ns - at_ns > REACH_MEMORY_NS:
                 self._reach[lane] = (station, now_ns)
 
-    def _drop_who_left(self, picture: Picture, standing: list[int]) -> None:
+    def _drop_who_left(self, picture: Picture) -> None:
         """Places whose vehicle was seen to drive off, or that nobody has seen for long."""
-        here = {picture.tracks[i].id for i in standing}
-        moving = {track.id for track in picture.tracks if track.id not in here}
-        self._identity.drop(moving)
+        moving = np.flatnonzero(picture.speed > MOVES_ABOVE).tolist()
+        self._identity.drop_who_left((picture.tracks[i] for i in moving), LEFT)
         oldest = picture.time_ns - round(PLACE_MEMORY_S * NS_PER_S)
         known = self._identity.all_keys()
         self._places = {

@@ -17,7 +17,7 @@ from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
 from rsu.situation.events.surroundings import normal_share
 
-LEAST = 0.9  # probability from which a word counts
+LEAST, LIKELIER = 0.9, 0.5  # probability from which a word begins, and keeps up, an event
 AGAIN = 2  # words in a row
 ICY = frozenset({RoadSurface.ICE, RoadSurface.FROST})
 WORD = 0.9
@@ -75,7 +75,7 @@ class SurfaceDetector:
         if reading.capture_ns <= word.capture_ns:
             return None
         word.sighting, word.capture_ns = sighting, reading.capture_ns
-        sure = chance >= LEAST or (word.holds and chance >= 1.0 - LEAST)
+        sure = chance >= LEAST or (word.holds and chance >= LIKELIER)
         word.against = 0 if sure is word.holds else word.against + 1
         if word.against >= AGAIN:
             word.holds, word.against = sure, 0

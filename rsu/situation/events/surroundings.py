@@ -84,10 +84,14 @@ class Identity:
             keys.append(one.key)
         return keys
 
-    def drop(self, numbers: Iterable[int]) -> None:
-        """These tracks are not what they were: they keep no key and pass none on."""
-        for number in numbers:
-            self._known.pop(number, None)
+    def drop_who_left(self, tracks: Iterable[Track], least: float) -> None:
+        """Forget those that are more than `least` m from where they were last asked about."""
+        for track in tracks:
+            one = self._known.get(track.id)
+            if one is not None:
+                away = math.hypot(track.position.x - one.x, track.position.y - one.y)
+                if away > least:
+                    del self._known[track.id]
 
     def all_keys(self) -> set[int]:
         """Keys that are in use, or may be taken over."""

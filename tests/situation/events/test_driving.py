@@ -1,0 +1,106 @@
+"""Against the lane, too fast, too slow, over a red light, and walking where cars drive."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.situation import LightState
+from rsu.schema.units import Size
+
+WALKER = {"object_class": ObjectClass.PEDESTRIAN, "size": Size(0.6, 0.6, 1.7)}
+
+
+def test_a_wrong_way_driver_is_told_soon_on_the_lane_it_is_on(player: Any) -> None:
+    # On the exit `back` (westwards), going east: the lane `in` beside it runs east.
+    player.play(4, lambda s: [player.track(1, -100 + 8 * s, 4, 8.0)])
+    assert player.kinds == ["wrong-way"]
+    assert player.told()[0][0] < 1.0
+    assert (player.last.lanes, player.last.code, player.last.itis) == (("back",), 904, 1793)
+
+
+def test_a_mistaken_heading_is_no_wrong_way_driver(player: Any) -> None:
+    player.play(4, lambda s: [player.track(1, -100 + 8 * s, 0, 8.0, heading=math.pi)])
+    assert player.kinds == []
+
+
+def test_rolling_back_a_little_is_no_wrong_way(player: Any) -> None:
+    player.play(1.5, lambda s: [player.track(1, -60 - 2 * s, 0, 2.0, heading=math.pi)])
+    assert player.kinds == []
+
+
+def test_speeding_is_what_is_surely_over_the_limit(make_player: Any) -> None:
+    for speed, told in ((14.5, []), (15.5, []), (17.0, ["speeding"])):
+        player = make_player()
+        player.play(4, lambda s, v=speed: [make_player.track(1, -115 + v * s, 0, v)])
+        assert player.kinds == told, speed
+
+
+def test_slow_is_who_stays_slow_on_a_free_road(player: Any) -> None:
+    player.play(10, lambda s: [player.track(1, 40 + 3 * s, 0, 3.0)])
+    assert player.kinds == ["slow-vehicle"]
+
+
+def test_who_sets_off_or_follows_is_not_slow(player: Any) -> None:
+    player.play(12, lambda s: [player.track(1, 31 + 0.7 * s * s, 0, 1.4 * s)])
+    player.play(
+        20,
+        lambda s: [player.track(2, 30 + 3 * (s - 12), 0, 3.0),
+                   player.track(3, 45 + 3 * (s - 12), 0, 3.0)],
+    )  # fmt: skip
+    assert [event.tracks for _, event in player.events if event.tracks == (2,)] == []
+
+
+@pytest.mark.parametrize(
+    ("light", "told"),
+    [(LightState.RED, ["red-light-running"]), (LightState.YELLOW, []),
+     (LightState.PROTECTED_GREEN, []), (None, [])],
+)  # fmt: skip
+def test_red_lights_are_run_at_red_only(player: Any, light: Any, told: list[str]) -> None:
+    player.light = light
+    player.play(6, lambda s: [player.track(1, -50 + 10 * s, 0, 10.0)])
+    assert player.kinds == told
+    if told:
+        # The front is at the line when the centre is 2.25 m before it: after 4.78 s.
+        assert player.told()[0][0] == pytest.approx(5.1, abs=0.15)
+        assert player.last.lanes == ("in",)
+
+
+def test_who_passes_as_the_light_turns_red_has_not_run_it(player: Any) -> None:
+    player.light = LightState.YELLOW
+    player.play(4.5, lambda s: [player.track(1, -50 + 10 * s, 0, 10.0)])
+    player.light = LightState.RED
+    player.play(2, lambda s: [player.track(1, -50 + 10 * s, 0, 10.0)])
+    assert player.kinds == []
+
+
+def test_who_stops_with_the_front_on_the_line_has_not_run_it(player: Any) -> None:
+    player.light = LightState.RED
+    player.play(5, lambda s: [player.track(1, -10 + 2 * s, 0, 2.0)])
+    player.play(20, lambda s: [player.track(1, 0.2, 0, 0.0)])
+    player.light = LightState.PROTECTED_GREEN
+    player.play(4, lambda s: [player.track(1, 0.2 + 3 * (s - 25), 0, 3.0)])
+    assert player.kinds == []
+
+
+def test_walking_on_a_lane_is_told_and_on_crossings_and_footways_not(player: Any) -> None:
+    def scene(s: float) -> list[Any]:
+        return [
+            player.track(1, -60 + s, 0.5, 1.0, **WALKER),
+            player.track(2, 3.5, -5 + s, 1.0, **WALKER),
+            player.track(3, -60 + s, -5.5, 1.0, **WALKER),
+        ]
+
+    player.play(4, scene)
+    assert player.kinds == ["pedestrian-on-carriageway"]
+    assert player.last.tracks == (1,)
+    assert player.told()[0][0] <= 0.7
+    assert player.last.code == 405
+
+
+def test_a_walker_whose_place_is_doubtful_is_not_accused(player: Any) -> None:
+    player.play(4, lambda s: [player.track(1, -60 + s, -1.5, 1.0, std=0.8, **WALKER)])
+    assert player.kinds == []

@@ -1,0 +1,104 @@
+"""Who stands without a reason is told; who waits, is not; a changed id changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.units import NS_PER_S, Size
+
+
+def test_a_vehicle_that_stops_on_a_free_road_is_told_within_two_seconds(player: Any) -> None:
+    track = player.track
+    player.play(3, lambda s: [track(1, -80 + 5 * s, 0, 5.0)])
+    player.play(5, lambda s: [track(1, -65, 0, 0.0)])
+    assert player.kinds == ["stopped-vehicle"]
+    ((second, _),) = player.told()
+    assert 3.9 <= second <= 4.5
+    event = player.last
+    assert (event.lanes, event.tracks, event.code) == (("in",), (1,), None)
+    assert event.start_ns - player.now.utc_ns == pytest.approx(-5 * NS_PER_S, abs=2e8)
+    assert 0.9 < event.confidence < 0.99
+    player.play(5, lambda s: [track(1, -65 + 5 * (s - 8), 0, 5.0)])
+    assert [phase for _, phase in player.told()] == ["onset", "end"]
+    assert player.last.ending == "cleared"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [(2, -45.0, 0.0), (3, -25.0, 0.0), (4, -5.0, 0.0)],  # a queue
+        [(2, -21.0, 0.0), (3, -13.0, 0.0), (4, -5.0, 0.0)],  # a queue, and a gap behind it
+    ],
+)
+def test_who_stands_in_a_queue_is_not_told(player: Any, others: list[Any]) -> None:
+    player.play(15, lambda s: [player.track(1, -65, 0), *(player.track(*o) for o in others)])
+    assert player.kinds == []
+
+
+def test_who_waits_at_a_stop_line_or_in_the_junction_is_not_told(player: Any) -> None:
+    player.play(20, lambda s: [player.track(1, -4, 0), player.track(2, 20, 0)])
+    assert player.kinds == []
+
+
+def test_who_waits_behind_somebody_on_foot_is_not_told(player: Any) -> None:
+    walker = {"object_class": ObjectClass.PEDESTRIAN, "size": Size(0.6, 0.6, 1.7)}
+    player.play(20, lambda s: [player.track(1, -65, 0), player.track(2, -58, 0, **walker)])
+    assert "stopped-vehicle" not in player.kinds
+
+
+def test_a_bus_at_its_stop_is_not_told_before_a_minute(player: Any) -> None:
+    player.play(
+        62, lambda s: [player.track(1, -65, 0, object_class=ObjectClass.BUS, size=Size(12, 2.5, 3))]
+    )
+    assert player.told()[0][0] > 59.0
+
+
+def test_where_the_road_leaves_the_map_a_reason_may_lie_beyond(player: Any) -> None:
+    player.play(5, lambda s: [player.track(9, 100 + 10 * s, 0, 10.0)])
+    player.play(10, lambda s: [player.track(1, 150, 0)])
+    assert player.kinds == []
+
+
+def test_a_new_id_at_the_same_place_is_the_same_event(player: Any) -> None:
+    player.play(5, lambda s: [player.track(1, -65, 0)])
+    player.play(1, lambda s: [])
+    player.play(10, lambda s: [player.track(2, -64, 0.3)])
+    assert player.kinds == ["stopped-vehicle"]
+    assert player.last.tracks == (2,)
+
+
+def test_standing_for_a_minute_is_parking_and_only_that(player: Any) -> None:
+    player.play(63, lambda s: [player.track(1, -65, 0)])
+    assert player.kinds == ["stopped-vehicle", "illegal-parking"]
+    (_, parked, ended) = player.told()
+    assert parked[0] == pytest.approx(60.0, abs=0.5)
+    assert ended[1] == "end"
+    assert ended[0] < 63.0
+
+
+def test_a_fire_lane_is_kept_free_at_once(player: Any) -> None:
+    player.play(4, lambda s: [player.track(1, -90, -15)])
+    assert player.kinds == ["fire-lane-blocked"]
+
+
+@pytest.mark.parametrize(
+    ("label", "told"), [(ObjectClass.OBSTACLE, 1), (ObjectClass.UNKNOWN, 1), (ObjectClass.CAR, 0)]
+)
+def test_things_on_a_lane_are_obstacles(player: Any, label: ObjectClass, told: int) -> None:
+    size = Size(0.6, 0.6, 0.5)
+    more = {"object_class": label, "size": size, "class_probability": 0.4}
+    player.play(5, lambda s: [player.track(1, -65, 0, born_ns=player.now.utc_ns, **more)])
+    assert player.kinds.count("obstacle") == told
+    player2_size = player.track(1, -65, 20, **more)  # beside the road nothing is in the way
+    player.play(5, lambda s: [player2_size])
+    assert player.kinds.count("obstacle") == told
+
+
+def test_what_is_far_away_has_to_stand_longer(player: Any) -> None:
+    player.play(3, lambda s: [player.track(1, -65, 0, std=3.0)])
+    assert player.kinds == []
+    player.play(3, lambda s: [player.track(1, -65, 0, std=3.0)])
+    assert player.kinds == ["stopped-vehicle"]

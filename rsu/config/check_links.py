@@ -28,6 +28,9 @@ def notes(config: SiteConfig, base: Path) -> Iterator[Note]:
         if isinstance(radar, Ars408Options) and radar.database is not None:
             at = ("radars", index, "database")
             yield from check_files.file(radar.database, base, at, "CAN database")
+    if config.simulation is not None and config.simulation.network is not None:
+        network = config.simulation.network
+        yield from check_files.file(network, base, ("simulation", "network"), "SUMO network")
     for section in _SUBSCRIBERS:
         for index, one in enumerate(getattr(config, section)):
             if isinstance(one, MqttOptions):

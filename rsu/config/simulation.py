@@ -1,10 +1,11 @@
 """Section `simulation`: the built-in world, its sensor models, and which devices it plays."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from rsu.config.base import NonNegative, Options, Positive, Probability
+from rsu.config.base import NonNegative, Options, Positive, Probability, misfit
 from rsu.config.devices import DeviceOptions
 from rsu.config.environment import MqttEnvironmentOptions
 from rsu.config.gnss import NmeaOptions
@@ -32,6 +33,13 @@ class ObuOptions(Options):
 class SimulationOptions(Options):
     """A world made from the site's lanes; deterministic in (options, seed)."""
 
+    engine: Literal["built-in", "sumo"] = Field(
+        "built-in", description="Who drives; sumo needs the extra sim-sumo and a network."
+    )
+    network: Path | None = Field(
+        None, description="SUMO's network (.net.xml), made from the site's lanes by "
+        "tools/make_sumo_net.py; relative to the site file."
+    )  # fmt: skip
     seed: int = Field(1, ge=0, description="The same seed, the same traffic (`rsu run`).")
     vehicles_per_hour: NonNegative = Field(
         900.0, le=20_000, description="Demand over all entry lanes, veh/h."
@@ -49,6 +57,14 @@ class SimulationOptions(Options):
     clutter_per_frame: NonNegative = Field(0.02, description="Mean false detections per frame.")
     latency_s: NonNegative = Field(0.045, description="Modelled capture-to-detection delay, s.")
     jitter_s: NonNegative = Field(0.008, description="1 σ of that delay, s.")
+
+    @model_validator(mode="after")
+    def _engine_and_network(self) -> Self:
+        if self.engine == "sumo" and self.network is None:
+            raise misfit("sumo needs a network: name its .net.xml", "engine")
+        if self.engine != "sumo" and self.network is not None:
+            raise misfit(f"only sumo drives on a network, and engine is {self.engine}", "network")
+        return self
 
 
 SIMULATOR = "simulator"

@@ -46,6 +46,7 @@ from rsu.sim.outages import Outages
 from rsu.sim.scenario.model import Scenario
 from rsu.sim.site_map import simulated_map
 from rsu.sim.wired import ControllerDevice, RadarDevice
+from rsu.sim.world.engine import traffic_engine
 from rsu.sim.world.scene import CLEAR_DAY, Weather
 from rsu.sim.world.world import World
 
@@ -100,6 +101,7 @@ def simulated_messages(
     world = World(
         site_map, options, seed, start_ns - WARM_UP_NS,
         script=script, script_ns=start_ns, weather=_weather(scenario),
+        make_traffic=traffic_engine(options, base),
     )  # fmt: skip
     if eyes is None:
         eyes = open_eyes(config, base, seed, cameras)
@@ -272,6 +274,7 @@ class _Run:
         finally:
             for device in self._devices:
                 device.close()
+            self._world.close()
 
     def _until_the_end(self) -> Iterator[Arrival]:
         while self._looks:

@@ -16,6 +16,7 @@ from rsu.config.load import load_site, validate
 from rsu.config.messages import nearest, quote
 from rsu.config.model import SiteConfig
 from rsu.config.problems import ConfigError, Location, Problem
+from rsu.config.simulation import SimulationOptions
 from rsu.sim.errors import SimulationError
 from rsu.sim.scenario.model import (
     Action,
@@ -26,6 +27,7 @@ from rsu.sim.scenario.model import (
     Scenario,
     WrongWay,
 )
+from rsu.sim.world.engine import refused
 from rsu.site.features import LaneRole
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import SiteMap, SiteMapError, load_site_map
@@ -101,6 +103,7 @@ class _Site:
 
     def __init__(self, config: SiteConfig, site_map: SiteMap, document: Document) -> None:
         self.document = document
+        self.simulation = config.simulation or SimulationOptions()
         self.lanes = {lane.id: lane for lane in site_map.lanes}
         self.zones = {zone.id for zone in site_map.zones}
         self.lots = {bay.lot for bay in site_map.bays if bay.lot}
@@ -130,6 +133,8 @@ def _misfits(scenario: Scenario, site: _Site) -> Iterator[Problem]:
             message = f"comes after the scenario's end ({scenario.duration_s:g} s)"
             yield site.document.problem((*at, "at_s"), message)
         yield from _places(action, at, site)
+        if why := refused(site.simulation, action):
+            yield site.document.problem((*at, "do"), why)
         if isinstance(action, ParkIllegally):
             yield from site.unknown((*at, "zone"), action.zone, site.zones, "zone")
         if isinstance(action, ParkingDemand):

@@ -10,7 +10,7 @@ rear is clear, which is what keeps bodies from overlapping.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +39,8 @@ STAND_BEFORE = 1.0
 """m before a stop line or crosswalk where fronts come to rest."""
 CRITICAL_GAP_S = 4.5
 """s to the next opposing vehicle that a yielding turn accepts (HCM 2010: left turn 4.1 to 4.5)."""
+AXLES = 0.3
+"""Share of the length from front and rear to the axles, on which a body follows its path."""
 SEE_AHEAD = 120.0
 """m beyond which a leader does not matter: 3 s to 8 s of travel in town."""
 
@@ -79,6 +81,10 @@ class Vehicle:
         if a < 0.0 and self.speed + a * tau < 0.0:
             return self.s - 0.5 * self.speed * self.speed / a, 0.0
         return self.s + self.speed * tau + 0.5 * a * tau * tau, self.speed + a * tau
+
+
+Body = tuple[Vehicle, float, float, float, float]
+"""A vehicle, the middle of its footprint (x, y in m), its heading (rad from east), speed (m/s)."""
 
 
 @dataclass(eq=False)
@@ -129,6 +135,17 @@ class Traffic:
                 ]
         self.vehicles = [v for v in self.vehicles if v.rear < v.route.path.length]
         self._on = self._by_lane()
+
+    def bodies(self, tau: float) -> Iterator[Body]:
+        """Everyone `tau` s into the present step: two points of each body follow the path."""
+        for vehicle in self.vehicles:
+            s, speed = vehicle.after(tau)
+            length = vehicle.size.length
+            pose = vehicle.route.path.chord(s - (1.0 - AXLES) * length, s - AXLES * length)
+            yield vehicle, *pose, speed
+
+    def close(self) -> None:
+        """Nothing is open; another engine's traffic has something to end."""
 
     def decide(self, now_ns: int, dt: float, walking: Mapping[str, Sequence[Walker]]) -> None:
         """Choose everyone's acceleration for the next `dt` s."""
@@ -349,7 +366,7 @@ class Traffic:
                 break
             if not passed and not vehicle.granted and crossing.enter > route.stop - STAND_BEFORE:
                 break
-            if not _free_to_cross(vehicle, crossing, gap, leader, walking):
+            if not free_to_cross(vehicle, crossing, gap, leader, walking):
                 return crossing.enter
             vehicle.claims.append(index)
         return None
@@ -461,7 +478,7 @@ def _halt(vehicle: Vehicle, stop: float, dt: float) -> float:
     return max(acceleration, -COMFORTABLE)
 
 
-def _free_to_cross(
+def free_to_cross(
     vehicle: Vehicle,
     crossing: Crossing,
     gap: float,

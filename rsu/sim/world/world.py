@@ -19,6 +19,7 @@ from rsu.schema.situation import SignalCommand, SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
 from rsu.sim.scenario.model import AnyAction
 from rsu.sim.world.actuated import ActuatedPlan
+from rsu.sim.world.engine import MakeTraffic
 from rsu.sim.world.happenings import Stage
 from rsu.sim.world.incidents import Incidents
 from rsu.sim.world.movers import Bodies
@@ -31,8 +32,6 @@ from rsu.site.lanes import SiteMap
 
 STEP_NS = 50 * NS_PER_MS
 """A twentieth of a driver's reaction time (1 s): halving it changes no trajectory visibly."""
-AXLES = 0.3
-"""Share of the length from front and rear to the axles, on which a body follows its path."""
 
 
 class World:
@@ -48,10 +47,12 @@ class World:
         script: Sequence[AnyAction] = (),
         script_ns: int | None = None,
         weather: Weather = CLEAR_DAY,
+        make_traffic: MakeTraffic = Traffic.build,
     ) -> None:
         """An empty road at `start_ns` UTC; raises SimulationError for a map that makes no world.
 
-        Times of the `script` count from `script_ns` (default: `start_ns`).
+        Times of the `script` count from `script_ns` (default: `start_ns`). `make_traffic` decides
+        who drives (`rsu.sim.world.engine`).
         """
         self.site_map = site_map
         self.roads = build_roads(site_map)
@@ -61,7 +62,7 @@ class World:
             self.plan = ActuatedPlan(build_ring(self.roads, options.cycle_s), plan, STEP_NS)
         ids = count(1)
         self._now_ns = start_ns
-        self.traffic = Traffic.build(
+        self.traffic = make_traffic(
             self.roads, self.plan, options.vehicles_per_hour, stream(seed, "traffic"),
             lambda: next(ids), start_ns,
         )  # fmt: skip
@@ -107,12 +108,9 @@ class World:
         ids: list[int] = []
         classes: list[ObjectClass] = []
         roles: list[str] = []
-        for vehicle in self.traffic.vehicles:
-            s, speed = vehicle.after(tau)
+        for vehicle, *pose in self.traffic.bodies(tau):
             size = vehicle.size
-            length = size.length
-            pose = vehicle.route.path.chord(s - (1.0 - AXLES) * length, s - AXLES * length)
-            rows.append((*pose, speed, length, size.width, size.height))
+            rows.append((*pose, size.length, size.width, size.height))
             ids.append(vehicle.id)
             classes.append(vehicle.object_class)
             roles.append(vehicle.role)
@@ -202,6 +200,10 @@ class World:
     def command(self, command: SignalCommand, heard_ns: int) -> None:
         """A roadside unit's wish arrives at the controller; it counts from the next step on."""
         self.plan.command(command, heard_ns)
+
+    def close(self) -> None:
+        """Nobody moves any more; an engine that is one of a kind may be begun again."""
+        self.traffic.close()
 
     def _begin(self) -> None:
         """Let newcomers in and let everyone decide what to do until the next step."""

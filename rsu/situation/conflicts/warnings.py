@@ -1,0 +1,326 @@
+"""Warnings of conflicts ahead, as road events that name who may meet whom, when and how likely.
+
+In: pictures and signal states. Out: `RoadEvent`s of the kinds of `RULES`, each with a `Conflict`.
+A warning begins when an urgent encounter (`rsu.situation.conflicts.encounter`) has been seen at two
+looks, and ends a second after the last. Who cannot stop any more at a stop line whose light is red
+is warned of before the line.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from rsu.config.situation import WarningOptions
+from rsu.schema.message import Message
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.situation import Conflict, LightState, RoadEvent, SignalGroup, SignalState
+from rsu.schema.topics import ROAD_EVENT, SIGNAL_STATE, Topic
+from rsu.schema.tracks import Track, TrackStatus
+from rsu.schema.units import NS_PER_S, Instant, Vec2
+from rsu.site.lanes import LaneKind, LaneRole, SiteMap
+from rsu.situation.conflicts.encounter import COMFORTABLE, Encounter, Sort, encounters
+from rsu.situation.conflicts.prediction import forecast
+from rsu.situation.conflicts.ways import Floats, ways_of
+from rsu.situation.events.book import EventBook, EventIds, Rule, Sighting
+from rsu.situation.picture import Picture
+
+COLLISION, VULNERABLE = "collision-warning", "vru-warning"
+REAR_END, RED_LIGHT = "rear-end-warning", "red-light-warning"
+KINDS = {
+    Sort.CROSSING: COLLISION, Sort.FOLLOWING: REAR_END, Sort.VULNERABLE: VULNERABLE,
+}  # fmt: skip
+SEVERITY = {COLLISION: 7, VULNERABLE: 7, REAR_END: 6, RED_LIGHT: 6}
+NAMES = {
+    COLLISION: "collision ahead", VULNERABLE: "person in the way", REAR_END: "rear-end collision",
+    RED_LIGHT: "red light will be run",
+}  # fmt: skip
+"""What T/CSAE 53-2020 calls ICW, VRUCW, FCW and, towards the runner, SVW."""
+ONSET_S, CLEAR_S = 0.15, 1.0
+"""Two looks in a row; a conflict that dissolves does so within a driver's reaction."""
+MOVES, WALKS = 2.0, 0.5
+"""m/s: slower vehicles can stop within a metre; slower walkers stand."""
+OLD_ENOUGH_NS = NS_PER_S  # a track's first second: its speed is still settling
+FRESH_NS = NS_PER_S // 2  # what is only extrapolated for longer is no evidence
+SURE_SPEED = 2.5
+"""m/s, 1 σ: with more the time to a conflict is anybody's guess."""
+MEMORY = 6
+"""Looks at 5 Hz over which acceleration is estimated: 1 s, which evens out the noise of speeds."""
+LIGHT_FRESH_NS = NS_PER_S  # an older word of the controller is no light
+RADIUS = 5.0  # m: a car's length around the place
+
+
+class Warnings:
+    """A part of the situation stage."""
+
+    topics: tuple[Topic, ...] = (SIGNAL_STATE,)
+    outputs: tuple[Topic, ...] = (ROAD_EVENT,)
+
+    def __init__(self, options: WarningOptions, site: SiteMap, ids: EventIds) -> None:
+        self._options = options
+        self._site = site
+        self._ways = ways_of(site)
+        codes = options.codes
+        rules = {
+            kind: Rule(
+                ONSET_S, CLEAR_S, codes[kind].code if kind in codes else None,
+                codes[kind].itis if kind in codes else None, severity,
+            )
+            for kind, severity in SEVERITY.items()
+        }  # fmt: skip
+        self._book = EventBook(rules, ids, "situation")
+        self._conflicts: dict[tuple[str, tuple[int, ...]], Conflict] = {}
+        self._speeds: dict[int, deque[tuple[int, float]]] = {}
+        self._lights: dict[int, tuple[SignalGroup, int]] = {}
+        self._looked_ns: int | None = None
+        self._stops = _stop_lines(site)
+
+    def follow(self, picture: Picture, now: Instant) -> Iterable[Message]:  # noqa: ARG002
+        """Look ahead, at most once in `period_s`."""
+        if not self._options.enabled:
+            return []
+        last = self._looked_ns
+        # Lists come when they come: a look may be up to a quarter of its period early.
+        if last is not None and picture.time_ns - last < 0.75 * self._options.period_s * NS_PER_S:
+            return []
+        self._looked_ns = picture.time_ns
+        return self._told(self._book.see(self._sightings(picture), picture.time_ns))
+
+    def hear(self, message: Message, now: Instant) -> Iterable[Message]:  # noqa: ARG002
+        """What the lights show."""
+        state: SignalState = message.payload
+        for group in state.groups:
+            self._lights[group.group] = (group, state.capture_ns)
+        return ()
+
+    def tick(self, now: Instant) -> Iterable[Message]:
+        """End what nobody has seen for a while, also when no list comes any more."""
+        last = self._looked_ns
+        if last is None or now.utc_ns - last < CLEAR_S * NS_PER_S:
+            return ()
+        return self._told(self._book.see((), now.utc_ns))
+
+    def begin_anew(self, now: Instant) -> Iterable[Message]:  # noqa: ARG002
+        """Forget everything; what was warned of is over."""
+        ended = self._told(self._book.end_all())
+        self._speeds.clear()
+        self._lights.clear()
+        self._conflicts.clear()
+        self._looked_ns = None
+        return ended
+
+    def _told(self, messages: Iterable[Message]) -> list[Message]:
+        """The book's messages, each with its conflict."""
+        out = []
+        for message in messages:
+            event: RoadEvent = message.payload
+            conflict = self._conflicts.get((event.kind, event.tracks))
+            event = msgspec.structs.replace(event, conflict=conflict)
+            out.append(
+                Message.draft(ROAD_EVENT, message.header.source, message.header.capture_ns, event)
+            )
+        return out
+
+    def _sightings(self, picture: Picture) -> list[Sighting]:
+        acceleration = self._accelerations(picture)
+        tracks = picture.tracks
+        if len(tracks) == 0:
+            return []
+        # A walker's pace is below what tells a vehicle from a standing one.
+        stands = picture.vehicle & (picture.standing_since_ns >= 0)
+        speed = np.where(stands, 0.0, picture.speed)
+        sure = np.array([_is_evidence(track, picture.time_ns) for track in tracks])
+        egos = (
+            sure & picture.vehicle & (speed > MOVES) & ~np.isnan(picture.heading)
+            & np.array([t.object_class is not ObjectClass.BICYCLE for t in tracks])
+        )  # fmt: skip
+        if not egos.any():
+            return []
+        seen = forecast(picture, self._ways, speed, acceleration, sure)
+        met = encounters(picture, seen, speed, acceleration, egos, self._options.probability / 4)
+        return [
+            *self._urgent(picture, met, speed, set(seen.user[seen.way >= 0].tolist())),
+            *self._red_lights(picture, met, speed, egos),
+        ]
+
+    def _urgent(
+        self, picture: Picture, met: list[Encounter], speed: Floats, follows: set[int]
+    ) -> Iterator[Sighting]:
+        least = self._options.probability
+        urgent = {
+            (one.ego, one.other): one
+            for one in met
+            if one.probability >= least and one.unavoidable >= least
+            and one.time_s <= self._options.horizon_s
+        }  # fmt: skip
+        for (ego, other), one in urgent.items():
+            crossing = one.sort is Sort.CROSSING
+            if (
+                crossing
+                and speed[other] > MOVES
+                and other in follows
+                and (other, ego) not in urgent
+            ):
+                continue  # the other driver can still give way comfortably; not one off the lanes
+            if crossing and (other, ego) in urgent and other < ego:
+                continue  # told from the other's side
+            if one.sort is Sort.FOLLOWING and not _too_fast(picture, one, speed):
+                continue
+            if one.sort is Sort.VULNERABLE and self._waits(picture, one, speed):
+                continue
+            yield self._sighting(
+                KINDS[one.sort], picture, (ego, other), one.probability, one.time_s,
+                one.required, one.place,
+            )  # fmt: skip
+
+    def _waits(self, picture: Picture, one: Encounter, speed: Floats) -> bool:
+        """Whether people do not step in front of it: who stands, and who is not on the road yet or
+        on a crossing and still out of the vehicle's path stops at its edge within a step."""
+        other = one.other
+        if speed[other] < WALKS:
+            return not picture.road.inside[other]
+        walk = picture.walk
+        lane = int(walk.lane[other])
+        on_footway = lane >= 0 and bool(walk.inside[other])
+        if not on_footway:
+            return not bool(picture.road.inside[other])
+        if self._site.lanes[lane].kind is not LaneKind.CROSSWALK:
+            return True
+        return self._beside(picture, one) > self._options.beside_m
+
+    def _beside(self, picture: Picture, one: Encounter) -> float:
+        """m between the other and the stripe that the ego is about to drive over."""
+        x, y = picture.position[one.other].tolist()
+        start = picture.position[one.ego]
+        way = np.array((one.place.x, one.place.y)) - start
+        length = float(np.hypot(*way))
+        if length < 1e-6:
+            return 0.0
+        along = way / length
+        aside = abs(along[0] * (y - start[1]) - along[1] * (x - start[0]))
+        half = (picture.tracks[one.ego].size.width + picture.tracks[one.other].size.width) / 2
+        return float(aside) - half
+
+    def _red_lights(
+        self, picture: Picture, met: list[Encounter], speed: Floats, egos: npt.NDArray[np.bool_],
+    ) -> Iterator[Sighting]:  # fmt: skip
+        for ego in np.flatnonzero(egos & picture.road.inside).tolist():
+            stop = self._stops.get(int(picture.road.lane[ego]))
+            if stop is None:
+                continue
+            line, groups = stop
+            front = picture.road.station[ego] + picture.tracks[ego].size.length / 2
+            left = float(line - front)
+            pace = float(speed[ego])
+            if left <= 0.0 or pace < self._options.runner_speed:
+                continue
+            time_s = left / pace
+            if time_s > self._options.horizon_s or not self._all_red(
+                groups, picture.time_ns, time_s
+            ):
+                continue
+            # Surely too fast: at 1 σ less it still could not stop comfortably.
+            slow = max(pace - picture.tracks[ego].speed_std, 0.0)
+            if slow**2 / (2.0 * left) < COMFORTABLE:
+                continue
+            others = [
+                one.other if one.ego == ego else one.ego
+                for one in met
+                if ego in (one.ego, one.other)
+            ]
+            users = (ego, *dict.fromkeys(others))
+            x, y, _ = self._site.lanes[int(picture.road.lane[ego])].at(line)
+            yield self._sighting(
+                RED_LIGHT, picture, users[:4], 0.9, time_s, pace**2 / (2.0 * max(left, 0.1)),
+                Vec2(x, y), key=(picture.tracks[ego].id,),
+            )  # fmt: skip
+
+    def _all_red(self, groups: frozenset[int], time_ns: int, within_s: float) -> bool:
+        """Whether all these lights are red now and will be when the line is reached."""
+        for number in groups:
+            known = self._lights.get(number)
+            if known is None or time_ns - known[1] > LIGHT_FRESH_NS:
+                return False
+            light = known[0]
+            if light.light is not LightState.RED:
+                return False
+            if light.min_end_ns is not None and light.min_end_ns < time_ns + within_s * NS_PER_S:
+                return False
+        return bool(groups)
+
+    def _sighting(
+        self, kind: str, picture: Picture, users: tuple[int, ...], probability: float,
+        time_s: float, required: float, place: Vec2, key: tuple[int, ...] | None = None,
+    ) -> Sighting:  # fmt: skip
+        tracks = tuple(picture.tracks[user].id for user in users)
+        self._conflicts[kind, tracks] = Conflict(
+            tracks=tracks, time_to_conflict_s=time_s, probability=probability,
+            required_deceleration=required, point=place,
+        )  # fmt: skip
+        lane = int(picture.road.lane[users[0]])
+        return Sighting(
+            kind=kind, key=key or tracks, position=place, confidence=probability, radius=RADIUS,
+            lanes=(self._site.lanes[lane].id,) if lane >= 0 else (), tracks=tracks,
+            description=NAMES[kind],
+        )  # fmt: skip
+
+    def _accelerations(self, picture: Picture) -> Floats:
+        """m/s² by least squares over the last looks; 0 where there are too few."""
+        out = np.zeros(len(picture.tracks))
+        kept: dict[int, deque[tuple[int, float]]] = {}
+        for index, track in enumerate(picture.tracks):
+            past = self._speeds.get(track.id) or deque(maxlen=MEMORY)
+            past.append((picture.time_ns, track.speed))
+            kept[track.id] = past
+            out[index] = _slope(past)
+        self._speeds = kept
+        return out
+
+
+def _too_fast(picture: Picture, one: Encounter, speed: Floats) -> bool:
+    """Whether the one behind would surely have to brake harder than comfortably: fused speeds lag
+    behind those of drivers who brake for a queue, so at 1 σ less it must still be so."""
+    ego, other = one.ego, one.other
+    gap = max(float(speed[ego] - speed[other]) * one.time_s, 0.1)
+    slow = float(speed[ego]) - picture.tracks[ego].speed_std - float(speed[other])
+    return max(slow, 0.0) ** 2 / (2.0 * gap) >= COMFORTABLE
+
+
+def _slope(past: deque[tuple[int, float]]) -> float:
+    if len(past) < 3:
+        return 0.0
+    last = past[-1][0]
+    times = [(time_ns - last) / NS_PER_S for time_ns, _ in past]
+    mean_t = sum(times) / len(times)
+    mean_v = sum(speed for _, speed in past) / len(past)
+    square = sum((t - mean_t) ** 2 for t in times)
+    if square < 0.05:  # s²: three looks at 5 Hz give 0.08
+        return 0.0
+    return sum((t - mean_t) * (s - mean_v) for t, (_, s) in zip(times, past, strict=True)) / square
+
+
+def _is_evidence(track: Track, time_ns: int) -> bool:
+    return (
+        track.status is TrackStatus.CONFIRMED
+        and track.born_ns <= time_ns - OLD_ENOUGH_NS
+        and track.updated_ns >= time_ns - FRESH_NS
+        and track.speed_std <= SURE_SPEED
+    )
+
+
+def _stop_lines(site: SiteMap) -> Mapping[int, tuple[float, frozenset[int]]]:
+    """Lane index → its stop line (m along it) and the groups that govern going on."""
+    found = {}
+    for index, lane in enumerate(site.lanes):
+        if lane.role is not LaneRole.ENTRY or lane.kind is not LaneKind.VEHICLE:
+            continue
+        groups = frozenset(
+            group for name in lane.successors if (group := site.lane(name).signal_group) is not None
+        )
+        if groups:
+            found[index] = (lane.length if lane.stop_line is None else lane.stop_line, groups)
+    return found

@@ -255,7 +255,7 @@ class StandingDetector:
     def _drop_who_left(self, picture: Picture) -> None:
         """Places whose vehicle was seen to drive off, or that nobody has seen for long."""
         moving = np.flatnonzero(picture.speed > MOVES_ABOVE).tolist()
-        self._identity.drop_who_left((picture.tracks[i] for i in moving), LEFT)
+        self._identity.drop_who_left((picture.tracks[i] for i in moving), LEFT, picture.time_ns)
         oldest = picture.time_ns - round(PLACE_MEMORY_S * NS_PER_S)
         known = self._identity.all_keys()
         self._places = {

@@ -41,6 +41,10 @@ def chance_between_edges(track: Track, lane: Lane, lateral: float, heading: floa
     return normal_share((half - lateral) / std) - normal_share((-half - lateral) / std)
 
 
+JUMP_NS = 2 * NS_PER_S
+"""ns that a key waits where its track left it; another vehicle takes longer to come and stop."""
+
+
 @dataclass(slots=True)
 class _Known:
     key: int
@@ -84,14 +88,22 @@ class Identity:
             keys.append(one.key)
         return keys
 
-    def drop_who_left(self, tracks: Iterable[Track], least: float) -> None:
-        """Forget those that are more than `least` m from where they were last asked about."""
+    def drop_who_left(self, tracks: Iterable[Track], least: float, time_ns: int) -> None:
+        """Part tracks from their keys that are more than `least` m from where they were last.
+
+        For a moment the key waits there: a track that jumps to somebody who drives by leaves
+        behind what it stood for.
+        """
         for track in tracks:
             one = self._known.get(track.id)
-            if one is not None:
-                away = math.hypot(track.position.x - one.x, track.position.y - one.y)
-                if away > least:
-                    del self._known[track.id]
+            if one is None:
+                continue
+            away = math.hypot(track.position.x - one.x, track.position.y - one.y)
+            if away > least:
+                del self._known[track.id]
+                one.vx = one.vy = 0.0
+                one.seen_ns = time_ns - self._memory_ns + min(JUMP_NS, self._memory_ns)
+                self._known[-track.id] = one
 
     def all_keys(self) -> set[int]:
         """Keys that are in use, or may be taken over."""

@@ -31,9 +31,9 @@ _BIRTH_SPEED = {
 }  # fmt: skip
 
 # Power spectral density of white acceleration, m²/s³: its root is the 1 σ change of speed in one
-# second. Cars brake with 2-3 m/s² but rarely for long; people change by about 0.4 m/s.
+# second. Cars brake with 2-3 m/s² but rarely for long; people change by about 0.3 m/s.
 _ACCELERATION = {
-    _C.UNKNOWN: 1.0, _C.PEDESTRIAN: 0.15, _C.BICYCLE: 0.5, _C.MOTORCYCLE: 2.5, _C.CAR: 2.0,
+    _C.UNKNOWN: 1.0, _C.PEDESTRIAN: 0.08, _C.BICYCLE: 0.5, _C.MOTORCYCLE: 2.5, _C.CAR: 2.0,
     _C.VAN: 2.0, _C.TRUCK: 1.0, _C.BUS: 1.0, _C.ANIMAL: 0.8, _C.OBSTACLE: 0.05,
 }  # fmt: skip
 

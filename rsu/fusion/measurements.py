@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rsu.fusion.classes import CLASS_INDEX
 from rsu.schema.sensing import CameraDetections, RadarObjects
-from rsu.schema.units import Cov2, Size, Vec2
+from rsu.schema.units import Box, Cov2, Size, Vec2
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -27,6 +27,16 @@ FASTEST = 150.0  # m/s
 LEAST_STD = 0.05  # m and m/s: no roadside sensor is better, and it keeps the filter well posed
 LARGEST_STD = 50.0  # m: a position less certain than this says nothing
 LONGEST = 60.0  # m: longer than any road train
+
+# Boxes behind other boxes, and those of low score, are placed worse than their edges' noise says.
+# Measured with the shipped detector on rendered streets (2 × 30 s, vehicles within 60 m): the error
+# across the view is 0.3 m for free boxes and 0.8–1.1 m where a nearer box covers more than a third;
+# NEES of single looks 1.8 against 12–20. By score, along the view: 0.4 m from 0.8 on, 0.9 m at 0.7,
+# 1.5 m at 0.5, 1.9 m at 0.35. In shares of the object's extent, √(length · width).
+COVERED, COVERED_MOST = 0.7, 0.35
+SURE_SCORE, SCORE_DOUBT = 0.75, 1.05
+LEAST_EXTENT = 1.0  # m: two people who walk together share boxes about as wide as that
+LASTING = 0.3  # such an error of one look is found again in the look 0.5 s later: correlation 0.34
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,13 @@ class Scan:
 def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
     """A camera frame's detections as a scan, and refused detections by reason."""
     rows = Rows()
-    for detection in message.detections:
+    for detection, covered in zip(
+        message.detections, _covered([one.box for one in message.detections]), strict=True
+    ):
         rows.add(
             detection.position, detection.position_cov, None, None,
             CLASS_INDEX[detection.object_class], detection.score, detection.size,
-            detection.constant_cov,
+            detection.constant_cov, _doubt(detection.size, covered, detection.score),
         )  # fmt: skip
     return rows.scan(message.sensor, message.capture_ns, message.frame, moving=False)
 
@@ -91,6 +103,31 @@ def scan_from_radar(message: RadarObjects) -> tuple[Scan, dict[str, int]]:
             0.5 if item.existence is None else item.existence, item.size,
         )  # fmt: skip
     return rows.scan(message.sensor, message.capture_ns, message.cycle, moving=True)
+
+
+def _covered(boxes: Sequence[Box]) -> list[float]:
+    """Share of each box that one box with a lower edge, hence a nearer object, covers at most."""
+    if len(boxes) < 2:
+        return [0.0] * len(boxes)
+    edges = _array([(b.left, b.top, b.left + b.width, b.top + b.height) for b in boxes], (4,))
+    if not np.isfinite(edges.sum()):
+        return [0.0] * len(boxes)
+    low, high = edges[:, :2], edges[:, 2:]
+    common = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    np.maximum(common, 0.0, out=common)
+    area = np.where(edges[None, :, 3] > edges[:, None, 3], common[..., 0] * common[..., 1], 0.0)
+    own = np.maximum((high - low).prod(axis=1), 1.0)
+    share: list[float] = (area.max(axis=1) / own).tolist()
+    return share
+
+
+def _doubt(size: Size, covered: float, score: float) -> float:
+    """Variance (m²) that a loosely placed box adds in each direction."""
+    measure = math.sqrt(max(size.length * size.width, 0.0))
+    scale = max(measure, LEAST_EXTENT) if measure <= LONGEST else LEAST_EXTENT
+    hidden = (scale * min(COVERED * covered, COVERED_MOST)) ** 2
+    loose = (scale * SCORE_DOUBT * min(max(SURE_SCORE - score, 0.0), SURE_SCORE)) ** 2
+    return hidden + loose
 
 
 class Rows:
@@ -117,7 +154,9 @@ class Rows:
         score: float,
         size: Size | None,
         constant_cov: Cov2 | None = None,
+        doubt: float = 0.0,
     ) -> None:
+        """`doubt` (m²) comes on top of both variances of a position."""
         reason = _fault(position, position_cov, velocity, velocity_cov, score)
         if reason is None and len(self.score) >= MAX_MEASUREMENTS:
             reason = "too_many_measurements"
@@ -125,8 +164,8 @@ class Rows:
             self.refused[reason] = self.refused.get(reason, 0) + 1
             return
         self.position.append((position.x, position.y))
-        self.position_cov.append(_matrix(position_cov, LEAST_STD**2))
-        self.constant_cov.append(_constant_part(constant_cov, position_cov))
+        self.position_cov.append(_matrix(position_cov, LEAST_STD**2 + doubt))
+        self.constant_cov.append(_constant_part(constant_cov, position_cov, LASTING * doubt))
         if velocity is not None and velocity_cov is not None:
             self.velocity.append((velocity.x, velocity.y))
             self.velocity_cov.append(_matrix(velocity_cov, LEAST_STD**2))
@@ -201,12 +240,12 @@ def _matrix(cov: Cov2, floor: float) -> list[list[float]]:
     return [[cov.xx + floor, cov.xy], [cov.xy, cov.yy + floor]]
 
 
-def _constant_part(part: Cov2 | None, whole: Cov2) -> list[list[float]]:
+def _constant_part(part: Cov2 | None, whole: Cov2, doubt: float) -> list[list[float]]:
     """The constant part of a covariance; none where it is not a part of the whole."""
     if part is not None and all(map(math.isfinite, (part.xx, part.xy, part.yy))):
         rest = Cov2(whole.xx - part.xx, whole.xy - part.xy, whole.yy - part.yy)
         if _is_covariance(part) and _is_covariance(rest):
-            return _matrix(part, 0.0)
+            return _matrix(part, doubt)
     return [[0.0, 0.0], [0.0, 0.0]]
 
 

@@ -40,7 +40,10 @@ from rsu.schema.units import NS_PER_S
 
 Index = npt.NDArray[np.intp]
 
-REST_PSD = 0.04  # m²/s: creep and slow drift of a standing object's apparent position
+REST_PSD, REST_PSD_FREE = (
+    0.04,
+    0.01,
+)  # m²/s, vehicles and others: creep and slow drift of a standing object's apparent position
 REST_SPEED_STD = 0.3  # m/s: how fast an object may creep and still count as resting
 START_RATE = 0.1  # 1/s: how often a standing object starts, and a moving one stops
 REST_BEGINS, REST_ENDS = 0.9, 0.5  # probabilities; apart, so that the regime does not flicker
@@ -61,7 +64,8 @@ SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of 
 
 def predict_rest(rows: Rows, dt: float) -> None:
     """Carry the static hypothesis and held headings `dt` seconds forward, in place."""
-    rows.rest_cov.reshape(-1, 4)[:, ::3] += REST_PSD * dt
+    creep = np.where(MOTOR[rows.class_index], REST_PSD * dt, REST_PSD_FREE * dt)
+    rows.rest_cov.reshape(-1, 4)[:, ::3] += creep[:, None]
     change = 0.5 * (1.0 - math.exp(-2.0 * START_RATE * dt))
     rows.rest_probability = rows.rest_probability * (1.0 - 2.0 * change) + change
     free = (~rows.moving & ~MOTOR[rows.class_index]).nonzero()[0]

@@ -2,8 +2,9 @@
 
 In: `detections/camera`, `detections/radar`, `detections/v2x`. Out: `tracks` after every applied
 message (at most `publish_hz` of them, the last one never lost), also when nothing is there, so that
-consumers know fusion lives; `decision` for every refused message, measurement and birth and for
-every published track that ended. When all sensors are silent, ticks remove what has gone stale.
+consumers know fusion lives; `health/alarm` where two sensors contradict each other; `decision` for
+every refused message, measurement and birth, for every published track that ended and every alarm.
+When all sensors are silent, ticks remove what has gone stale.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rsu.config.fusion import FusionOptions
+from rsu.fusion.consistency import Consistency
 from rsu.fusion.heard import Heard
 from rsu.fusion.history import History
 from rsu.fusion.measurements import Scan, scan_from_camera, scan_from_radar
@@ -18,13 +20,14 @@ from rsu.fusion.publication import track_list
 from rsu.fusion.table import NEVER
 from rsu.fusion.tracker import Outcome, Tracker
 from rsu.schema.decision_log import DecisionLog
-from rsu.schema.health import Verdict
+from rsu.schema.health import SensorAlarm, Verdict
 from rsu.schema.message import Message
 from rsu.schema.sensing import CameraDetections, RadarObjects, V2xObjects
 from rsu.schema.topics import (
     CAMERA_DETECTIONS,
     DECISION,
     RADAR_OBJECTS,
+    SENSOR_ALARM,
     TRACKS,
     V2X_OBJECTS,
     Topic,
@@ -49,7 +52,7 @@ class FusionStage:
 
     name = "fusion"
     inputs: tuple[Topic, ...] = (CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS)
-    outputs: tuple[Topic, ...] = (TRACKS, DECISION)
+    outputs: tuple[Topic, ...] = (TRACKS, SENSOR_ALARM, DECISION)
     period_ns: int | None = 100 * NS_PER_MS
 
     def __init__(self, options: FusionOptions, boot: Instant) -> None:
@@ -63,6 +66,8 @@ class FusionStage:
         self._fused_ns = boot.mono_ns
         self._looked_ns = boot.mono_ns - SILENCE_NS - 1  # no camera or radar yet
         self._heard = Heard()
+        self._consistency = Consistency()
+        self._alarms: list[SensorAlarm] = []
         self._pending = False
         self._published: frozenset[int] = frozenset()
         self._endings: dict[int, str] = {}
@@ -83,7 +88,7 @@ class FusionStage:
         self._fuse(scan, refused, now)
         if self._heard.due(now.mono_ns):
             self._fuse_heard(now)
-        return [*self._publish(now), *self._log.drafts(now)]
+        return [*self._publish(now), *self._alarm_messages(), *self._log.drafts(now)]
 
     def _hear(self, payload: V2xObjects, now: Instant) -> list[Message]:
         subject = f"sensor:{payload.sensor}"
@@ -96,7 +101,7 @@ class FusionStage:
             self._drop(now, subject, reason, len(payload.objects))
         if self._heard.due(now.mono_ns):
             self._fuse_heard(now)
-        return [*self._publish(now), *self._log.drafts(now)]
+        return [*self._publish(now), *self._alarm_messages(), *self._log.drafts(now)]
 
     def _fuse_heard(self, now: Instant) -> None:
         looking = now.mono_ns - self._looked_ns <= SILENCE_NS
@@ -123,8 +128,24 @@ class FusionStage:
         else:
             self._fused_ns = now.mono_ns
             self._pending = True
+            self._compare(scan, outcome, now)
             for code in sorted(refused):
                 self._drop(now, subject, code, refused[code])
+
+    def _compare(self, scan: Scan, outcome: Outcome, now: Instant) -> None:
+        if outcome.hit is None or outcome.which is None or outcome.velocity is None:
+            return
+        if not scan.surveys or not len(outcome.hit):
+            return  # what is heard comes from many senders
+        for alarm in self._consistency.take(scan, outcome.hit, outcome.which, outcome.velocity):
+            self._alarms.append(alarm)
+            reason = f"{alarm.kind}_{'doubtful' if alarm.active else 'consistent'}"
+            for name in (alarm.sensor, alarm.against):
+                self._log.note(now, f"sensor:{name}", Verdict.WITHHELD, reason)
+
+    def _alarm_messages(self) -> list[Message]:
+        alarms, self._alarms = self._alarms, []
+        return [Message.draft(SENSOR_ALARM, self.name, one.since_ns, one) for one in alarms]
 
     def tick(self, now: Instant) -> Iterable[Message]:
         """Remove tracks gone stale while sensors are silent; let out what the rate held back."""
@@ -136,7 +157,7 @@ class FusionStage:
             if outcome.ended:
                 self._note_endings(outcome)
                 self._pending = True
-        return [*self._publish(now), *self._log.drafts(now)]
+        return [*self._publish(now), *self._alarm_messages(), *self._log.drafts(now)]
 
     def _refusal(self, scan: Scan, now: Instant) -> str | None:
         if scan.capture_ns > now.utc_ns + LARGEST_LEAD_NS:

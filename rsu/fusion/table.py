@@ -86,9 +86,7 @@ class Rows:
         best = evidence.argmax(axis=1)
         self.class_index[index] = np.where(evidence.max(axis=1) > 0.0, best, UNKNOWN)
         weight = evidence + CLASS_PRIOR
-        self.motor[index] = weight[:, MOTOR].sum(axis=1) / (
-            weight.sum(axis=1) - weight[:, UNKNOWN]
-        )
+        self.motor[index] = weight[:, MOTOR].sum(axis=1) / (weight.sum(axis=1) - weight[:, UNKNOWN])
 
 
 _COLUMNS = tuple(column.name for column in fields(Rows))

@@ -36,6 +36,11 @@ class Outcome:
 
     ended: list[tuple[int, str]] = field(default_factory=list)
     unborn: int = 0
+    hit: npt.NDArray[np.int64] | None = None
+    """Ids of the tracks that the scan measured, by the measurements `which`, and how fast they go
+    (`velocity` N×2 m/s)."""
+    which: npt.NDArray[np.intp] | None = None
+    velocity: npt.NDArray[np.float64] | None = None
 
 
 class Tracker:
@@ -66,6 +71,10 @@ class Tracker:
         self._predict(rows, dt)
         pairs = associate(rows, scan, self._gate, column)
         self._update(rows, scan, pairs, column, look_s)
+        outcome.hit, outcome.which = rows.id[pairs.row], pairs.measurement
+        velocity, _ = velocity_of(rows.state[pairs.row], rows.polar[pairs.row])
+        velocity[rows.resting[pairs.row]] = 0.0
+        outcome.velocity = velocity
         if scan.surveys:
             self._miss(rows, pairs, column, look_s)
         settle(rows, scan.capture_ns)

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from rsu.schema.sensing import SensorKind
+from rsu.schema.units import Vec2
 
 
 class SensorState(StrEnum):
@@ -36,6 +37,34 @@ class SensorHealth(msgspec.Struct, frozen=True, kw_only=True):
     received: int = 0
     dropped: dict[str, int] = {}
     reconnects: int = 0
+
+
+class SensorAlarmKind(StrEnum):
+    """In what two sensors disagree."""
+
+    CALIBRATION = "calibration"
+    CLOCK = "clock"
+
+
+class SensorAlarm(msgspec.Struct, frozen=True, kw_only=True):
+    """Two sensors contradict each other since `since_ns`, or no longer (`active` false).
+
+    `shift` (m, site frame) is where `sensor` puts things against where `against` puts them,
+    `shift_std` its deviation, stated standing errors included; `offset` (s) is how much earlier
+    `sensor` stamps than `against`. Which of the two is wrong is not known, and
+    nothing was corrected.
+    """
+
+    kind: SensorAlarmKind
+    sensor: str
+    against: str
+    active: bool
+    since_ns: int
+    time_ns: int
+    shift: Vec2
+    shift_std: float
+    offset: float
+    offset_std: float
 
 
 class ClockQuality(StrEnum):

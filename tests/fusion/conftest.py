@@ -59,7 +59,7 @@ class Sensor:
     bias_std: float | None = None  # what the camera says of its standing error; None: nothing
     radar: bool = False
     velocity_std: float = 0.3
-    score: tuple[float, float] = (0.5, 0.95)
+    score: tuple[float, float] = (0.75, 0.95)  # sure: the stated noise is all there is
     clutter_score: tuple[float, float] = (0.3, 0.6)
 
 
@@ -181,8 +181,10 @@ def play(
 
     def keep(out: Any) -> None:
         for message in out:
-            kept = lists if isinstance(message.payload, TrackList) else decisions
-            kept.append(message.payload)
+            if isinstance(message.payload, TrackList):
+                lists.append(message.payload)
+            elif isinstance(message.payload, Decision):
+                decisions.append(message.payload)
 
     tick_s = 0.1
     end_s = until_s if until_s is not None else (messages[-1][0] if messages else 0.0)

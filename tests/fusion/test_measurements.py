@@ -40,16 +40,33 @@ def radar(*items: RadarObject) -> RadarObjects:
 
 
 def test_a_camera_frame_becomes_arrays() -> None:
-    scan, refused = scan_from_camera(camera((Vec2(3.0, 4.0), GOOD, 0.7, CAR_SIZE)))
+    scan, refused = scan_from_camera(camera((Vec2(3.0, 4.0), GOOD, 0.8, CAR_SIZE)))
     assert refused == {}
     assert scan.key == (123, "north", 7)
     assert scan.position.tolist() == [[3.0, 4.0]]
     floor = measurements.LEAST_STD**2
     assert scan.position_cov[0] == pytest.approx(np.array([[1 + floor, 0.2], [0.2, 0.5 + floor]]))
     assert CLASSES[scan.class_index[0]] is ObjectClass.CAR
-    assert scan.score.tolist() == [0.7]
+    assert scan.score.tolist() == [0.8]
     assert scan.size.tolist() == [[4.5, 1.8, 1.5]]
     assert scan.velocity is None
+
+
+def test_boxes_behind_nearer_boxes_and_weak_boxes_are_believed_less() -> None:
+    place = (Vec2(3.0, 4.0), Cov2(1.0, 0.0, 1.0), 0.9, CAR_SIZE)
+    message = camera(place, place, place, (*place[:2], 0.25, CAR_SIZE))
+    # The first stands free, the second covers the upper half of nothing but the third's lower half.
+    boxes = (Box(0, 0, 10, 10), Box(50, 15, 20, 20), Box(50, 5, 20, 20), Box(80, 0, 9, 9))
+    detections = tuple(
+        msgspec.structs.replace(one, box=box, constant_cov=Cov2(0.1, 0.0, 0.1))
+        for one, box in zip(message.detections, boxes, strict=True)
+    )
+    scan, _ = scan_from_camera(msgspec.structs.replace(message, detections=detections))
+    added = scan.position_cov[:, 0, 0] - measurements.LEAST_STD**2 - 1.0
+    # √(4.5 · 1.8) m · 0.7 · one half, at most 0.35 of it; 1.05 · (0.75 − 0.25) of it.
+    assert added == pytest.approx([0.0, 0.0, 8.1 * 0.35**2, 8.1 * 0.525**2], abs=1e-9)
+    assert scan.position_cov[:, 1, 1] == pytest.approx(scan.position_cov[:, 0, 0])
+    assert scan.constant_cov[:, 0, 0] == pytest.approx(0.1 + 0.3 * added)
 
 
 def test_a_radar_cycle_brings_velocities_and_its_own_existence() -> None:
@@ -81,7 +98,7 @@ def test_a_radar_cycle_brings_velocities_and_its_own_existence() -> None:
 def test_the_standing_error_is_taken_when_it_is_a_part_of_the_whole(
     part: Cov2 | None, kept: list[list[float]]
 ) -> None:
-    plain = camera((Vec2(0, 0), GOOD, 0.5, CAR_SIZE))
+    plain = camera((Vec2(0, 0), GOOD, 0.8, CAR_SIZE))
     detection = msgspec.structs.replace(plain.detections[0], constant_cov=part)
     scan, refused = scan_from_camera(msgspec.structs.replace(plain, detections=(detection,)))
     assert scan.constant_cov.tolist() == [kept]
@@ -126,7 +143,7 @@ def test_an_impossible_radar_velocity_is_refused() -> None:
 
 
 def test_a_rank_one_covariance_is_made_regular() -> None:
-    scan, _ = scan_from_camera(camera((Vec2(0, 0), Cov2(4.0, 2.0, 1.0), 0.5, CAR_SIZE)))
+    scan, _ = scan_from_camera(camera((Vec2(0, 0), Cov2(4.0, 2.0, 1.0), 0.8, CAR_SIZE)))
     assert np.linalg.eigvalsh(scan.position_cov[0])[0] >= 0.9 * measurements.LEAST_STD**2
 
 

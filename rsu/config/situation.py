@@ -61,7 +61,7 @@ class EventOptions(Options):
     slow_after_s: Positive = Field(5.0, ge=4.0, le=60.0, description="… for this long, s.")
     wrong_way_distance: Positive = Field(4.0, description="Way against a lane's direction, m.")
     pedestrian_chance: Probability = Field(
-        0.85, description="Least probability of being on the carriageway and on no crossing."
+        0.9, description="Least probability of being on the carriageway and on no crossing."
     )
     red_margin_s: NonNegative = Field(
         0.5, description="Red must have been on this long, s, when the line is passed."
@@ -99,7 +99,7 @@ class WarningOptions(Options):
         0.5, ge=0.1, le=0.95, description="Probability of a conflict from which on is warned."
     )
     runner_speed: float = Field(
-        5.0, gt=0.0, description="Slower vehicles are not taken for red-light runners, m/s."
+        4.0, gt=0.0, description="Slower vehicles are not taken for red-light runners, m/s."
     )
     beside_m: float = Field(
         0.3, ge=0.0, description="Who is on a crossing this far beside a vehicle's path waits, m."

@@ -28,6 +28,7 @@ from rsu.schema.topics import (
 from rsu.schema.tracks import TrackList
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
+from rsu.sim.score.conflicts import SUFFIX, Conflicts
 from rsu.sim.score.coverage import Coverage
 from rsu.sim.score.curves import Curves
 from rsu.sim.score.distribution import Distribution
@@ -84,6 +85,7 @@ class _Collector:
     bays: Bays = field(default_factory=Bays)
     ages: Ages = field(default_factory=Ages)
     happenings: Happenings = field(default_factory=Happenings)
+    conflicts: Conflicts = field(default_factory=Conflicts)
     curves: Curves = field(default_factory=Curves)
     tracks: TrackList | None = None
     truths: deque[Truth] = field(default_factory=lambda: deque(maxlen=KEPT_TRUTHS))
@@ -116,11 +118,15 @@ class _Collector:
             self.ages.on_air(payload, header.capture_ns, publish_ns)
             self.lights.on_air(payload, publish_ns)
         elif topic == ROAD_EVENT:
-            self.happenings.report(payload, publish_ns)
+            if payload.kind.endswith(SUFFIX):
+                self.conflicts.report(payload, publish_ns)
+            else:
+                self.happenings.report(payload, publish_ns)
 
     def _truth(self, truth: Truth) -> None:
         self.truths.append(truth)
         self.happenings.truth(truth)
+        self.conflicts.truth(truth)
         self.bays.saw(truth)
         moment = moment_of(truth, self.tracks, self.coverage)
         pairs = self.tracking.take(moment)
@@ -161,6 +167,7 @@ class _Collector:
             out
             | self.looks.numbers()
             | self.happenings.numbers()
+            | self.conflicts.numbers()
             | self.lights.numbers()
             | self.bays.numbers()
             | self.ages.numbers(seconds)

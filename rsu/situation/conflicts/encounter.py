@@ -230,7 +230,9 @@ def _merged(
         time_s = float(TAUS[step])
         turn = float(seen.heading[other[best], step] - seen.heading[ego[best], step])
         turn = abs((turn + np.pi) % (2 * np.pi) - np.pi)
-        sort = Sort.FOLLOWING if turn < SAME_WAY and picture.road.inside[theirs] else Sort.CROSSING
+        # The heading of somebody at rest says little: on a lane it is the end of a queue.
+        along = turn < SAME_WAY or speed[theirs] <= 0.0
+        sort = Sort.FOLLOWING if along and picture.road.inside[theirs] else Sort.CROSSING
         if persons[theirs] or (
             picture.tracks[theirs].object_class.is_vru and sort is sort.CROSSING
         ):

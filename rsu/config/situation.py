@@ -92,7 +92,9 @@ class WarningCodes(Options):
 class WarningOptions(Options):
     """Warnings of conflicts ahead."""
 
-    enabled: bool = Field(True, description="Whether conflicts are looked for.")
+    enabled: bool = Field(
+        False, description="Whether conflicts are looked for; see docs/warnings.md before."
+    )
     period_s: float = Field(0.2, ge=0.1, le=1.0, description="Time between two looks, s.")
     horizon_s: float = Field(4.0, ge=1.5, le=4.0, description="How far ahead is warned, s.")
     probability: float = Field(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rsu.config.situation import SituationOptions
 from rsu.schema.units import Instant
 from rsu.site.lanes import SiteMap
+from rsu.situation.conflicts.warnings import Warnings
 from rsu.situation.events.book import EventIds
 from rsu.situation.events.part import Events
 from rsu.situation.parking.part import Parking
@@ -31,4 +32,6 @@ def situation_stage(
     parts.append(Traffic(options.traffic, site_map, boot))
     if site_map.bays:
         parts.append(Parking(options.parking, site_map, ids, cameras))
+    if options.warnings.enabled:
+        parts.append(Warnings(options.warnings, site_map, ids))
     return SituationStage(parts, site_map)

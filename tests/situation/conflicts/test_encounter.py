@@ -60,7 +60,7 @@ def _events(
     braking: float = 0.0, seconds: float = 1.2,
 ) -> list[RoadEvent]:  # fmt: skip
     """Everybody goes straight on for some seconds; the first user may brake."""
-    part = Warnings(WarningOptions(), SITE, EventIds(Instant(START, 0)))
+    part = Warnings(WarningOptions(enabled=True), SITE, EventIds(Instant(START, 0)))
     viewer, told = Viewer(SITE), []
     for step in range(round(seconds / 0.2) + 1):
         tau = step * 0.2

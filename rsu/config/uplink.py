@@ -41,6 +41,7 @@ class UplinkOptions(Options):
     keepalive_s: int = Field(15, ge=5, le=300, description="s (10–15: a half-open link is seen).")
     tracks_s: Positive = Field(1.0, description="Period of the tracks summary, s.")
     traffic_s: Positive = Field(10.0, description="Period of traffic counts, s.")
+    parking_s: Positive = Field(60.0, description="Period of unchanged parking states, s.")
     health_s: Positive = Field(10.0, description="Period of health reports, s.")
     outbox: OutboxOptions = OutboxOptions()
 

@@ -14,7 +14,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rsu.schema.health import SensorHealth, UnitHealth
-from rsu.schema.situation import RoadEvent, TrafficState
+from rsu.schema.situation import (
+    BayState,
+    BayStay,
+    Conflict,
+    ParkingState,
+    RoadEvent,
+    TrafficState,
+)
 from rsu.schema.tracks import Track
 from rsu.schema.units import NS_PER_S, Cov2
 from rsu.site.geodesy import LocalFrame, compass_degrees
@@ -25,6 +32,8 @@ _METRES_PER_DEGREE = 111_320.0  # of latitude, and at most this of longitude (WG
 _FINEST_DEGREE = 7  # decimals; 1.1 cm, the resolution of V2X positions (T/CSAE 53-2020 DF_Position)
 _COARSEST_DEGREE = 3  # decimals; 111 m: whatever the covariance says, the site is known
 _DETAIL_CHARACTERS = 200
+BAYS_PER_DOCUMENT = 256
+"""With about 250 bytes a bay, below the outbox's limit of 131 072 bytes a document."""
 
 
 def utc_text(time_ns: int) -> str:
@@ -99,6 +108,75 @@ def event_document(event: RoadEvent, frame: LocalFrame) -> Document:
         "confidence": round(event.confidence, 2),
         "lanes": list(event.lanes),
         "tracks": list(event.tracks),
+        **_conflict(event.conflict, frame),
+    }
+
+
+def _conflict(conflict: Conflict | None, frame: LocalFrame) -> Document:
+    """Who may meet whom, when and where; nothing for other events."""
+    if conflict is None:
+        return {}
+    return {
+        "conflict": {
+            "tracks": list(conflict.tracks),
+            "time_to_conflict_s": round(conflict.time_to_conflict_s, 2),
+            "probability": round(conflict.probability, 2),
+            "required_deceleration_mps2": round(conflict.required_deceleration, 2),
+            **position(frame, conflict.point.x, conflict.point.y, 1.0),
+        }
+    }
+
+
+def parking_documents(state: ParkingState) -> Iterable[Document]:
+    """One lot: totals, every bay, and the stays that `state` says have ended, in parts where it is
+    large. Vehicles are not named: a bay's track and who is guided stay here."""
+    parts = max(1, -(-len(state.bays) // BAYS_PER_DOCUMENT))
+    for part in range(parts):
+        some = state.bays[part * BAYS_PER_DOCUMENT : (part + 1) * BAYS_PER_DOCUMENT]
+        stays = state.ended if part == 0 else ()
+        head = {"part": part + 1, "parts": parts, "total": len(state.bays)}
+        yield {**_lot(state), **head, "bays": list(map(_bay, some)),
+               "ended_stays": list(map(_stay, stays))}  # fmt: skip
+
+
+def _lot(state: ParkingState) -> Document:
+    totals = state.totals
+    return {
+        "time_utc": utc_text(state.time_ns),
+        "lot": state.lot,
+        "totals": None
+        if totals is None
+        else {
+            "free": totals.free,
+            "occupied": totals.occupied,
+            "unknown": totals.unknown,
+            "closed": totals.closed,
+            "on_aisles": totals.on_aisles,
+            "entries": totals.entries,
+            "exits": totals.exits,
+            "counted_since_utc": None if totals.since_ns is None else utc_text(totals.since_ns),
+            "unexplained": totals.unexplained,
+        },
+    }
+
+
+def _bay(bay: BayState) -> Document:
+    return {
+        "bay": bay.bay,
+        "status": bay.status.value,
+        "occupied_probability": round(bay.occupied_probability, 2),
+        "since_utc": utc_text(bay.since_ns),
+        "entered_utc": None if bay.entered_ns is None else utc_text(bay.entered_ns),
+        "misuse": [one.value for one in bay.misuse],
+        "sources": list(bay.sources),
+    }
+
+
+def _stay(stay: BayStay) -> Document:
+    return {
+        "bay": stay.bay,
+        "entered_utc": None if stay.entered_ns is None else utc_text(stay.entered_ns),
+        "left_utc": utc_text(stay.left_ns),
     }
 
 

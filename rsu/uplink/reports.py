@@ -1,9 +1,10 @@
 """The stage that decides what is reported upstream, and when.
 
-Tracks, traffic, road events and health in; `UplinkReport`s out. Periodic summaries go out on the
-tick (tracks every `tracks_s`, traffic every `traffic_s`, health every `health_s` and at every
-change of state); road events at once. Tracks that fusion has not renewed are not repeated: no news
-is no report. Ids are `<site>-<boot ns>-<n>`: unique for ever, and the same again in a replay.
+Tracks, traffic, parking, road events and health in; `UplinkReport`s out. Periodic summaries go out
+on the tick (tracks every `tracks_s`, traffic every `traffic_s`, health every `health_s` and at
+every change of state); parking lots at every change of a bay, and every `parking_s`; road events at
+once. Tracks that fusion has not renewed are not repeated: no news is no report. Ids are
+`<site>-<boot ns>-<n>`: unique for ever, and the same again in a replay.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from rsu.config.uplink import UplinkOptions
 from rsu.schema.health import SensorHealth, UnitHealth
 from rsu.schema.message import Message
 from rsu.schema.reports import Priority, UplinkReport
-from rsu.schema.situation import EventPhase, RoadEvent, TrafficState
+from rsu.schema.situation import EventPhase, ParkingState, RoadEvent, TrafficState
 from rsu.schema.topics import (
+    PARKING,
     ROAD_EVENT,
     SENSOR_HEALTH,
     TRACKS,
@@ -35,6 +37,7 @@ from rsu.uplink.documents import (
     TrafficSum,
     event_document,
     health_document,
+    parking_documents,
     track_item,
     utc_text,
 )
@@ -49,6 +52,7 @@ TRACKS_PER_DOCUMENT = 256
 """With about 400 bytes a track, below the outbox's limit of 131 072 bytes a document."""
 EVENT_UPDATE_NS = NS_PER_S  # updates of one event at most this often; onset and end always
 MAX_EVENTS = 256  # events remembered for that; forgetting one only lets an update through
+MAX_LOTS = 64  # likewise
 MAX_SENSORS = 128  # a bound on memory: a site file allows far fewer
 
 
@@ -56,7 +60,7 @@ class ReportStage:
     """Deterministic maker of upstream reports."""
 
     name = "reports"
-    inputs: tuple[Topic, ...] = (TRACKS, TRAFFIC, ROAD_EVENT, UNIT_HEALTH, SENSOR_HEALTH)
+    inputs: tuple[Topic, ...] = (TRACKS, TRAFFIC, PARKING, ROAD_EVENT, UNIT_HEALTH, SENSOR_HEALTH)
     outputs: tuple[Topic, ...] = (UPLINK_REPORT,)
 
     def __init__(
@@ -71,6 +75,8 @@ class ReportStage:
         self._count = 0
         self._tracks_due = _Due(options.tracks_s, boot)
         self._traffic_due = _Due(options.traffic_s, boot)
+        self._parking_s = options.parking_s
+        self._lots: dict[str, tuple[object, int]] = {}  # lot -> what was reported, mono ns
         self._health_due = _Due(options.health_s, boot)
         self._tracks: TrackList | None = None
         self._traffic = TrafficSum()
@@ -99,6 +105,8 @@ class ReportStage:
                 self._health_changed |= before is None or before.state is not payload.state
         elif isinstance(payload, RoadEvent):
             return self._event(payload, now)
+        elif isinstance(payload, ParkingState):
+            return self._parking(payload, now)
         return ()
 
     def tick(self, now: Instant) -> Iterable[Message]:
@@ -137,6 +145,19 @@ class ReportStage:
             return ()
         start_ns, document = taken
         return (self._report("traffic", Priority.STATE, STATE_TTL_S, start_ns, document),)
+
+    def _parking(self, state: ParkingState, now: Instant) -> Iterable[Message]:
+        """At once when a bay changes, else every `parking_s`."""
+        said = [(bay.bay, bay.status, bay.misuse) for bay in state.bays]
+        before, at_ns = self._lots.get(state.lot, (None, 0))
+        early = now.mono_ns - at_ns < self._parking_s * NS_PER_S
+        if said == before and early and not state.ended:
+            return
+        if before is None and len(self._lots) >= MAX_LOTS:
+            return
+        self._lots[state.lot] = (said, now.mono_ns)
+        for document in parking_documents(state):
+            yield self._report("parking", Priority.STATE, STATE_TTL_S, state.time_ns, document)
 
     def _health(self, now: Instant) -> Iterable[Message]:
         self._health_changed = False

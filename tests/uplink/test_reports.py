@@ -25,8 +25,27 @@ from rsu.schema.health import (
 from rsu.schema.message import Message
 from rsu.schema.reports import Priority
 from rsu.schema.sensing import ObjectClass, SensorKind
-from rsu.schema.situation import EventPhase, LaneTraffic, RoadEvent, TrafficState
-from rsu.schema.topics import ROAD_EVENT, SENSOR_HEALTH, TRACKS, TRAFFIC, UNIT_HEALTH, Topic
+from rsu.schema.situation import (
+    BayMisuse,
+    BayState,
+    BayStatus,
+    BayStay,
+    EventPhase,
+    LaneTraffic,
+    LotTotals,
+    ParkingState,
+    RoadEvent,
+    TrafficState,
+)
+from rsu.schema.topics import (
+    PARKING,
+    ROAD_EVENT,
+    SENSOR_HEALTH,
+    TRACKS,
+    TRAFFIC,
+    UNIT_HEALTH,
+    Topic,
+)
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import NS_PER_S, Cov2, Instant, Size, Vec2
 from rsu.uplink.documents import largest_sigma, rounded, utc_text
@@ -289,6 +308,44 @@ def keys(value: Any) -> Any:
     return [keys(value[0])] if isinstance(value, list) and value else None
 
 
+def lot(status: BayStatus = BayStatus.FREE, count: int = 1, **more: Any) -> ParkingState:
+    values: dict[str, Any] = {
+        "totals": LotTotals(free=1, occupied=0, unknown=0, closed=0, on_aisles=0, unexplained=None),
+        "ended": (BayStay(bay="bay-0", left_ns=at(9.0).utc_ns),),
+    }
+    bays = tuple(
+        BayState(bay=f"bay-{n}", status=status, occupied_probability=0.0123, since_ns=BOOT.utc_ns,
+                 track=77, misuse=(BayMisuse.OVERSTAY,), sources=("tracks",))
+        for n in range(count)
+    )  # fmt: skip
+    return ParkingState(lot="west", time_ns=at(9.9).utc_ns, bays=bays, **(values | more))
+
+
+def test_a_lot_is_reported_when_a_bay_changes_and_now_and_then() -> None:
+    reports = stage(parking_s=60.0)
+
+    def told(state: ParkingState, seconds: float) -> list[Any]:
+        return documents(reports.handle(message(PARKING, state), at(seconds)))
+
+    quiet = {"ended": ()}
+    first = told(lot(**quiet), 1.0)
+    assert [d["bays"][0]["status"] for d in first] == ["free"]
+    assert "77" not in json.dumps(first)  # a track would let a vehicle be followed
+    assert not told(lot(**quiet), 2.0)
+    assert told(lot(BayStatus.OCCUPIED, **quiet), 3.0)
+    assert told(lot(BayStatus.OCCUPIED), 4.0)[0]["ended_stays"][0]["entered_utc"] is None
+    assert not told(lot(BayStatus.OCCUPIED, **quiet), 63.9)
+    assert told(lot(BayStatus.OCCUPIED, **quiet), 64.1)
+
+
+def test_a_large_lot_is_reported_in_parts() -> None:
+    found = documents(stage().handle(message(PARKING, lot(count=600)), at(1.0)))
+    assert [(d["part"], d["parts"], len(d["bays"])) for d in found] == [
+        (1, 3, 256), (2, 3, 256), (3, 3, 88),
+    ]  # fmt: skip
+    assert [len(d["ended_stays"]) for d in found] == [1, 0, 0]
+
+
 def test_the_documents_look_as_they_are_described(root: Path) -> None:
     reports = stage()
     list(reports.handle(message(TRAFFIC, traffic(0, 4, lane(3, 10.0))), at(9.0)))
@@ -300,6 +357,7 @@ def test_the_documents_look_as_they_are_described(root: Path) -> None:
     reports.handle(message(SENSOR_HEALTH, sensor), at(9.9))
     made = documents(reports.tick(at(10.0)))
     made += documents(reports.handle(message(ROAD_EVENT, event(EventPhase.ONSET)), at(10.0)))
+    made += documents(reports.handle(message(PARKING, lot()), at(10.0)))
     page = (root / "docs" / "uplink.md").read_text("utf-8")
     shown = {d["schema"]: d for d in map(json.loads, re.findall(r"```json\n(.*?)```", page, re.S))}
     assert shown.pop("rsu.status/1")

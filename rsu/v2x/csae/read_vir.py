@@ -1,15 +1,16 @@
-"""VIR of T/CSAE 157: what a vehicle asks for → requests for signal priority at this intersection.
+"""VIR of T/CSAE 157: what a vehicle asks for → requests for signal priority at this intersection,
+and for the way to a bay or out of a parking lot.
 
-Other requests (lane change, way clear, shared sensing, parking) are heard and not acted on.
+Other requests (lane change, way clear, shared sensing) are heard and not acted on.
 """
 
 from __future__ import annotations
 
-from rsu.schema.situation import SignalRequest
+from rsu.schema.situation import ParkingRequest, SignalRequest
 from rsu.schema.units import NS_PER_MS
 from rsu.v2x.receive.moments import of_dsecond
 from rsu.v2x.receive.phases import is_ours
-from rsu.v2x.receive.quantities import Content
+from rsu.v2x.receive.quantities import Content, place
 from rsu.v2x.unit import Unit
 
 ROLE_UNKNOWN = "none-unknown"
@@ -17,6 +18,8 @@ ROLE_UNKNOWN = "none-unknown"
 _ASKS, _ENDS = ("unknown", "request", "comfirmed"), ("cancel", "complete")
 _TIME_OFFSET_NS = 10 * NS_PER_MS
 _LANE_BITS = 16
+_ENTER, _EXIT, _PARK = 0, 1, 2
+"""Bits of ParkingRequest."""
 
 
 def read(content: Content, unit: Unit, heard_ns: int) -> list[SignalRequest]:
@@ -50,6 +53,37 @@ def read(content: Content, unit: Unit, heard_ns: int) -> list[SignalRequest]:
                 inbound_lane_id=None if inbound is None else unit.site.lane(inbound).lane_id,
                 outbound_lane_id=None if outbound is None else unit.site.lane(outbound).lane_id,
                 arrival_ns=None if arrival is None else moment + arrival * _TIME_OFFSET_NS,
+            )
+        )
+    return found
+
+
+def read_parking(content: Content, unit: Unit, heard_ns: int) -> list[ParkingRequest]:
+    """VehIntentionAndRequest in JSON form → its requests for a bay or for the way out that `unit`,
+    or any unit, is asked for. A site without bays is asked for none."""
+    if not unit.site.bays:
+        return []
+    stated = of_dsecond(content["secMark"], heard_ns)
+    where = content["refPos"]
+    found = []
+    for request in content["intAndReq"].get("reqs", ()):
+        wanted = request.get("info", {}).get("parking")
+        if wanted is None or request.get("targetRSU", unit.rsu_id) != unit.rsu_id:
+            continue
+        if request["status"] not in (*_ASKS, *_ENDS):
+            continue
+        bits = wanted["req"]["bits"].ljust(_PARK + 1, "0")
+        comes, leaves = "1" in (bits[_ENTER], bits[_PARK]), bits[_EXIT] == "1"
+        if not (comes or leaves):  # to pay, to load: not ours to answer
+            continue
+        found.append(
+            ParkingRequest(
+                vehicle=bytes.fromhex(content["id"]),
+                request=request["reqID"],
+                time_ns=heard_ns if stated is None else stated,
+                leaving=not comes,
+                cancel=request["status"] in _ENDS,
+                position=place(where["long"], where["lat"], unit.site.frame),
             )
         )
     return found

@@ -8,7 +8,7 @@ the message set, by configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,9 +18,10 @@ from rsu.schema.decision_log import DecisionLog
 from rsu.schema.health import Verdict
 from rsu.schema.message import Message
 from rsu.schema.sensing import V2xObject, V2xObjects
-from rsu.schema.situation import SignalRequest, SignalState
+from rsu.schema.situation import ParkingRequest, SignalRequest, SignalState
 from rsu.schema.topics import (
     DECISION,
+    PARKING_REQUEST,
     SIGNAL_PUSHED,
     SIGNAL_REQUEST,
     V2X_HEARD,
@@ -56,7 +57,8 @@ SHARED_COST = 1 / 16
 """A unit that sees more than one message holds says it in several: 255 road users take 17 RSM."""
 
 _Road = Callable[[Any, Receiver], RoadUsers]
-_Asked = Callable[[Any, Unit, int], list[SignalRequest]]
+_Request = SignalRequest | ParkingRequest
+_Asked = Callable[[Any, Unit, int], Sequence[_Request]]
 _CSAE_ROAD: dict[str, _Road] = {
     "BSM": csae_bsm.read,
     "PSM": csae_psm.read,
@@ -80,7 +82,7 @@ class ReceiveStage:
     inputs = (V2X_RX, V2X_TX, V2X_PUSHED)
     # Lights get a topic of their own: SPAT says again what is on SIGNAL_STATE, while a pushed SPAT
     # is sent on as it is; and a topic that a process makes itself does not reach it from devices.
-    outputs = (V2X_HEARD, V2X_OBJECTS, SIGNAL_REQUEST, SIGNAL_PUSHED, DECISION)
+    outputs = (V2X_HEARD, V2X_OBJECTS, SIGNAL_REQUEST, PARKING_REQUEST, SIGNAL_PUSHED, DECISION)
     period_ns: int | None = TICK_NS
 
     def __init__(self, options: ReceiveOptions, unit: Unit, boot: Instant) -> None:
@@ -185,7 +187,7 @@ class ReceiveStage:
         road = (_SAE_ROAD if sae else _CSAE_ROAD).get(name)
         asked: _Asked | None = None
         if name == ("SRM" if sae else "VIR"):
-            asked = read_srm.read if sae else read_vir.read
+            asked = read_srm.read if sae else _read_vir
         if road is None and asked is None:
             return []
         subject, content = f"message:{name}", _content(value)
@@ -211,7 +213,7 @@ class ReceiveStage:
         behalf = sae and name == "PSM" and sender.startswith(self._unit.rsu_id[-4:])
         return behalf or sender in self._own_ids
 
-    def _requests(self, found: list[SignalRequest], name: str, now: Instant) -> list[Message]:
+    def _requests(self, found: Sequence[_Request], name: str, now: Instant) -> list[Message]:
         subject = f"message:{name}"
         if not found:
             self._drop(now, subject, "not_for_us")
@@ -223,7 +225,8 @@ class ReceiveStage:
             if reason is not None:
                 self._drop(now, subject, reason)
                 continue
-            out.append(Message.draft(SIGNAL_REQUEST, self.name, request.time_ns, request))
+            topic = SIGNAL_REQUEST if isinstance(request, SignalRequest) else PARKING_REQUEST
+            out.append(Message.draft(topic, self.name, request.time_ns, request))
         return out
 
     def _road_users(
@@ -314,3 +317,8 @@ def _aid(found: Unwrapped) -> int | None:
         if isinstance(stated, int):
             return stated
     return None
+
+
+def _read_vir(content: Any, unit: Unit, heard_ns: int) -> Sequence[_Request]:
+    signals = read_vir.read(content, unit, heard_ns)
+    return [*signals, *read_vir.read_parking(content, unit, heard_ns)]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from rsu.schema.situation import RequestState, SignalAnswer, SignalPriority
-from rsu.schema.topics import SIGNAL_REQUEST
+from rsu.schema.topics import PARKING_REQUEST, SIGNAL_REQUEST
 from rsu.schema.units import NS_PER_S
-from rsu.site.features import LaneKind, LaneRole
+from rsu.site.features import LaneKind, LaneRole, ZoneKind
 from rsu.site.geodesy import LocalFrame
-from rsu.site.lanes import Lane, SiteMap
+from rsu.site.lanes import Lane, SiteMap, Zone
 from rsu.v2x.network import dsmp, wsmp
 from rsu.v2x.sae.ssm import SignalStatusWriter
 
@@ -156,3 +156,39 @@ def test_an_old_request_and_a_flood_of_them_are_refused(listening: Any, frame: A
     taken = sum(SIGNAL_REQUEST.name in listening.hear(vir(frame)) for _ in range(50))
     assert taken == 20
     assert listening.reasons["message:VIR", "rate_exceeded"] == 30
+
+
+BAY = Zone("b", ZoneKind.BAY, np.array([(0, 0), (0, 5), (2.5, 5), (2.5, 0)], float), lot="yard")
+
+
+def parking(frame: Any, *bits: int, **changes: Any) -> bytes:
+    wish = "".join("1" if bit in bits else "0" for bit in range(12))
+    wanted = {"vehicleClass": {"classification": 10}, "req": {"bits": wish}}
+    return vir(frame, **{"info": {"parking": wanted}, **changes})
+
+
+@pytest.mark.parametrize(("bits", "leaving"), [((0,), False), ((2,), False), ((1,), True),
+                                               ((1, 2), False)])  # fmt: skip
+def test_a_vir_asks_for_a_bay_or_the_way_out(
+    ear: Listen, unit: Any, frame: Any, bits: tuple[int, ...], leaving: bool
+) -> None:
+    listening = ear(unit(site=SiteMap(SITE.frame, SITE.lanes, (BAY,))))
+    (request,) = listening.hear(parking(frame, *bits))[PARKING_REQUEST.name]
+    assert (request.vehicle.hex(), request.request) == (14 * "0" + "c1", 2)
+    assert (request.leaving, request.cancel) == (leaving, False)
+    assert request.time_ns == HEARD_NS - NS_PER_S // 10
+    assert request.position is not None
+    assert (request.position.x, request.position.y) == pytest.approx((0.0, 0.0), abs=0.02)
+    (request,) = listening.hear(parking(frame, *bits, status="complete"))[PARKING_REQUEST.name]
+    assert request.cancel
+
+
+def test_a_site_without_bays_is_asked_for_none(listening: Any, frame: Any) -> None:
+    assert PARKING_REQUEST.name not in listening.hear(parking(frame, 0))
+
+
+def test_who_wants_to_pay_or_load_is_not_guided(ear: Listen, unit: Any, frame: Any) -> None:
+    listening = ear(unit(site=SiteMap(SITE.frame, SITE.lanes, (BAY,))))
+    assert PARKING_REQUEST.name not in listening.hear(parking(frame, 3, 6))
+    elsewhere = parking(frame, 0, targetRSU="00000000000000ee")
+    assert PARKING_REQUEST.name not in listening.hear(elsewhere)

@@ -147,7 +147,7 @@ class PriorityStage:
         self._tracks: tuple[TrackList, int] | None = None
         self._state: tuple[SignalState, int] | None = None
         self._given: _Given | None = None
-        self._transit_ended_ns: int | None = None
+        self._served_bus: tuple[bytes, int] | None = None  # who, since when (monotonic)
         self._told: tuple[SignalAnswer, ...] = ()
         self._told_ns = 0
 
@@ -200,7 +200,8 @@ class PriorityStage:
         last = self._ended.get(key)
         if claim is not None:
             last = claim.request.time_ns, claim.request.sequence
-        if last is not None and request.time_ns <= last[0]:
+        takes_back = request.cancel and claim is not None
+        if last is not None and request.time_ns < last[0] + (not takes_back):
             same = (request.time_ns, request.sequence) == last
             return "duplicate" if same else "out_of_order"
         if claim is not None:
@@ -223,7 +224,7 @@ class PriorityStage:
     def _release(self, claim: _Claim, now: Instant) -> None:
         """It is favoured no longer."""
         if claim.favoured_ns is not None and claim.level is PriorityLevel.TRANSIT:
-            self._transit_ended_ns = now.mono_ns
+            self._served_bus = claim.request.vehicle, now.mono_ns
         claim.favoured_ns = None
 
     # --- what is ruled ----------------------------------------------------------------------------
@@ -249,7 +250,7 @@ class PriorityStage:
             assert isinstance(claim.way, Way)
             assert isinstance(first.way, Way)
             if claim.way.group != first.way.group:
-                self._release(claim, now)
+                claim.favoured_ns = None  # it has lost its turn: that locks nobody out
                 self._decide(claim, RequestState.PROCESSING, "others_first", now)
                 continue
             if claim.favoured_ns is None:
@@ -369,12 +370,13 @@ class PriorityStage:
         return claim.level  # what it was found to be before
 
     def _is_locked(self, claim: _Claim, now: Instant) -> bool:
-        """A bus was favoured lately, and this one is not."""
+        """Another bus was favoured lately, and this one is not."""
         if claim.level is not PriorityLevel.TRANSIT or claim.favoured_ns is not None:
             return False
-        ended_ns = self._transit_ended_ns
+        if self._served_bus is None or self._served_bus[0] == claim.request.vehicle:
+            return False
         lock_ns = round(self._options.reservice_s * NS_PER_S)
-        return ended_ns is not None and now.mono_ns - ended_ns < lock_ns
+        return now.mono_ns - self._served_bus[1] < lock_ns
 
     def _decide(self, claim: _Claim, state: RequestState, reason: str, now: Instant) -> None:
         if claim.ruling == (state, reason):

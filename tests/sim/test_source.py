@@ -14,7 +14,16 @@ import pytest
 
 from rsu.config.model import SiteConfig
 from rsu.schema.message import Message
-from rsu.schema.topics import CAMERA_DETECTIONS, RADAR_OBJECTS, SENSOR_HEALTH, SIGNAL_STATE, TRUTH
+from rsu.schema.topics import (
+    CAMERA_DETECTIONS,
+    ENVIRONMENT,
+    GNSS_FIX,
+    RADAR_OBJECTS,
+    SENSOR_HEALTH,
+    SIGNAL_STATE,
+    TRUTH,
+    V2X_RX,
+)
 from rsu.schema.units import NS_PER_S
 from rsu.schema.wire import pack, to_json
 from rsu.sim.errors import SimulationError
@@ -64,7 +73,12 @@ def test_arrivals_never_go_back_and_nothing_arrives_before_it_was(
 def test_every_device_speaks_at_its_rate(four_seconds: list[tuple[int, Message]]) -> None:
     counted = Counter((m.topic.name, m.header.source) for _, m in four_seconds)
     assert counted.pop((RADAR_OBJECTS.name, "west")) in (55, 56)  # every 72 ms
+    assert counted.pop((V2X_RX.name, "air")) > 10  # as many as vehicles are equipped
     assert counted == {
+        (GNSS_FIX.name, "receiver"): 4,
+        (ENVIRONMENT.name, "west-mast"): 4 * 5,
+        (SENSOR_HEALTH.name, "receiver"): 4,
+        (SENSOR_HEALTH.name, "west-mast"): 4,
         (CAMERA_DETECTIONS.name, "north-east"): 40,
         (CAMERA_DETECTIONS.name, "south-west"): 40,
         (SIGNAL_STATE.name, "cabinet"): 40,
@@ -93,6 +107,8 @@ def test_payloads_say_what_their_headers_say(four_seconds: list[tuple[int, Messa
             assert payload.capture_ns == capture
         elif message.topic is RADAR_OBJECTS:
             assert payload.sensor == "west"
+            assert payload.capture_ns == capture
+        elif message.topic in (GNSS_FIX, ENVIRONMENT, V2X_RX):
             assert payload.capture_ns == capture
         else:
             assert payload.time_ns == capture

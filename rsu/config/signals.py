@@ -135,6 +135,11 @@ class Gbt20999Options(SignalBase):
     countdown: bool = Field(
         True, description="Ask for stages too and tell when greens are likely to end."
     )
+    commands: Literal["none", "soft_demand"] = Field(
+        "none", description="soft_demand: what the unit grants (docs/priority.md) is told by "
+        "setting the software demand of the group's stage; the controller remains master. none: "
+        "nothing is ever set."
+    )  # fmt: skip
     after_green_s: NonNegative = Field(
         0.0, le=60.0, description="What of a stage's remaining time lies after its greens, s, "
         "where the controller counts flashing green, yellow and all-red in."
@@ -144,6 +149,12 @@ class Gbt20999Options(SignalBase):
     def _maps_once(self) -> Self:
         _unique(tuple(entry.group for entry in self.groups), "group")
         _unique(tuple(entry.lamp for entry in self.groups), "lamp")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_stages(self) -> Self:
+        if self.commands != "none" and not self.countdown:
+            raise misfit("needs countdown: commands name stages", "commands")
         return self
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import msgspec
 
 from rsu.config.place import PlaceOptions
 from rsu.hal.driver_table import driver_class
 from rsu.schema.sensing import SensorKind
+from rsu.schema.situation import SignalCommand
 from rsu.schema.units import Instant
 
 MAX_FACTS = 256
@@ -56,6 +57,16 @@ class Device(Protocol):
     def close(self) -> None:
         """Let the device go; does nothing when it is closed. Any thread may call it, even while
         another one is inside `receive`, which then ends soon."""
+
+
+@runtime_checkable
+class TakesCommands(Protocol):
+    """A `Device` that also does what it is told: a signal controller's driver may be one."""
+
+    def command(self, command: SignalCommand) -> bool:
+        """Hand a wish to the device; whether it has gone out. False where this device, as it is
+        set up or known by now, cannot be told that; nothing is repeated by itself, and the wish
+        ends with its time. Raises DeviceError when the device is closed or lost."""
 
 
 class DeviceClass(Protocol):

@@ -16,10 +16,11 @@ import msgspec
 
 from rsu.config.devices import DeviceOptions
 from rsu.config.place import PlaceOptions
-from rsu.hal.device import MAX_FACTS, Device, make_device
+from rsu.hal.device import MAX_FACTS, Device, TakesCommands, make_device
 from rsu.hal.errors import DeviceError
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.sensing import SensorKind
+from rsu.schema.situation import SignalCommand
 from rsu.schema.units import NS_PER_S, Instant
 
 FLOODED = "flooded"
@@ -77,6 +78,21 @@ class LiveDevice:
             self._pause_s = self._options.reconnect.first_s
             self._become(SensorState.LIVE, "")
         return facts
+
+    def command(self, command: SignalCommand) -> str:
+        """Hand on a wish. What became of it: `taken`, `cannot` (this driver or this device takes
+        none), `closed` (the device is not there, or was lost over it)."""
+        if not isinstance(self._device, TakesCommands):
+            return "cannot"
+        if not self._opened:
+            return "closed"
+        try:
+            return "taken" if self._device.command(command) else "cannot"
+        except DeviceError as error:
+            self._lose(str(error))
+        except Exception as error:
+            self._lose(f"driver failed: {type(error).__name__}: {error}")
+        return "closed"
 
     def health(self, now: Instant) -> SensorHealth:
         """State and counters at `now`."""

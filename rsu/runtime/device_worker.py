@@ -1,8 +1,8 @@
 """The child process of one self-sending device: radar, signal controller, bay sensors, GNSS, …
 
-In: the site file's section and id of the device. Out: its facts on their topics, its health once a
-second and at every change. Everything that is particular to a kind of device is in its driver
-(`rsu.hal`); which section holds which kind is in `rsu.runtime.graph`.
+In: the site file's section and id of the device, and commands to it. Out: its facts on their
+topics, its health once a second and at every change. Everything that is particular to a kind of
+device is in its driver (`rsu.hal`); which section holds which kind is in `rsu.runtime.graph`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from rsu.runtime import graph
 from rsu.runtime.worker import Surroundings
 from rsu.schema.health import SensorState
 from rsu.schema.message import Message
-from rsu.schema.topics import FACT_TOPICS, SENSOR_HEALTH, Topic
+from rsu.schema.sensing import SensorKind
+from rsu.schema.topics import FACT_TOPICS, SENSOR_HEALTH, SIGNAL_COMMAND, Topic
 from rsu.schema.units import NS_PER_S, Instant
 
 
 class DeviceWorker:
     """Takes what a device says and publishes it."""
-
-    topics: frozenset[Topic] = frozenset()
 
     def __init__(self, around: Surroundings, device_id: str) -> None:
         from rsu.hal.live_device import live_device
@@ -29,6 +28,8 @@ class DeviceWorker:
         kind, options = graph.devices_of(config)[device_id]
         self._around = around
         self._id = device_id
+        commanded = kind is SensorKind.SIGNAL
+        self.topics: frozenset[Topic] = frozenset((SIGNAL_COMMAND,) if commanded else ())
         self._device = live_device(kind, options, around.base, around.clock, config.site)
         self._health_due = 0
         self._state: SensorState | None = None
@@ -37,12 +38,21 @@ class DeviceWorker:
         """Nothing: the device is opened by the first turn and again whenever it is lost."""
 
     def turn(self, timeout_s: float) -> Iterable[Message]:
+        if self.topics:
+            self._obey()
         for fact in self._device.take(timeout_s):
             topic = FACT_TOPICS[type(fact)]
             capture_ns: int = fact.capture_ns  # type: ignore[attr-defined]  # every fact has one
             self._around.meter.count("facts_total", device=self._id)
             yield Message.draft(topic, self._id, capture_ns, fact)
         yield from self._health(self._around.clock())
+
+    def _obey(self) -> None:
+        """Hand on what the unit commands this device, and count what became of it."""
+        for message in self._around.bus.receive(0.0):
+            if message.payload.controller == self._id:
+                outcome = self._device.command(message.payload)
+                self._around.meter.count("commands_total", device=self._id, outcome=outcome)
 
     def stop(self) -> None:
         self._device.close()

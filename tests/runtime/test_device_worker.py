@@ -16,7 +16,8 @@ from rsu.runtime.metrics import Meter
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.sensing import RadarObjects, SensorKind
-from rsu.schema.topics import RADAR_OBJECTS, SENSOR_HEALTH
+from rsu.schema.situation import PriorityLevel, SignalAction, SignalCommand
+from rsu.schema.topics import RADAR_OBJECTS, SENSOR_HEALTH, SIGNAL_COMMAND
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 
 START = Instant(1_767_225_600_000_000_000, 1_000 * NS_PER_S)
@@ -176,3 +177,44 @@ def test_stopping_closes_the_device(bench: tuple[Around, FakeDevice]) -> None:
     turns(worker, around, 1)
     worker.stop()
     assert device.closed == 1
+
+
+def test_a_signal_controller_hears_its_own_commands_and_each_is_counted(
+    bench: tuple[Around, FakeDevice],
+) -> None:
+    around, device = bench
+
+    def command(controller: str) -> Message:
+        wish = SignalCommand(
+            controller=controller, intersection=1, group=3, action=SignalAction.CALL,
+            level=PriorityLevel.TRANSIT, time_ns=around.now.utc_ns, until_ns=around.now.utc_ns,
+        )  # fmt: skip
+        return Message.draft(SIGNAL_COMMAND, "signal-priority", around.now.utc_ns, wish)
+
+    class Bus:
+        def __init__(self) -> None:
+            self.waiting = [command("cabinet"), command("other")]
+
+        def receive(self, _timeout_s: float) -> list[Message]:
+            came, self.waiting = self.waiting, []
+            return came
+
+    around.bus = Bus()  # type: ignore[attr-defined]  # only signal controllers have one
+    taken: list[SignalCommand] = []
+    worker = DeviceWorker(around, "cabinet")  # type: ignore[arg-type]
+    assert worker.topics == {SIGNAL_COMMAND}
+    list(worker.turn(0.1))
+    assert outcomes(around) == {"cannot": 1}  # this driver takes none
+    device.command = lambda wish: not taken.append(wish)  # type: ignore[attr-defined, func-returns-value]
+    around.bus.waiting = [command("cabinet")]  # type: ignore[attr-defined]
+    list(worker.turn(0.1))
+    assert outcomes(around) == {"cannot": 1, "taken": 1}
+    assert [one.controller for one in taken] == ["cabinet"]
+    worker.stop()
+    assert DeviceWorker(around, "west").topics == frozenset()  # type: ignore[arg-type]
+
+
+def outcomes(around: Around) -> dict[str, float]:
+    """What became of commands, by the metric."""
+    samples = around.meter.snapshot(0).samples
+    return {one.labels["outcome"]: one.value for one in samples if one.name == "commands_total"}

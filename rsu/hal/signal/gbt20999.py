@@ -2,7 +2,7 @@
 
 It asks `rate_hz` times a second and takes reports that come unasked. A question that stays without
 an answer is asked anew in the next period; a controller that stays silent is late. Facts are
-`SignalState`.
+`SignalState`; commands set the demand of a stage.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rsu.hal.device import MAX_FACTS
 from rsu.hal.errors import DeviceError
 from rsu.hal.radio.datagram import LOOK_UP_S, receive_stamped, stamp_arrivals
 from rsu.hal.signal.gbt20999_dialogue import Dialogue
+from rsu.schema.situation import SignalCommand
 from rsu.schema.units import Instant
 
 
@@ -101,9 +102,24 @@ class Gbt20999Controller:
             ):
                 return facts
 
+    def command(self, command: SignalCommand) -> bool:
+        """Set or take back a stage's demand (`commands: soft_demand`)."""
+        opened = self._socket
+        if opened is None:
+            raise DeviceError(f"signal controller {self._where} is not open", "open it first")
+        octets = self._dialogue.command(command, self._clock())
+        if octets is None:
+            return False
+        self._send(opened, octets)
+        return True
+
     def close(self) -> None:
         opened, self._socket = self._socket, None
         if opened is not None:
+            octets = self._dialogue.let_go()
+            if octets is not None:
+                with contextlib.suppress(OSError):  # it may be gone already
+                    opened.send(octets)
             opened.close()
 
     def _exchange(self, opened: socket.socket, deadline_s: float) -> tuple[bytes, str, int] | None:

@@ -11,6 +11,11 @@ other *likely* ends when the stage's remaining time is over, less the phase's ea
 options' `after_green_s`. The standard counts whole seconds. Minimum and maximum are not claimed:
 what extends or cuts a stage short is not told. Reds have no end here: what follows is not told.
 
+A command sets the software demand of the first stage in which the group's lamp is green, and takes
+it back when its time is over or another takes its place. It is the softest of what the standard
+lets a centre set: the controller keeps its order, its least greens and its intergreens. That
+controllers answer demand of a green stage by holding it is an assumption.
+
 Assumptions where the facts are silent: reports (0x60) and broadcasts (0x50) carry items as replies
 do and count with a sequence of their own; they need no answer. A heartbeat is answered without
 items under its sequence number. A value asked for all its elements may come as one item whose data
@@ -34,13 +39,21 @@ from rsu.hal.signal.gbt20999_frame import (
     write_frame,
 )
 from rsu.hal.signal.sequence import SequenceGuard
-from rsu.schema.situation import LightState, SignalGroup, SignalState
+from rsu.schema.situation import (
+    LightState,
+    SignalAction,
+    SignalCommand,
+    SignalGroup,
+    SignalState,
+)
 from rsu.schema.units import NS_PER_S, Instant
 
 ITEMS_PER_TABLE = 12
 """Table questions per frame: twelve early-end lists of 70 octets stay within 1,000."""
 TABLE_TRIES = 3
 """How often a table question is asked before greens go without ends."""
+LONGEST_DEMAND_NS = 10 * NS_PER_S
+"""Longest that one command holds, however late its own end."""
 LONGEST_STAGE_S = 3600
 """Remaining times beyond this are no times (all ones, say)."""
 
@@ -50,6 +63,14 @@ class _Asked:
     items: tuple[Item, ...]
     at: Instant
     table: bool
+
+
+@dataclass(slots=True)
+class _Demand:
+    """A stage that is asked for, until then (monotonic)."""
+
+    stage: int
+    until_ns: int
 
 
 @dataclass(slots=True)
@@ -88,6 +109,8 @@ class Dialogue:
         self._asked: dict[int, _Asked] = {}
         self._tables = _Tables()
         self._stages = 0
+        self._demand: _Demand | None = None
+        self._set: set[int] = set()
         self._plain = not self._options.countdown
         self._pending: deque[tuple[tuple[Item, ...], int]] = deque()
         if not self._plain:
@@ -99,6 +122,9 @@ class Dialogue:
         for sequence, asked in list(self._asked.items()):
             if now.mono_ns - asked.at.mono_ns > timeout_ns:
                 del self._asked[sequence]
+        if self._demand is not None and now.mono_ns >= self._demand.until_ns:
+            # The unit has stopped wishing: the controller is let go before anything is asked.
+            return [self._ask_for(None), *self.questions(now)]
         if not self._groups:
             return [self._question((_all(values.LAMP_COUNT),), now, table=False)]
         lamps = tuple(Item(*self._lamp_key, entry.lamp) for entry in self._groups)
@@ -116,6 +142,41 @@ class Dialogue:
             else:
                 self._give_up()
         return questions
+
+    def command(self, command: SignalCommand, now: Instant) -> bytes | None:
+        """The datagram that tells the controller; None where it cannot be told: not configured, no
+        stage of that group, or the stages are not known yet."""
+        if self._options.commands == "none":
+            return None
+        stage = None
+        if command.action is not SignalAction.CANCEL:
+            stage = self._stage_of(command.group)
+            if stage is None:
+                return None
+        holds_ns = min(max(command.until_ns - command.time_ns, 0), LONGEST_DEMAND_NS)
+        return self._ask_for(None if stage is None else _Demand(stage, now.mono_ns + holds_ns))
+
+    def let_go(self) -> bytes | None:
+        """The datagram that takes back what still holds, None where nothing does."""
+        return None if self._demand is None else self._ask_for(None)
+
+    def _stage_of(self, group: int) -> int | None:
+        lamp = next((one.lamp for one in self._groups if one.group == group), None)
+        phases = {phase for phase, shown in self._tables.lamp_of.items() if shown == lamp}
+        stages = (n for n, among in sorted(self._tables.phases.items()) if phases & among)
+        return None if self._pending or lamp is None else next(stages, None)
+
+    def _ask_for(self, demand: _Demand | None) -> bytes:
+        """Set the demand of one stage, and take back that of another."""
+        old, self._demand = self._demand, demand
+        items = []
+        if old is not None and (demand is None or demand.stage != old.stage):
+            items.append(Item(*values.STAGE_DEMAND, old.stage, b"\0"))
+        if demand is not None:
+            items.append(Item(*values.STAGE_DEMAND, demand.stage, b"\1"))
+        self._sequence = self._sequence % 255 + 1
+        self._set.add(self._sequence)
+        return self._written(FrameType.SET, self._sequence, tuple(items))
 
     def hear(self, octets: bytes, now: Instant) -> Heard:
         """What a datagram that came `now` means."""
@@ -141,6 +202,13 @@ class Dialogue:
             if reason is not None:
                 raise FrameError(reason)
             return Heard(state)
+        if frame.type in (FrameType.SET_REPLY, FrameType.SET_ERROR):
+            if frame.sequence not in self._set:
+                raise FrameError("unexpected_reply")
+            self._set.discard(frame.sequence)
+            if frame.type == FrameType.SET_ERROR:
+                raise FrameError("refused_by_controller")
+            return Heard()
         if frame.type not in (FrameType.REPLY, FrameType.QUERY_ERROR):
             raise FrameError("unexpected_type")
         asked = self._asked.get(frame.sequence)
@@ -252,6 +320,7 @@ class Dialogue:
 
     def _question(self, items: tuple[Item, ...], now: Instant, *, table: bool) -> bytes:
         self._sequence = self._sequence % 255 + 1
+        self._set.discard(self._sequence)
         self._asked[self._sequence] = _Asked(items, now, table)
         return self._written(FrameType.QUERY, self._sequence, items)
 

@@ -23,6 +23,8 @@ STAGE_COUNT: Final[Key] = (6, 1, 0)
 STAGE_PHASES: Final[Key] = (6, 2, 2)
 STAGE_EARLY_ENDS: Final[Key] = (6, 2, 4)
 STAGE_REMAINING: Final[Key] = (6, 3, 4)
+STAGE_DEMAND: Final[Key] = (6, 4, 2)
+"""Software demand of a stage, read and write: 1 or 0."""
 MODE: Final[Key] = (13, 2, 2)
 CURRENT_STAGE: Final[Key] = (13, 2, 4)
 

@@ -69,6 +69,7 @@ class Gbt20999Server:
     """A controller on one UDP port of loopback, answering from a thread of its own.
 
     `now` gives the state to answer with, None to stay silent. Reports go to whoever asked last.
+    `demands` are the stages whose software demand is set.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Gbt20999Server:
         self._asker: tuple[str, int] | None = None
         self.port = port
         self.questions = 0
+        self.demands: frozenset[int] = frozenset()
         self.heartbeats_answered = 0
 
     def open(self) -> None:
@@ -137,6 +139,8 @@ class Gbt20999Server:
             frame = read_frame(octets, escaped=self._escaped)
         except FrameError:
             return None
+        if frame.type == FrameType.SET and frame.controller == self._controller_id:
+            return self._set(frame)
         self.heartbeats_answered += frame.type == FrameType.HEARTBEAT_REPLY
         if frame.type != FrameType.QUERY or frame.controller != self._controller_id:
             return None
@@ -152,6 +156,20 @@ class Gbt20999Server:
                 return self._frame(FrameType.QUERY_ERROR, frame.sequence, (wrong,))
             items.append(Item(asked.class_, asked.object, asked.attribute, asked.element, data))
         return self._frame(FrameType.REPLY, frame.sequence, tuple(items))
+
+    def _set(self, frame: Frame) -> bytes:
+        """Only the software demand of stages can be set."""
+        for item in frame.items:
+            stage, value = item.element, item.data
+            if item.key != (6, 4, 2) or not 0 < stage <= len(self._stages) or value > b"\1":
+                wrong = Item(*item.key, item.element, b"\x20")  # read only
+                return self._frame(FrameType.SET_ERROR, frame.sequence, (wrong,))
+        for item in frame.items:
+            self.demands = self.demands - {item.element}
+            if item.data == b"\1":
+                self.demands = self.demands | {item.element}
+        said = tuple(Item(*item.key, item.element) for item in frame.items)
+        return self._frame(FrameType.SET_REPLY, frame.sequence, said)
 
     def _serve(self, opened: socket.socket) -> None:
         while self._socket is opened:

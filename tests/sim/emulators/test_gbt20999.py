@@ -14,7 +14,14 @@ from rsu.hal.device import make_device
 from rsu.hal.live_device import LiveDevice
 from rsu.schema.health import SensorState
 from rsu.schema.sensing import SensorKind
-from rsu.schema.situation import ControllerFlag, LightState, SignalState
+from rsu.schema.situation import (
+    ControllerFlag,
+    LightState,
+    PriorityLevel,
+    SignalAction,
+    SignalCommand,
+    SignalState,
+)
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.sim.emulators.gbt20999 import Gbt20999Server, stages_of
 from rsu.sim.world.signals import GREENS, SignalPlan
@@ -28,7 +35,9 @@ TRIES = 200
 class Controller:
     """The simulated plan behind a server, and a driver that asks it."""
 
-    def __init__(self, plan: SignalPlan, folder: Path, *, escaped: bool = False) -> None:
+    def __init__(
+        self, plan: SignalPlan, folder: Path, *, escaped: bool = False, commands: str = "none"
+    ) -> None:
         self.plan = plan
         self.now_ns = START_NS
         self.silent = threading.Event()
@@ -36,7 +45,7 @@ class Controller:
         self.server.open()
         options = Gbt20999Options(
             id="c", driver="gbt20999", host="127.0.0.1", port=self.server.port, rate_hz=20.0,
-            escaped=escaped,
+            escaped=escaped, commands=commands,
         )  # fmt: skip
         device = make_device(SensorKind.SIGNAL, options, folder, self.clock, PLACE)
         self.live = LiveDevice(SensorKind.SIGNAL, options, device, self.clock, lambda _: None)
@@ -167,3 +176,64 @@ def test_reports_and_heartbeats(plan: SignalPlan, controller: Controller) -> Non
     controller.server.report(truth, 3)
     state = next(state for state in controller.states() if state.capture_ns > START_NS)
     assert [group.light for group in state.groups] == [plain(g.light) for g in truth.groups]
+
+
+def wish(controller: Controller, group: int, action: SignalAction) -> SignalCommand:
+    return SignalCommand(
+        controller="c", intersection=7, group=group, action=action,
+        level=PriorityLevel.TRANSIT, time_ns=controller.now_ns,
+        until_ns=controller.now_ns + 3 * NS_PER_S,
+    )  # fmt: skip
+
+
+def until(controller: Controller, demands: set[int]) -> None:
+    """Until the controller's stages with a demand are these."""
+    for _ in range(TRIES):
+        if controller.server.demands == demands:
+            return
+        controller.live.take(0.05)
+    pytest.fail(f"demands are {set(controller.server.demands)}, not {demands}")
+
+
+def test_commands_set_the_demand_of_a_stage_and_take_it_back(
+    plan: SignalPlan, tmp_path: Path
+) -> None:
+    controller = Controller(plan, tmp_path, commands="soft_demand")
+    try:
+        controller.now_ns = next(
+            START_NS + n * NS_PER_S for n in range(100)
+            if any(plan.light(g, START_NS + n * NS_PER_S) in GREENS for g in plan.groups)
+        )  # fmt: skip
+        live = controller.live
+        assert live.command(wish(controller, 3, SignalAction.CALL)) == "closed"
+        controller.at(controller.now_ns)
+        learn(controller)
+        stage = {g: n for n, one in enumerate(stages_of(plan), 1) for g in one.groups}
+        assert live.command(wish(controller, 3, SignalAction.CALL)) == "taken"
+        until(controller, {stage[3]})
+        assert live.command(wish(controller, 1, SignalAction.EXTEND)) == "taken"
+        until(controller, {stage[1]})  # one at a time
+        assert live.command(wish(controller, 99, SignalAction.CALL)) == "cannot"
+        assert live.command(wish(controller, 1, SignalAction.CANCEL)) == "taken"
+        until(controller, set())
+        assert live.command(wish(controller, 2, SignalAction.CALL)) == "taken"
+        until(controller, {stage[2]})
+        controller.now_ns += 4 * NS_PER_S  # nobody repeats it: it ends
+        until(controller, set())
+        assert live.command(wish(controller, 4, SignalAction.CALL)) == "taken"
+        until(controller, {stage[4]})
+        live.close()  # a unit that stops lets go
+        for _ in range(TRIES):
+            if not controller.server.demands:
+                break
+            threading.Event().wait(0.01)
+        assert not controller.server.demands
+        assert "refused_by_controller" not in live.health(controller.clock()).dropped
+    finally:
+        controller.close()
+
+
+def test_nothing_is_set_unless_the_site_file_says_so(controller: Controller) -> None:
+    controller.at(START_NS)
+    assert controller.live.command(wish(controller, 3, SignalAction.CALL)) == "cannot"
+    assert not controller.server.demands

@@ -27,7 +27,7 @@ from rsu.situation.picture import Picture
 LONGEST_STEP_NS = NS_PER_S // 2  # between pictures; beyond it nobody was looking
 WATCHED = 0.48  # share of the minute that must have been watched
 CROWD = 5  # vehicles that stand on a link at once: more than a usual red light holds up
-LEAVING = 0.4
+LEAVING = 0.6
 """Share of the density that is enough on an exit: no light explains that anybody is slow there, and
 of a queue seen from behind not half is seen."""
 SOME = 3  # … and enough while nobody has watched for long

@@ -22,7 +22,7 @@ from rsu.situation.events.surroundings import Floats, Identity, normal_share
 from rsu.situation.picture import STANDS_BELOW, Picture
 
 HARDEST = 9.8  # m/s² of speed lost: more than tyres hold on dry asphalt
-LEAST_LOSS = 8.0  # m/s: smaller ones drown in the noise of speeds
+LEAST_LOSS = 10.0  # m/s: smaller ones drown in the noise of speeds
 KNOWN_NS = 3 * NS_PER_S  # both have been tracked so long: of a double track one is young
 WITHIN_NS = 700_000_000  # ns in which it is lost; longer is braking
 TOUCH = 0.7  # m between two outlines that touch, as well as their sizes are known

@@ -29,7 +29,7 @@ from rsu.situation.picture import Picture
 
 AGAINST = math.radians(120.0)  # to the lane's direction: crossing and turning vehicles stay below
 FITS = math.radians(60.0)
-SLOWEST = 1.5  # m/s: slower, it may be rolling back
+SLOWEST = 2.5  # m/s: slower, it may be rolling back, or far away and standing
 GAP_NS = NS_PER_S
 BORN_NS = NS_PER_S // 2  # a new track's motion is a guess
 THERE = 0.8  # probability of being between the lane's edges: not just beside them

@@ -23,7 +23,7 @@ from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import LaneKind, LaneRole, SiteMap, Zone, ZoneKind
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
-from rsu.situation.events.surroundings import Identity, chance_between_edges, std_along
+from rsu.situation.events.surroundings import Identity, chance_between_edges, links_of, std_along
 from rsu.situation.picture import MOVES_ABOVE, Picture
 
 SAME_PLACE = 4.0  # m within which something that stands is the same as before: less than a car's
@@ -48,7 +48,7 @@ LOOK_NS = 190_000_000  # ns between looks: what stands, stands
 REACH_MEMORY_NS = 120 * NS_PER_S
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
 QUEUE = 3
-"""Vehicles that stand ahead on a lane: a queue in which others may be hidden from all sensors."""
+"""Vehicles that stand ahead on a link: a queue in which others may be hidden from all sensors."""
 THINGS = frozenset({ObjectClass.OBSTACLE})
 
 
@@ -84,6 +84,9 @@ class StandingDetector:
         self._vehicles_only = np.array([x.kind is LaneKind.VEHICLE for x in lanes])
         self._fire = [zone for zone in site.zones if zone.kind is ZoneKind.FIRE_LANE]
         self._keep_clear = [zone for zone in site.zones if zone.kind is ZoneKind.NO_STOPPING]
+        self._link = np.arange(len(lanes))
+        for link in links_of(site):
+            self._link[list(link.lanes)] = link.lanes[0]
         self._reach: dict[int, tuple[float, int]] = {}
         self._looked_ns, self._seen = -LOOK_NS, list[Sighting]()
 
@@ -228,7 +231,8 @@ class StandingDetector:
         blocked = (before & (aside < CORRIDOR) & slow).any(axis=1)
         stands = picture.vehicle & road.inside & (picture.standing_since_ns >= 0)
         further = road.station[None, :] > road.station[standing][:, None]
-        same = (road.lane[None, :] == lane[:, None]) & stands[None, :]
+        link = self._link[road.lane]
+        same = (link[None, :] == link[standing][:, None]) & stands[None, :]
         blocked |= (further & same).sum(axis=1) >= QUEUE
         front = road.station[standing] + half[standing]
         edge = np.array([self._edge(index) for index in lane.tolist()])

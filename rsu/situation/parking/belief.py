@@ -18,8 +18,13 @@ from rsu.schema.situation import BayStatus
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-MOST = 5.0
-"""Largest log-odds of either witness (0.993): whatever was seen, it can be unseen in seconds."""
+MOST, MOST_SAID = 5.5, 3.5
+"""Largest log-odds of what was seen (0.996) and of a word (0.97). What was seen can be unseen in
+seconds; and where the two contradict each other for good, a status is left to what is seen: 2.0 is
+0.88, beyond `OCCUPIED_FROM`."""
+SURE, WRONG_AFTER_S = 3.0, 20.0
+"""A word that what is seen contradicts by these log-odds (0.95) for so long, s, is wrong and counts
+no more, until the sensor's next: sensors tell a change some seconds late."""
 STEP_S = 0.5
 """s between steps that count as one piece of evidence: a track's errors last longer than that."""
 WEIGHT = 0.5
@@ -29,8 +34,8 @@ GHOST = 0.05
 SEEN_AT_LEAST = 0.3
 """Chance of a track in an occupied bay where no camera should see it: radars and messages do."""
 WATCHED_S = 1200.0
-"""s after which belief in a bay whose mouth is watched, but which itself is hidden, has worn to 1/e:
-now and then somebody slips by. What is seen is renewed far sooner."""
+"""s after which belief in a bay whose mouth is watched, but which itself is hidden, has worn to
+1/e: now and then somebody slips by. What is seen is renewed far sooner."""
 WORD_S = 3600.0
 """s after which a live sensor's word has worn to 1/e: changes that sensors miss."""
 OCCUPIED_FROM, OCCUPIED_UNTIL = 0.85, 0.6
@@ -47,6 +52,7 @@ class _Word:
     log_odds: float
     mono_ns: int
     worn_ns: int
+    contradicted_s: float = 0.0
 
 
 class Belief:
@@ -81,6 +87,13 @@ class Belief:
         ratio = np.where((found > GHOST) | (stands > 0.5), np.log(occupied / free), 0.0)
         steps = min(seconds / STEP_S, 2.0)
         self.add(WEIGHT * steps * ratio)
+        for (_, row), word in self._words.items():
+            if abs(self.view[row]) < SURE or self.view[row] * word.log_odds >= 0.0:
+                word.contradicted_s = 0.0
+                continue
+            word.contradicted_s += seconds
+            if word.contradicted_s > WRONG_AFTER_S:
+                word.log_odds = 0.0
 
     def wear(self, seconds: float, watched: Flags) -> None:
         """Let the view be forgotten."""
@@ -90,13 +103,19 @@ class Belief:
         """Evidence for (> 0) or against being occupied."""
         self.view = np.clip(self.view + log_odds, -MOST, MOST)
 
+    def left(self, row: int, chance: float) -> None:
+        """Somebody left a bay; `chance` that it was this one."""
+        occupied = 1.0 / (1.0 + np.exp(-self.view[row])) * (1.0 - chance)
+        inside = max(float(occupied), 1e-3)
+        self.view[row] = np.clip(np.log(inside / (1.0 - inside)), -MOST, MOST)
+
     def say(self, sensor: str, row: int, probability: float | None, mono_ns: int) -> None:
         """A sensor's word; None: it does not know."""
         if probability is None:
             self._words.pop((sensor, row), None)
             return
         inside = min(max(probability, 1e-3), 1.0 - 1e-3)
-        log_odds = float(np.clip(np.log(inside / (1.0 - inside)), -MOST, MOST))
+        log_odds = float(np.clip(np.log(inside / (1.0 - inside)), -MOST_SAID, MOST_SAID))
         self._words[sensor, row] = _Word(log_odds, mono_ns, mono_ns)
 
     def wear_words(self, mono_ns: int, silent: frozenset[str]) -> None:

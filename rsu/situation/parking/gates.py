@@ -72,6 +72,14 @@ class Gates:
         if any(when < oldest for _, _, when in self._seen.values()):
             self._seen = {k: v for k, v in self._seen.items() if v[2] >= oldest}
 
+    def within(self, lane: int, station: float) -> bool:
+        """Whether a place on an aisle lies between the gates: who is there has been counted in."""
+        return all(
+            gate.inward * (station - gate.station) >= 0.0
+            for gate in self.gates
+            if gate.lane == lane
+        )
+
     def forget(self) -> None:
         """Begin anew."""
         self.entries = self.exits = 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsu.schema.situation import ParkingGuidance, ParkingRequest
+from rsu.schema.situation import BayStatus, ParkingGuidance, ParkingRequest
 from rsu.schema.units import NS_PER_S
 from rsu.site.features import Direction
 from rsu.site.lanes import SiteMap
@@ -56,18 +56,21 @@ class Guidance:
         elif held is not None or len(self._guided) < MOST:
             self._guided[request.vehicle] = _Guided(request)
 
-    def plan(self, free: Collection[str], time_ns: int) -> tuple[ParkingGuidance, ...]:
-        """Everybody's way now; who has none (no free bay, no way known) is not guided."""
+    def plan(self, status: Mapping[str, BayStatus], time_ns: int) -> tuple[ParkingGuidance, ...]:
+        """Everybody's way now; who has none (no free bay, no way known) is not guided. A promised
+        bay that is not known any more may be the vehicle itself driving in: the promise stays."""
+        free = {bay for bay, now in status.items() if now is BayStatus.FREE}
+        kept = free | {bay for bay, now in status.items() if now is BayStatus.UNKNOWN}
         for vehicle, one in list(self._guided.items()):
             if time_ns - one.request.time_ns > self._last_ns:
                 del self._guided[vehicle]
-        promised = {one.bay for one in self._guided.values() if one.bay in free}
+        promised: set[str | None] = {one.bay for one in self._guided.values() if one.bay in kept}
         for one in self._guided.values():
             if one.request.leaving:
                 one.lanes = one.lanes or self._way_out(one.request)
-            elif one.bay not in free or not one.lanes:
+            elif one.bay not in kept or not one.lanes:
                 promised.discard(one.bay)
-                one.bay, one.lanes = self._nearest(one.request, set(free) - promised)
+                one.bay, one.lanes = self._nearest(one.request, free - promised)
                 promised.add(one.bay)
         return tuple(
             ParkingGuidance(vehicle=vehicle, lanes=one.lanes, bay=one.bay)
@@ -98,7 +101,7 @@ class Guidance:
             if begin is not None and (at >= begin or self._both(zone.lane)):
                 length = abs(at - begin)
                 ways.setdefault(zone.lane, (zone.lane,))
-            elif zone.lane in lengths:
+            elif zone.lane in lengths and begin is None:
                 length = lengths[zone.lane] + at
             else:
                 continue

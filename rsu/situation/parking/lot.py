@@ -22,6 +22,7 @@ from rsu.schema.situation import (
     BayStatus,
     BayStay,
     LotTotals,
+    ParkingGuidance,
     ParkingRequest,
     ParkingState,
 )
@@ -36,9 +37,12 @@ from rsu.situation.parking.occupants import Look, Occupants
 from rsu.situation.parking.views import CAR, CameraView, Views
 from rsu.situation.picture import SURE_HEADING, Picture
 
-CAME, WENT = 3.0, 6.0
-"""Log-odds of having seen somebody drive in (it may drive out again at once), twenty to one, and
-drive out (whoever follows needs longer than the status takes to change), four hundred to one."""
+CAME = 3.0
+"""Log-odds of having seen somebody drive in, twenty to one: it may drive out again at once."""
+DOUBT_S = 30.0
+"""A bay that was unknown for less than this has stayed as it was, or changed, as the statuses
+before and after say; after longer nobody knows whose stay it is."""
+REFERENCE_S = 10.0  # all bays must be known for this long before the gates' balance begins
 SETTLED_S = 5.0  # a vehicle that has stood this long is no longer manoeuvring
 CLASS_SURE = 0.8  # of a vehicle's class before it is held against it
 TAKEN = 0.5  # probability from which a bay hides others behind it
@@ -65,6 +69,7 @@ class _Bay:
     seen_ns: int = -1  # monotonic: when anybody last looked; -1 never
     by_tracks: bool = False
     misuse: tuple[BayMisuse, ...] = ()
+    known: BayStatus = BayStatus.UNKNOWN  # the last that was free or occupied
     double_ns: int | None = None  # since when somebody stands over the line
 
 
@@ -87,6 +92,7 @@ class ParkingLot:
         self._ended: list[BayStay] = []
         self._reference: tuple[int, int] | None = None  # since when, how many were occupied then
         self._on_aisles = 0
+        self._all_known_ns: int | None = None
         self._tracks: tuple[int, ...] = ()  # what was seen when it was last looked
         self._watched: npt.NDArray[np.bool_] = np.zeros(len(self._grid), dtype=np.bool_)
 
@@ -105,9 +111,12 @@ class ParkingLot:
         self, picture: Picture, live: Sequence[str], seconds: float, mono_ns: int
     ) -> list[Sighting]:
         """Take a picture, `seconds` after the one before; `live` cameras looked lately."""
-        look = self._occupants.look(picture)
+        look = self._occupants.look(picture, self._belief.probability)
         self.gates.follow(picture)
-        self._on_aisles = len(look.aisle)
+        self._on_aisles = sum(
+            self.gates.within(int(picture.road.lane[row]), float(picture.road.station[row]))
+            for row in look.aisle
+        )
         self._watched = self._views.watched(live)
         self._belief.step(
             seconds, self._stands(look), self._found(picture, look, live), self._watched
@@ -115,7 +124,7 @@ class ParkingLot:
         for bay in look.came:
             self._nudge(bay, CAME)
         for bay, chance in look.went:
-            self._nudge(bay, -WENT * chance)
+            self._belief.left(bay, chance)
         for row in np.flatnonzero(self._watched | (look.stands > TAKEN)).tolist():
             self._bays[row].seen_ns = mono_ns
             self._bays[row].by_tracks = True
@@ -155,7 +164,7 @@ class ParkingLot:
         self._occupants.forget()
         self.gates.forget()
         self._guidance.forget()
-        self._reference = None
+        self._reference = self._all_known_ns = None
         self._ended.clear()
 
     # --- conclusions ------------------------------------------------------------------------------
@@ -177,28 +186,23 @@ class ParkingLot:
             for row, (name, bay) in enumerate(zip(self._grid.names, self._bays, strict=True))
         )
         ended, self._ended = tuple(self._ended), []
-        free = {bay.bay for bay in bays if bay.status is BayStatus.FREE}
         return ParkingState(
-            lot=self.name, time_ns=time_ns, bays=bays,
-            guidance=self._guidance.plan(free, time_ns), totals=self._totals(bays), ended=ended,
+            lot=self.name, time_ns=time_ns, bays=bays, guidance=self._guide(time_ns),
+            totals=self._totals(bays), ended=ended,
         )  # fmt: skip
 
     def told(self, time_ns: int) -> object:
         """What a change of is told at once."""
-        free = {
-            name
-            for name, bay in zip(self._grid.names, self._bays, strict=True)
-            if bay.status is BayStatus.FREE
-        }
-        return (
-            [(bay.status, bay.misuse) for bay in self._bays],
-            self._guidance.plan(free, time_ns),
-        )
+        return [(bay.status, bay.misuse) for bay in self._bays], self._guide(time_ns)
 
     def looked_at(self, sighting: Sighting) -> bool:
         """Whether the place of a sighting is watched now."""
         row = self._grid.index.get(sighting.key) if isinstance(sighting.key, str) else None
         return bool(self._watched.any()) if row is None else bool(self._watched[row])
+
+    def _guide(self, time_ns: int) -> tuple[ParkingGuidance, ...]:
+        status = {name: bay.status for name, bay in zip(self._grid.names, self._bays, strict=True)}
+        return self._guidance.plan(status, time_ns)
 
     def _totals(self, bays: Sequence[BayState]) -> LotTotals:
         count = {status: sum(bay.status is status for bay in bays) for status in BayStatus}
@@ -223,30 +227,42 @@ class ParkingLot:
         for row, bay in enumerate(self._bays):
             if bay.seen_ns >= 0 and mono_ns - bay.seen_ns > limit_ns:
                 self._belief.drop(row)
-                bay.seen_ns, bay.by_tracks = -1, False
+                bay.seen_ns, bay.by_tracks, bay.known = -1, False, BayStatus.UNKNOWN
         for row, status in enumerate(self._belief.statuses()):
             bay = self._bays[row]
             now = BayStatus.CLOSED if self._grid.names[row] in self._closed else status
             if now is bay.status:
                 continue
-            if bay.status is BayStatus.OCCUPIED and now is BayStatus.FREE:
-                stay = BayStay(
-                    bay=self._grid.names[row], left_ns=time_ns, entered_ns=bay.entered_ns
-                )
-                self._ended.append(stay)
-            came = bay.status is BayStatus.FREE and now is BayStatus.OCCUPIED
-            # Occupied again after not known: nobody knows whether it is still the same vehicle.
-            bay.entered_ns = time_ns if came else None
-            bay.status, bay.since_ns, bay.misuse, bay.double_ns = now, time_ns, (), None
-            if now is not BayStatus.OCCUPIED:
-                bay.track = None
-            elif came:
-                self._guidance.arrived(self._grid.names[row])
+            self._turned(row, bay, now, time_ns)
         known = all(bay.status is not BayStatus.UNKNOWN for bay in self._bays)
-        if self._reference is None and known:
+        if not known:
+            self._all_known_ns = None
+        elif self._all_known_ns is None:
+            self._all_known_ns = mono_ns
+        elif self._reference is None and mono_ns - self._all_known_ns >= REFERENCE_S * NS_PER_S:
             taken = sum(bay.status is BayStatus.OCCUPIED for bay in self._bays)
             self.gates.entries = self.gates.exits = 0
             self._reference = (time_ns, taken + self._on_aisles)
+
+    def _turned(self, row: int, bay: _Bay, now: BayStatus, time_ns: int) -> None:
+        """A status has changed: who came, who left."""
+        name = self._grid.names[row]
+        doubt_ns = time_ns - bay.since_ns if bay.status is BayStatus.UNKNOWN else 0
+        known = bay.known if doubt_ns <= DOUBT_S * NS_PER_S else BayStatus.UNKNOWN
+        if now is BayStatus.OCCUPIED and known is BayStatus.FREE:
+            bay.entered_ns = time_ns
+            self._guidance.arrived(name)
+        elif now is BayStatus.OCCUPIED and known is not BayStatus.OCCUPIED:
+            bay.entered_ns = None
+        elif now is BayStatus.FREE:
+            if known is BayStatus.OCCUPIED:
+                self._ended.append(BayStay(bay=name, left_ns=time_ns, entered_ns=bay.entered_ns))
+            bay.entered_ns = None
+        if now is not BayStatus.UNKNOWN:
+            bay.known = now
+        if now is not BayStatus.OCCUPIED:
+            bay.track = None
+        bay.status, bay.since_ns, bay.misuse, bay.double_ns = now, time_ns, (), None
 
     def _nudge(self, row: int, log_odds: float) -> None:
         evidence = np.zeros(len(self._grid))

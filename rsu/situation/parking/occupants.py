@@ -35,7 +35,9 @@ OUT = 0.1  # … below which it has left it
 AWAY = 3.0
 """m from where it stood: on the aisle a car's middle is 4 to 5 m from its bay's, and a resting
 track that takes a neighbour's measurement jumps 2.5 m at most (the width of a bay)."""
-NEAR_MOUTH = 3.0  # m, 1 σ: how far from a mouth who backs out of that bay is first tracked
+NEAR_MOUTH = 2.0
+"""m, 1 σ: how far from a bay's mouth its car is first tracked when it backs out."""
+FROM_ELSEWHERE = 0.2  # weight of having come from none of these bays: it was not seen before
 OVER_LINE = 0.25
 """m beyond the line: with less a neighbour can still park (a car is 0.6 m narrower than a bay)."""
 OVER_SIGMAS = 2.0  # by so much a vehicle must be over the line
@@ -83,8 +85,9 @@ class Occupants:
         self._aisles = aisles
         self._known: dict[int, _Known] = {}
 
-    def look(self, picture: Picture) -> Look:
-        """Everybody's place; pictures come in order of time."""
+    def look(self, picture: Picture, occupied: Floats) -> Look:
+        """Everybody's place; pictures come in order of time. `occupied` (B,) is what was believed
+        before."""
         grid, tracks = self._grid, picture.tracks
         covariance = np.array(
             [(t.covariance[0], t.covariance[1], t.covariance[5]) for t in tracks]
@@ -103,7 +106,7 @@ class Occupants:
             if track[bay] < 0 or chance[row, bay] > chance[track[bay], bay]:
                 track[bay] = row
         beside = self._beside(picture, covariance, track)
-        came, went = self._moves(picture, chance, home, parks)
+        came, went = self._moves(picture, chance, home, parks, occupied)
         on_aisle = tuple(
             row
             for row in np.flatnonzero(parks & (home < 0) & picture.road.inside).tolist()
@@ -116,7 +119,12 @@ class Occupants:
         self._known.clear()
 
     def _moves(
-        self, picture: Picture, chance: Floats, home: Ints, parks: npt.NDArray[np.bool_]
+        self,
+        picture: Picture,
+        chance: Floats,
+        home: Ints,
+        parks: npt.NDArray[np.bool_],
+        occupied: Floats,
     ) -> tuple[list[int], list[tuple[int, float]]]:
         came: list[int] = []
         went: list[tuple[int, float]] = []
@@ -150,18 +158,17 @@ class Occupants:
                     known.home = -1
             elif not known.explained and moves and math.dist(known.born, (x, y)) > AWAY:
                 known.explained = True
-                went += [(b, p) for b, p in known.origin.items() if b not in taken]
+                weight = {b: w * occupied[b] for b, w in known.origin.items() if b not in taken}
+                total = sum(weight.values()) + FROM_ELSEWHERE
+                went += [(b, float(w / total)) for b, w in weight.items()]
         self._forget_old(picture.time_ns)
         return came, went
 
     def _from_mouths(self, position: Floats, chance: Floats) -> dict[int, float]:
-        """The bays that somebody first seen here may just have left, and how likely each is."""
+        """The bays that somebody first seen here may just have left, and how near each is."""
         apart = np.hypot(*(self._grid.mouth - position).T)
         weight = np.maximum(np.exp(-0.5 * (apart / NEAR_MOUTH) ** 2), chance)
-        near = np.flatnonzero(weight > OUT)
-        # One more place it may have come from: that it was simply not seen before.
-        total = float(weight[near].sum()) + 0.5
-        return {int(b): float(weight[b]) / total for b in near}
+        return {int(b): float(weight[b]) for b in np.flatnonzero(weight > OUT)}
 
     def _beside(self, picture: Picture, covariance: Floats, track: Ints) -> Ints:
         """For each bay the row of a vehicle in the next one that stands over the line between."""

@@ -114,18 +114,20 @@ class Parking:
 
     def tick(self, now: Instant) -> Iterable[Message]:
         """Let beliefs fade where nobody looks; repeat what holds every second."""
-        out: list[Message] = []
         alone = self._last is None or now.mono_ns - self._last[1] >= SILENT_NS
-        if alone or self._due(now):
+        if not (alone or self._due(now)):
+            return []
+        seconds = 0.0
+        if alone:
             since_ns = self._worn_ns or (self._last[1] if self._last else now.mono_ns)
-            seconds = (now.mono_ns - since_ns) / NS_PER_S if alone else 0.0
+            seconds = (now.mono_ns - since_ns) / NS_PER_S
+            self._worn_ns = now.mono_ns
+        silent = frozenset(name for name, s in self._states.items() if s in SILENT_STATES)
+        out: list[Message] = []
+        for lot in self._lots:
+            lot.wait(seconds, silent, now.utc_ns, now.mono_ns)
             if alone:
-                self._worn_ns = now.mono_ns
-            silent = frozenset(name for name, s in self._states.items() if s in SILENT_STATES)
-            for lot in self._lots:
-                lot.wait(seconds, silent, now.utc_ns, now.mono_ns)
-                if alone:
-                    out += self._books[lot.name].see((), now.utc_ns, _nobody)
+                out += self._books[lot.name].see((), now.utc_ns, _nobody)
         return [*out, *self._tell(now.utc_ns, now)]
 
     def begin_anew(self, now: Instant) -> Iterable[Message]:

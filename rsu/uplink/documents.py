@@ -18,6 +18,7 @@ from rsu.schema.situation import (
     BayState,
     BayStay,
     Conflict,
+    LaneTraffic,
     ParkingState,
     RoadEvent,
     TrafficState,
@@ -213,9 +214,10 @@ def health_document(
 class TrafficSum:
     """Traffic states of consecutive periods, added up to one report.
 
-    Counts add; mean speeds weigh by count; presence and density by time; coverage is the covered
-    share of the whole span, so that a gap between periods lowers it. A period that overlaps what
-    is already in is left out: its vehicles would count twice.
+    Counts, stops and turns add; mean speeds, headways and delays weigh by count; presence, density,
+    occupancy and queues by time; coverage is the covered share of the whole span, so that a gap
+    between periods lowers it. A period that overlaps what is already in is left out: its vehicles
+    would count twice.
     """
 
     def __init__(self) -> None:
@@ -223,6 +225,7 @@ class TrafficSum:
         self._last: tuple[int, int] | None = None  # the newest period, also after `take`
         self._covered_ns = 0.0
         self._lanes: dict[str, _LaneSum] = {}
+        self._turns: dict[tuple[str, str], int] = {}
 
     def precedes(self, state: TrafficState) -> bool:
         """Whether a period lies before the newest one: the clock went back, begin a new report."""
@@ -239,15 +242,10 @@ class TrafficSum:
         self._last = (state.start_ns, state.end_ns)
         self._covered_ns += state.coverage * length
         for lane in state.lanes:
-            total = self._lanes.setdefault(lane.lane, _LaneSum())
-            total.count += lane.count
-            for name, count in lane.counts_by_class.items():
-                total.by_class[name] = total.by_class.get(name, 0) + count
-            if lane.mean_speed is not None:
-                total.speed_sum += lane.mean_speed * lane.count
-            total.present += lane.present * length
-            total.density += lane.density * length
-            total.length_ns += length
+            self._lanes.setdefault(lane.lane, _LaneSum()).add(lane, length)
+        for one in state.movements:
+            way = one.entry, one.exit
+            self._turns[way] = self._turns.get(way, 0) + one.count
         return True
 
     def take(self) -> tuple[int, Document] | None:
@@ -263,31 +261,80 @@ class TrafficSum:
             # Cut, so that a period with any gap never reads as fully covered.
             "coverage": math.floor(1000.0 * min(self._covered_ns / span, 1.0)) / 1000.0,
             "lanes": [
-                {
-                    "lane": name,
-                    "count": lane.count,
-                    "counts_by_class": dict(sorted(lane.by_class.items())),
-                    "mean_speed_mps": round(lane.speed_sum / lane.count, 2) if lane.count else None,
-                    "mean_present": round(lane.present / lane.length_ns, 2),
-                    "density_per_km": round(1000.0 * lane.density / lane.length_ns, 1),
-                }
-                for name, lane in sorted(self._lanes.items())
+                {"lane": name} | lane.document(span) for name, lane in sorted(self._lanes.items())
+            ],
+            "turns": [
+                {"from": entry, "to": leave, "count": count}
+                for (entry, leave), count in sorted(self._turns.items())
             ],
         }
         self._start_ns = None
         self._covered_ns = 0.0
-        self._lanes = {}
+        self._lanes, self._turns = {}, {}
         return start_ns, document
 
 
 class _LaneSum:
+    """One lane over several periods."""
+
     def __init__(self) -> None:
         self.count = 0
+        self.stops = 0
         self.by_class: dict[str, int] = {}
-        self.speed_sum = 0.0
-        self.present = 0.0
-        self.density = 0.0
+        self.most_queued = 0
         self.length_ns = 0
+        # (sum, weight) by name.
+        self._means: dict[str, tuple[float, float]] = {}
+
+    def add(self, lane: LaneTraffic, length_ns: int) -> None:
+        """One period of the lane."""
+        self.count += lane.count
+        self.stops += lane.stops or 0
+        for name, count in lane.counts_by_class.items():
+            self.by_class[name] = self.by_class.get(name, 0) + count
+        self.length_ns += length_ns
+        self._weigh("mean_speed", lane.mean_speed, lane.count)
+        self._weigh("headway", lane.headway, lane.count)
+        self._weigh("delay", lane.delay, lane.count)
+        self._weigh("present", lane.present, length_ns)
+        self._weigh("density", lane.density, length_ns)
+        self._weigh("occupancy", lane.occupancy, length_ns)
+        self._weigh("coverage", lane.coverage, length_ns)
+        # Way covered over time spent: the time spent is the weight (Edie).
+        self._weigh("space_mean_speed", lane.space_mean_speed, lane.present * length_ns)
+        if lane.queue is not None:
+            self._weigh("queue", lane.queue.vehicles, length_ns)
+            self.most_queued = max(self.most_queued, lane.queue.most_vehicles)
+
+    def document(self, span_ns: int) -> Document:
+        """What of it is reported; null where nothing was measured."""
+        coverage = self._mean("coverage", 3)
+        if coverage is not None:  # cut, and lower where periods are missing
+            coverage = math.floor(1000.0 * coverage * min(self.length_ns / span_ns, 1.0)) / 1000.0
+        return {
+            "count": self.count,
+            "counts_by_class": dict(sorted(self.by_class.items())),
+            "mean_speed_mps": self._mean("mean_speed", 2),
+            "space_mean_speed_mps": self._mean("space_mean_speed", 2),
+            "mean_present": self._mean("present", 2),
+            "density_per_km": self._mean("density", 1, 1000.0),
+            "occupancy": self._mean("occupancy", 3),
+            "headway_s": self._mean("headway", 1),
+            "stops": self.stops,
+            "delay_s": self._mean("delay", 1),
+            "mean_queue": self._mean("queue", 1),
+            "most_queued": self.most_queued,
+            "coverage": coverage,
+        }
+
+    def _weigh(self, name: str, value: float | None, weight: float) -> None:
+        if value is not None and weight > 0:
+            total, weights = self._means.get(name, (0.0, 0.0))
+            self._means[name] = (total + value * weight, weights + weight)
+
+    def _mean(self, name: str, decimals: int, factor: float = 1.0) -> float | None:
+        total, weights = self._means.get(name, (0.0, 0.0))
+        return round(factor * total / weights, decimals) if weights > 0 else None
 
 
 def _age(then_ns: int, now_ns: int) -> float:

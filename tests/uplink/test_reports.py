@@ -33,6 +33,7 @@ from rsu.schema.situation import (
     EventPhase,
     LaneTraffic,
     LotTotals,
+    MovementTraffic,
     ParkingState,
     RoadEvent,
     TrafficState,
@@ -151,8 +152,14 @@ def test_a_crowd_is_split_into_documents_that_fit_the_outbox() -> None:
 
 def traffic(start: float, end: float, *lanes: LaneTraffic, coverage: float = 1.0) -> TrafficState:
     return TrafficState(
-        start_ns=at(start).utc_ns, end_ns=at(end).utc_ns, coverage=coverage, lanes=lanes
-    )
+        start_ns=at(start).utc_ns, end_ns=at(end).utc_ns, coverage=coverage, lanes=lanes,
+        movements=(
+            MovementTraffic(
+                connection="way", entry="in-1", exit="out-2", maneuver="straight", count=2,
+                space_mean_speed=None,
+            ),
+        ),
+    )  # fmt: skip
 
 
 def lane(count: int, speed: float | None, present: float = 0.0) -> LaneTraffic:
@@ -182,6 +189,7 @@ def test_traffic_periods_add_up() -> None:
     assert one["mean_speed_mps"] == 11.0  # (3·10 + 1·14) / 4
     assert one["mean_present"] == 2.75  # (4·2 + 2·5 + 2·2) / 8
     assert one["density_per_km"] == 27.5
+    assert document["turns"] == [{"from": "in-1", "to": "out-2", "count": 6}]
     assert list(reports.tick(at(20.0))) == []
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsu.schema.units import NS_PER_MS
+from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.site.lanes import LaneRole, SiteMap
 from rsu.situation.picture import ROAD_KINDS, Picture
 
@@ -34,6 +34,7 @@ LONGEST_FILL = 60.0
 """m: more than this is never taken to be filled; the shadow of a truck at 80 m from a camera 8 m
 up is shorter."""
 SPILLS_WITHIN = SPACING  # m of a lane's beginning: the next vehicle would not find room
+SEES_NS = 120 * NS_PER_S  # ns for which one who was seen tells how far back a lane is seen
 PERIOD_NS = 500 * NS_PER_MS  # start waves travel at 5 m/s: half a vehicle in this time
 
 
@@ -43,7 +44,8 @@ class Queue:
 
     `tracks` are those seen in it, from its head; `vehicles` counts those between them as well.
     `front` and `back` are stations (m along the lane) of the first's front and the last's rear;
-    `since_ns` is when the lane began to have a queue.
+    `since_ns` is when the lane began to have a queue. `open_end`: nobody was seen beyond its back
+    lately, so that it may be longer.
     """
 
     lane: int
@@ -85,6 +87,7 @@ class QueueTracker:
         self._queued: set[int] = set()
         self._since: dict[int, int] = {}
         self._queues: dict[int, Queue] = {}
+        self._seen_to: dict[int, tuple[float, int]] = {}  # farthest back, m, and when
         self._looked_ns: int | None = None
 
     def look(self, picture: Picture) -> dict[int, Queue]:
@@ -106,6 +109,7 @@ class QueueTracker:
         """The clock was set back."""
         self._queued.clear()
         self._since.clear()
+        self._seen_to.clear()
         self._queues = {}
         self._looked_ns = None
 
@@ -135,6 +139,10 @@ class QueueTracker:
                 waits.add(lane)
             one = _Waiting(tracks[i].id, station + half, station - half, speed, queued)
             found.setdefault(lane, []).append(one)
+        for lane, members in found.items():
+            rear, (far, at_ns) = members[-1].rear, self._seen_to.get(lane, (1e9, 0))
+            if rear <= far or picture.time_ns - at_ns > SEES_NS:
+                self._seen_to[lane] = (rear, picture.time_ns)
         for lane in self._kept:
             if lane in waits:
                 yield lane, found[lane]
@@ -162,6 +170,7 @@ class QueueTracker:
             back=back,
             since_ns=self._since.get(lane, time_ns),
             spill_back=back < SPILLS_WITHIN,
+            open_end=SPILLS_WITHIN <= back < self._seen_to[lane][0] + SPACING,
         )
 
 

@@ -6,6 +6,9 @@ straight way between two positions of its reference point passes the line and it
 the lane's direction. A position counts only with a new measurement behind it; what fusion
 extrapolates is no crossing. This is the virtual loop detector that flow and time-mean speed are
 defined on (Treiber & Kesting, "Traffic Flow Dynamics", 2013, ch. 3: cross-sectional data).
+
+The speed is what the track says `SETTLES_NS` after the line: a filter lags behind where everybody
+accelerates, as they do at a stop line.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.units import NS_PER_S
+from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.site.lanes import Direction, Lane, LaneRole
 from rsu.situation.picture import MEMORY_NS, Picture
 
 LEAST_COSINE = 0.7071  # 45°: crossing traffic passes the line too, but not along the lane
 LONGEST_STEP_NS = 2 * NS_PER_S  # ns between two positions of a track for a straight line to mean it
+SETTLES_NS = 300 * NS_PER_MS
+"""ns that a track's speed is behind: on the simulator 0.3 s at stop lines, more on exits."""
 EXIT_M = 15.0
 """m past an exit's beginning: beyond its crosswalk and the turns' last bend, and still where the
 sensors of a junction see best."""
@@ -73,6 +78,8 @@ class LineCounter:
         self._beyond = np.zeros((1, len(self._centre)), dtype=np.bool_)
         self._told = np.full(1, -LONGEST_STEP_NS, dtype=np.int64)
         self._updated = np.full(1, -1, dtype=np.int64)
+        # Crossings whose speed may have to be corrected, with their tracks.
+        self._timed: list[tuple[Crossing, int]] = []
 
     def follow(self, picture: Picture) -> list[Crossing]:
         """Crossings since the last picture, in order of the list."""
@@ -91,8 +98,24 @@ class LineCounter:
             crossing = self._cross(picture, int(who[i]), int(row[i]))
             if crossing is not None:
                 crossings.append(crossing)
+                self._timed.append((crossing, tracks[i].id))
         self._remember(picture.time_ns, ids, row, measured, place, beyond, updated)
         return crossings
+
+    def corrections(self, picture: Picture) -> list[tuple[int, float]]:
+        """(lane, m/s) to add to the speeds of crossings told before, now that their tracks have
+        caught up; call it after `follow`."""
+        due = [one for one in self._timed if picture.time_ns >= one[0].time_ns + SETTLES_NS]
+        if not due:
+            return []
+        self._timed = [one for one in self._timed if one not in due]
+        late = picture.time_ns - LONGEST_STEP_NS
+        speeds = {track.id: track.speed for track in picture.tracks}
+        return [
+            (crossing.lane, speeds[number] - crossing.speed)
+            for crossing, number in due
+            if number in speeds and crossing.time_ns >= late
+        ]
 
     def _cross(self, picture: Picture, index: int, row: int) -> Crossing | None:
         track = picture.tracks[index]

@@ -19,6 +19,10 @@ from rsu.situation.traffic.sums import CLASSES, ROWS, Floats, Row, Sums
 from rsu.situation.traffic.watch import FRESH_NS, Watch
 
 LONGEST_GAP_NS = 500 * NS_PER_MS  # ns between track lists; beyond it nobody was looking
+LEAST_STEP_NS = 90 * NS_PER_MS
+"""ns between two pictures that are read: lists come with every look of every sensor, and ten times
+a second is more often than anything here changes."""
+LEAST_WATCH_NS = 100 * NS_PER_MS  # ns between two questions who looks
 LONGEST_HEADWAY_NS = 60 * NS_PER_S  # after a minute nobody follows anybody
 CLASS_ROW = {kind: Row.FIRST_CLASS + i for i, kind in enumerate(CLASSES)}
 
@@ -37,6 +41,10 @@ class Ledger:
         self._entries = {i for i, lane in enumerate(lanes) if lane.role is LaneRole.ENTRY}
         self._exits = {i for i, lane in enumerate(lanes) if lane.role is LaneRole.EXIT}
         self._ways = {one.connection for one in roads.movements}
+        self._left = roads.length - roads.line  # m from the counting line to the lane's end
+        self._before = np.full(len(lanes), -1, dtype=np.intp)
+        for entry, ways in roads.onward.items():
+            self._before[list(ways)] = entry
         self._own = np.zeros(len(lanes), dtype=np.bool_)
         self._own[self._counted] = True
         self.table: Floats = np.zeros((ROWS, len(lanes)))
@@ -48,6 +56,8 @@ class Ledger:
         self._last_ns: int | None = None
         self._rates: Floats = np.zeros((Row.GREEN + 1, len(lanes)))
         self._anyone = False
+        self._looks: Floats = np.zeros(len(lanes))
+        self._anyone_at: int | None = None
         self._passed: dict[int, tuple[int, float, float]] = {}  # last at the line: ns, m/s, m
 
     def forget(self) -> None:
@@ -61,15 +71,20 @@ class Ledger:
 
     def follow(self, picture: Picture, now: Instant) -> list[Sums]:
         """Take a picture; gives the seconds that it completes."""
+        last_ns = self._last_ns
+        if last_ns is not None and picture.time_ns - last_ns < LEAST_STEP_NS:
+            return []
         done = self._advance(picture.time_ns)
         for crossing in self._counter.follow(picture):
             self._enter(crossing)
+        for lane, more in self._counter.corrections(picture):
+            self.table[Row.SPEED, self._counted[lane]] += more
         self._watch.learn(picture)
         queues = self._tracker.look(picture)
         if queues is not self.queues:
             self.queues = queues
             self._note_peaks()
-        stopped = picture.standing_since_ns == picture.time_ns
+        stopped = picture.standing_since_ns > (picture.time_ns if last_ns is None else last_ns)
         stopped &= picture.vehicle & picture.road.inside
         if stopped.any():
             np.add.at(self.table[Row.STOPS], picture.road.lane[stopped], 1.0)
@@ -142,13 +157,20 @@ class Ledger:
         half = np.array([track.size.length / 2 for track in tracks])
         rates[:] = 0.0
         rates[Row.WATCHED] = self._own
-        rates[Row.COVERED] = self._watch.covered(now)
+        if self._anyone_at is None or now.mono_ns // LEAST_WATCH_NS != self._anyone_at:
+            self._anyone_at = now.mono_ns // LEAST_WATCH_NS
+            self._anyone, self._looks = self._watch.anyone(now), self._watch.covered(now)
+        rates[Row.COVERED] = self._looks
         rates[Row.PRESENT] = np.bincount(lane, minlength=count)
         rates[Row.DISTANCE] = np.bincount(lane, picture.speed[who], minlength=count)
         fresh = picture.time_ns - updated <= FRESH_NS
         rates[Row.MEASURED] = np.bincount(lane[fresh], minlength=count)
         over = np.abs(road.station[who] - roads.line[lane]) <= half
         rates[Row.OCCUPIED, lane[over]] = 1.0
+        # Who is past a stop line at the end of its lane still covers it for half its length.
+        before = self._before[lane]
+        past = road.station[who] + self._left[before]
+        rates[Row.OCCUPIED, before[(before >= 0) & (past <= half)]] = 1.0
         for index, queue in self.queues.items():
             rates[Row.QUEUE, index] = queue.vehicles
             rates[Row.HIDDEN, index] = queue.vehicles - len(queue.tracks)
@@ -159,7 +181,6 @@ class Ledger:
             if green is not None:
                 rates[Row.LIT, index] = 1.0
                 rates[Row.GREEN, index] = green
-        self._anyone = self._watch.anyone(now)
 
     def _enter(self, crossing: Crossing) -> None:
         table, lane = self.table, int(self._counted[crossing.lane])

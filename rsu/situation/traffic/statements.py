@@ -173,7 +173,8 @@ def _delay(roads: Roads, sums: Sums, lanes: Sequence[int]) -> float | None:
     if count < 0.5:
         return None
     ways = [*lanes, *(way for lane in lanes for way in roads.onward.get(lane, ()))]
-    lost = sums.table[Row.PRESENT, ways] - sums.table[Row.DISTANCE, ways] / roads.free_speed[ways]
+    spent = sums.table[Row.PRESENT, ways] + sums.table[Row.HIDDEN, ways]
+    lost = spent - sums.table[Row.DISTANCE, ways] / roads.free_speed[ways]
     return max(float(lost.sum()), 0.0) / count
 
 

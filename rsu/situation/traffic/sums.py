@@ -37,7 +37,7 @@ class Row(IntEnum):
     GREEN = auto()  # s … and one was green
     # Of happenings.
     COUNT = auto()
-    SPEED = auto()  # m/s at the line, summed
+    SPEED = auto()  # m/s at the line, summed over them
     HEADWAYS = auto()
     HEADWAY = auto()  # s, summed
     GAP = auto()  # s, summed over the same

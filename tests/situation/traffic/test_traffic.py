@@ -314,7 +314,7 @@ def test_the_memory_of_tracks_is_bounded() -> None:
     speed=st.floats(4.0, 40.0), lateral=st.floats(-1.6, 1.6), begin=st.floats(0.0, 9.0),
     step=st.floats(0.05, 0.4),
 )  # fmt: skip
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_every_vehicle_that_drives_through_is_counted_exactly_once(
     speed: float, lateral: float, begin: float, step: float
 ) -> None:
@@ -327,7 +327,7 @@ def test_every_vehicle_that_drives_through_is_counted_exactly_once(
     counts = [one.count for state in run.states for one in state.lanes]
     assert sum(counts) == 1
     speeds = [one.mean_speed for s in run.states for one in s.lanes if one.mean_speed is not None]
-    assert speeds == [speed]
+    assert speeds == [pytest.approx(speed)]
     assert all(0.0 <= state.coverage <= 1.0 for state in run.states)
 
 

@@ -12,7 +12,8 @@ import click
 @click.argument("recording", type=click.Path(path_type=Path))
 @click.option(
     "--site", "site_path", type=click.Path(path_type=Path),
-    help="Site file, for the views of its sensors. [default: the one in the recording]",
+    help="Site file, for the views of its sensors [default: the one in the recording] and for its "
+    "map, without which traffic is not judged.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One object, numbers by dotted name.")
 @click.option("--html", "html", type=click.Path(path_type=Path), help="Write a page with plots.")
@@ -21,14 +22,21 @@ def score(recording: Path, site_path: Path | None, as_json: bool, html: Path | N
     consistency, events, lights, bays, message rates and ages. docs/score.md says what each number
     means."""
     from rsu.config.load import load_site
+    from rsu.config.model import SiteConfig
+    from rsu.runtime.graph import load_map
     from rsu.sim.score import score as scoring
     from rsu.sim.score.report import page
     from rsu.sim.score.text import as_text
 
     if not recording.exists():
         raise click.UsageError(f"{recording} does not exist")
-    config = load_site(site_path) if site_path else scoring.site_of(recording)
-    found = scoring.score_recording(recording, config)
+    site_map = None
+    if site_path:
+        config: SiteConfig | None = load_site(site_path)
+        site_map = load_map(load_site(site_path), site_path.parent)
+    else:
+        config = scoring.site_of(recording)
+    found = scoring.score_recording(recording, config, site_map)
     if config is None:
         click.echo(f"no usable site in the recording (see --site): {found.counted}", err=True)
     for remark in found.remarks:

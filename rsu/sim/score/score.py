@@ -17,11 +17,13 @@ from rsu.schema.message import Message
 from rsu.schema.reports import Truth
 from rsu.schema.topics import (
     CAMERA_DETECTIONS,
+    LANES,
     PARKING,
     RADAR_OBJECTS,
     ROAD_EVENT,
     SIGNAL_STATE,
     TRACKS,
+    TRAFFIC,
     TRUTH,
     V2X_TX,
 )
@@ -32,14 +34,17 @@ from rsu.sim.score.conflicts import SUFFIX, Conflicts
 from rsu.sim.score.coverage import Coverage
 from rsu.sim.score.curves import Curves
 from rsu.sim.score.distribution import Distribution
+from rsu.sim.score.flows import Flows
 from rsu.sim.score.happenings import FalseReport, Happenings, Outcome
 from rsu.sim.score.looks import Looks
 from rsu.sim.score.moments import moment_of
 from rsu.sim.score.statements import KEPT_TRUTHS, Ages, Bays, Lights, nearest
 from rsu.sim.score.tracking import ALL, Numbers, Tracking
+from rsu.site.lanes import SiteMap
 
 SCORED = (
     TRUTH, TRACKS, CAMERA_DETECTIONS, RADAR_OBJECTS, SIGNAL_STATE, PARKING, V2X_TX, ROAD_EVENT,
+    TRAFFIC, LANES,
 )  # fmt: skip
 
 
@@ -80,6 +85,7 @@ class _Collector:
 
     coverage: Coverage
     tracking: Tracking
+    flows: Flows | None = None
     looks: Looks = field(init=False)
     lights: Lights = field(default_factory=Lights)
     bays: Bays = field(default_factory=Bays)
@@ -170,12 +176,16 @@ class _Collector:
             | self.conflicts.numbers()
             | self.lights.numbers()
             | self.bays.numbers()
+            | ({} if self.flows is None else self.flows.numbers())
             | self.ages.numbers(seconds)
         )
 
 
-def score_recording(recording: Path, config: SiteConfig | None = None) -> Score:
-    """Score a recording that holds truth. `config` gives the views of its sensors.
+def score_recording(
+    recording: Path, config: SiteConfig | None = None, site_map: SiteMap | None = None
+) -> Score:
+    """Score a recording that holds truth. `config` gives the views of its sensors, `site_map` the
+    lanes on which traffic is judged; without it there are no numbers of traffic.
 
     A damaged recording is scored as far as it is whole, which `Score.remarks` tells. Raises
     SimulationError for one without truth, RecordingError for none at all.
@@ -185,10 +195,14 @@ def score_recording(recording: Path, config: SiteConfig | None = None) -> Score:
 
     remarks: tuple[str, ...] = ()
     with Tracking() as tracking:
-        collector = _Collector(Coverage(config), tracking)
+        coverage = Coverage(config)
+        flows = None if site_map is None else Flows(site_map, coverage)
+        collector = _Collector(coverage, tracking, flows)
         try:
             for message in read_messages(recording, SCORED, allow_unfinished=True):
                 collector.take(message)
+                if flows is not None:
+                    flows.take(message.payload)
         except DamagedRecordingError as error:
             remarks = (str(error),)
         if not tracking.moments:

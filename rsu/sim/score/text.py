@@ -112,6 +112,11 @@ def _sections(score: Score) -> Iterator[str]:
         if f"message.{name}.accuracy" in numbers
     ]
     yield table([["", "right"], *rows])
+    traffic = _heads(score, "traffic")
+    if traffic:
+        yield table([
+            ["traffic", ""], *([name, figure(numbers[f"traffic.{name}"])] for name in traffic)
+        ])  # fmt: skip
     names = sorted({*_heads(score, "message"), *_heads(score, "age_ms")})
     if names:
         levels = ("p50", "p95", "p99")

@@ -305,10 +305,11 @@ class ParkingLot:
             bay.track = picture.tracks[index].id if index >= 0 else None
 
     def _misuses(self, picture: Picture, look: Look) -> Iterable[Sighting]:
+        sure = self._belief.probability.tolist()
         for row, bay in enumerate(self._bays):
             if bay.status is not BayStatus.OCCUPIED:
                 continue
-            found = tuple(self._misuse_of(picture, look, row, bay))
+            found = tuple(self._misuse_of(picture, look, row, sure[row]))
             bay.misuse = tuple(misuse for misuse, _ in found)
             zone = self._grid.zones[row]
             for misuse, confidence in found:
@@ -321,12 +322,11 @@ class ParkingLot:
                 )  # fmt: skip
 
     def _misuse_of(
-        self, picture: Picture, look: Look, row: int, bay: _Bay
+        self, picture: Picture, look: Look, row: int, sure: float
     ) -> Iterable[tuple[BayMisuse, float]]:
-        zone = self._grid.zones[row]
+        bay, zone = self._bays[row], self._grid.zones[row]
         index = int(look.track[row])
         stood_s = (picture.time_ns - bay.since_ns) / NS_PER_S
-        sure = float(self._belief.probability[row])
         if zone.max_stay_s is not None and stood_s > zone.max_stay_s:
             yield BayMisuse.OVERSTAY, sure
         if index >= 0:

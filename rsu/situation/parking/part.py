@@ -74,7 +74,7 @@ class Parking:
         self._last: tuple[int, int] | None = None  # newest picture looked at: its time, monotonic
         self._worn_ns: int | None = None
         self._told: dict[str, tuple[object, int]] = {}
-        self._heard = False
+        self._heard = self._news = False
         self.dropped: Counter[str] = Counter()
 
     def follow(self, picture: Picture, now: Instant) -> Iterable[Message]:
@@ -105,8 +105,8 @@ class Parking:
                 self.dropped["unknown_bay"] += 1
                 return []
             lot.hear(payload, now.utc_ns, now.mono_ns)
-            self._heard = True
-            return self._tell(now.utc_ns, now)
+            # A gateway says many bays at once: they are told together, on the next tick.
+            self._heard = self._news = True
         elif isinstance(payload, ParkingRequest) and self._lots:
             self._lot_for(payload).ask(payload)
             return self._tell(now.utc_ns, now)
@@ -115,8 +115,9 @@ class Parking:
     def tick(self, now: Instant) -> Iterable[Message]:
         """Let beliefs fade where nobody looks; repeat what holds every second."""
         alone = self._last is None or now.mono_ns - self._last[1] >= SILENT_NS
-        if not (alone or self._due(now)):
+        if not (alone or self._news or self._due(now)):
             return []
+        self._news = False
         seconds = 0.0
         if alone:
             since_ns = self._worn_ns or (self._last[1] if self._last else now.mono_ns)

@@ -148,6 +148,8 @@ class World:
         reading = BayReading(sensor=sensor, bay=name, capture_ns=self.now.utc_ns,
                              occupied=occupied, probability=probability)  # fmt: skip
         self.give(BAY_READING, reading)
+        self.tenths += 1
+        self._keep(self.stage.tick(self.now))
 
     def health(self, sensor: str, state: SensorState) -> None:
         kind = SensorKind.PARKING if sensor == "lot" else SensorKind.CAMERA

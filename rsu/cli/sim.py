@@ -73,7 +73,7 @@ def sim(
         checked: list[Finding] = []
         # Half a scenario fulfils half of it.
         if scenario is not None and file is not None and seconds >= whole:
-            checked = _findings(scenario, run.start_ns, file, config)
+            checked = _findings(scenario, run.start_ns, file, config, base)
     _summarise(run, checked, out, as_json=as_json)
     return 0 if all(finding.ok for finding in checked) else EXIT_DIFFERS
 
@@ -197,14 +197,18 @@ def _list(*, as_json: bool) -> int:
     return 0
 
 
-def _findings(scenario: Scenario, start_ns: int, file: Path, config: SiteConfig) -> list[Finding]:
+def _findings(
+    scenario: Scenario, start_ns: int, file: Path, config: SiteConfig, base: Path
+) -> list[Finding]:
     from rsu.recording.reader import read_messages
     from rsu.sim.scenario.expectations import findings
 
     def score() -> Mapping[str, Any]:
+        from rsu.runtime.graph import load_map
         from rsu.sim.score import score_recording
 
-        numbers: Mapping[str, Any] = score_recording(file, config).to_json()
+        site_map = load_map(config, base)
+        numbers: Mapping[str, Any] = score_recording(file, config, site_map).to_json()
         return numbers
 
     return findings(scenario, start_ns, read_messages(file), score)

@@ -1,5 +1,4 @@
-"""What the scene means: traffic per lane. Later parking bays, road events and warnings.
+"""What the scene means: traffic, parking bays, road events, warnings of conflicts.
 
-`traffic` holds the stage, `counting` the counting lines. In: tracks and sensor health; out:
-`TrafficState` per period.
+`assembly` puts the parts of a site together, `stage` feeds them, `picture` is what they all read.
 """

@@ -31,6 +31,7 @@ WEIGHT = 0.5
 """Of a step's likelihood ratio. Errors of consecutive steps go together: two make one."""
 GHOST = 0.05
 """Chance that a track stands in an empty bay (a neighbour out of place, a ghost, who walks by)."""
+SEEN_AT_MOST = 0.95  # however many cameras look: fusion loses a track now and then
 SEEN_AT_LEAST = 0.3
 """Chance of a track in an occupied bay where no camera should see it: radars and messages do."""
 WATCHED_S = 1200.0
@@ -80,6 +81,7 @@ class Belief:
         """Take what tracks say: `stands` (B,) chance that one stands in the bay, `found` (B,)
         chance that a car in it would have a track. Both 0 where nobody looks."""
         self.wear(seconds, watched)
+        found = np.minimum(found, SEEN_AT_MOST)
         hit = np.maximum(found, SEEN_AT_LEAST)
         occupied = hit * stands + (1.0 - found) * (1.0 - stands)
         free = GHOST * stands + (1.0 - GHOST) * (1.0 - stands)

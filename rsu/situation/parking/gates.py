@@ -110,12 +110,16 @@ def _gates(grid: BayGrid, site: SiteMap, aisles: frozenset[int]) -> Iterable[Gat
                 stations.setdefault(zone.lane, []).extend((at - width / 2, at + width / 2))
     for index in sorted(aisles):
         lane = site.lanes[index]
-        near = stations.get(lane.id, [lane.length / 2])
+        near = stations.get(lane.id)
         both = lane.direction is Direction.BOTH
         leads_on = names.intersection(lane.successors)
         comes_from = names.intersection(site.predecessors[lane.id])
+        middle = lane.length / 2
         if not comes_from:
-            yield Gate(index, max(min(near) - TURNING, min(near) / 2), 1)
-        if not leads_on and (both or not comes_from or lane.id in stations):
-            beyond = (max(near) + lane.length) / 2
-            yield Gate(index, min(max(near) + TURNING, beyond), -1)
+            first = middle if near is None else max(min(near) - TURNING, min(near) / 2)
+            yield Gate(index, first, 1)
+        if not leads_on and (both or not comes_from or near is not None):
+            last = middle
+            if near is not None:
+                last = min(max(near) + TURNING, (max(near) + lane.length) / 2)
+            yield Gate(index, last, -1)

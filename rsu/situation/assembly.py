@@ -32,6 +32,6 @@ def situation_stage(
     parts.append(Traffic(options.traffic, site_map, boot))
     if site_map.bays:
         parts.append(Parking(options.parking, site_map, ids, cameras))
-    if options.warnings.enabled:
+    if options.warnings.enabled and site_map.lanes:
         parts.append(Warnings(options.warnings, site_map, ids))
     return SituationStage(parts, site_map)

@@ -133,7 +133,7 @@ class Warnings:
         # A walker's pace is below what tells a vehicle from a standing one.
         stands = picture.vehicle & (picture.standing_since_ns >= 0)
         speed = np.where(stands, 0.0, picture.speed)
-        sure = np.array([_is_evidence(track, picture.time_ns) for track in tracks])
+        sure = np.array([_is_evidence(track, picture.time_ns) for track in tracks], np.bool_)
         egos = (
             sure & picture.vehicle & (speed > MOVES) & ~np.isnan(picture.heading)
             & np.array([t.object_class is not ObjectClass.BICYCLE for t in tracks])

@@ -77,7 +77,7 @@ class CongestionDetector:
         self._second = -1
         self._last_ns: int | None = None
         self._standing: list[int] = [0] * len(self._flows)
-        self._leads_on = np.array([bool(lane.successors) for lane in site.lanes])
+        self._leads_on = np.array([bool(lane.successors) for lane in site.lanes], np.bool_)
 
     def look(self, picture: Picture) -> list[Sighting]:
         """Links that are congested now."""

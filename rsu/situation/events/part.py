@@ -68,9 +68,12 @@ class Events:
             CrashDetector(site, options),
         )  # fmt: skip
         self._off = frozenset(options.off)
-        # Others ask congestion how dense traffic is, told or not.
+        # Others ask congestion how dense traffic is, told or not. Where no lane is drawn nobody
+        # can say who is where he must not be: there only the weather makes events.
         self._detectors = [
-            one for one in detectors if one is congestion or not self._off.issuperset(one.kinds)
+            one
+            for one in detectors
+            if site.lanes and (one is congestion or not self._off.issuperset(one.kinds))
         ]
         self._surface = SurfaceDetector(site, options)
         ids = ids or EventIds(boot)

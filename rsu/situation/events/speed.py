@@ -49,10 +49,12 @@ class SpeedDetector:
         self._limit = np.array([lane.speed_limit or CITY_LIMIT for lane in lanes])
         straight = (None, Maneuver.STRAIGHT)
         self._fast = np.array(
-            [lane.kind is LaneKind.VEHICLE and lane.maneuver in straight for lane in lanes]
+            [lane.kind is LaneKind.VEHICLE and lane.maneuver in straight for lane in lanes],
+            np.bool_,
         )
         self._open = np.array(
-            [x.kind is LaneKind.VEHICLE and x.role is not LaneRole.CONNECTION for x in lanes]
+            [x.kind is LaneKind.VEHICLE and x.role is not LaneRole.CONNECTION for x in lanes],
+            np.bool_,
         )
         self._stop = np.array([math.inf if x.stop_line is None else x.stop_line for x in lanes])
         # Near the map's end others may stand in front of it whom nobody sees.

@@ -79,9 +79,9 @@ class StandingDetector:
         lanes = site.lanes
         self._stop = np.array([np.inf if x.stop_line is None else x.stop_line for x in lanes])
         self._length = np.array([lane.length for lane in lanes])
-        self._leads_on = np.array([bool(lane.successors) for lane in lanes])
-        self._inside_junction = np.array([x.role is LaneRole.CONNECTION for x in lanes])
-        self._vehicles_only = np.array([x.kind is LaneKind.VEHICLE for x in lanes])
+        self._leads_on = np.array([bool(lane.successors) for lane in lanes], np.bool_)
+        self._inside_junction = np.array([x.role is LaneRole.CONNECTION for x in lanes], np.bool_)
+        self._vehicles_only = np.array([x.kind is LaneKind.VEHICLE for x in lanes], np.bool_)
         self._fire = [zone for zone in site.zones if zone.kind is ZoneKind.FIRE_LANE]
         self._keep_clear = [zone for zone in site.zones if zone.kind is ZoneKind.NO_STOPPING]
         self._link = np.arange(len(lanes))

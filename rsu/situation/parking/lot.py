@@ -282,6 +282,11 @@ class ParkingLot:
         other = np.flatnonzero(picture.vehicle)
         sure = np.array([t.heading_std < SURE_HEADING for t in picture.tracks], dtype=np.bool_)
         bay = look.bay[other]
+        # Who stands in a bay stands in its middle: a track may be off by half a bay, and then hides
+        # less of the bay behind it than the car does.
+        place = np.where(
+            (bay >= 0)[:, None], grid.centre[np.maximum(bay, 0)], picture.position[other]
+        )
         axis = np.arctan2(grid.along[:, 1], grid.along[:, 0])
         heading = np.array([t.heading for t in picture.tracks])[other]
         heading = np.where(sure[other], heading, np.nan_to_num(picture.road.heading[other]))
@@ -291,7 +296,7 @@ class ParkingLot:
         ).reshape(-1, 3)
         return self._views.found(
             live,
-            np.concatenate((grid.centre[taken], picture.position[other])),
+            np.concatenate((grid.centre[taken], place)),
             np.concatenate((axis[taken], heading)),
             np.concatenate((np.tile(CAR, (len(taken), 1)), size)),
             np.concatenate((taken, bay)),

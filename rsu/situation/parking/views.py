@@ -21,9 +21,10 @@ Flags = npt.NDArray[np.bool_]
 CAR = (4.5, 1.8, 1.45)
 """m: length, width and height of the car that is looked for (between segments B and C)."""
 GRID = 8  # points per side at which a box is tested; a share is known to 1/64
-HIDDEN, PLAIN = 0.3, 0.65
+HIDDEN, PLAIN = 0.4, 0.75
 """Visible share of its box up to which a car is not expected to be found, and from which it is.
-Annotated sets call 35 % hidden `partly occluded`; detectors lose cars beyond 70 %."""
+Annotators call 35 % hidden `partly occluded`, and detectors lose cars beyond 70 %; the rest is for
+the unknown size and place of what hides it."""
 FOUND = 0.8  # chance that a plain car has a fresh track: fusion loses one now and then
 SMALL, LARGE = 8.0, 16.0  # px of a box's height; the same for size (cells of a detector's stride)
 

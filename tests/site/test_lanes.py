@@ -280,6 +280,24 @@ def test_a_wrong_lane_property_is_named(tmp_path, properties, expected):
     assert expected in problems(tmp_path, [lane("a", LINE, **properties)])
 
 
+def test_a_bay_says_for_whom_and_how_long(tmp_path):
+    ring = [(0, 0), (6, 0), (6, 3), (0, 3)]
+    feature = zone("p1", ring, kind="bay", lot="n", permitted=["car", "van"], max_stay_s=3600)
+    plain = zone("p2", ring, kind="bay", lot="n")
+    first, second = load_site_map(FRAME, None, write(tmp_path / "z.geojson", [feature, plain])).bays
+    assert (first.permitted, first.max_stay_s) == (("car", "van"), 3600.0)
+    assert (second.permitted, second.max_stay_s) == ((), None)
+    wrong = [
+        zone("a", ring, kind="bay", lot="n", permitted=["cat"]),
+        zone("b", ring, kind="fire-lane", max_stay_s=5),
+        zone("c", ring, kind="bay", lot="n", permitted=[]),
+    ]
+    found = " ".join(problems(tmp_path, [lane("l", LINE)], wrong))
+    assert "permitted: 'cat' is not one of" in found
+    assert "max_stay_s: only a bay has it" in found
+    assert "permitted: expected a list of vehicle classes" in found
+
+
 def test_all_problems_of_both_files_come_at_once(tmp_path):
     lanes = [lane("a", LINE, width=-1), lane("b", LINE, kind="x"), {"type": "Feature"}]
     zones = [zone("p", [(0, 0), (5, 0), (5, 5)], kind="bay"), zone("q", [(0, 0), (5, 0), (5, 5)],

@@ -27,7 +27,7 @@ CLASSES: tuple[ObjectClass, ...] = tuple(TYPICAL)
 _DIMENSIONS: Floats = np.array(
     [(t.size.length, t.size.width, t.size.height) for t in TYPICAL.values()]
 )
-_ENDS: Floats = np.array([t.ends for t in TYPICAL.values()])
+_SHAPES: Floats = np.array([(t.ends, t.overhang, t.clearance) for t in TYPICAL.values()])
 _SIGMA: Floats = np.array([t.sigma for t in TYPICAL.values()])
 _SHARE: Floats = np.array([t.share for t in TYPICAL.values()])
 
@@ -62,15 +62,16 @@ _ITERATIONS = 3  # Newton steps: within 4 cm of six steps for cars at 30–100 m
 _LONGEST_STEP = 30.0  # m per Newton step: keeps a candidate near the horizon from leaping beyond it
 _NUDGE = 0.05  # relative change of size for its numeric derivative
 
-# A body's outline over its length, width and height: foot, ends (lowered by the class's `ends`),
-# roof. Cabins are about half as long as the car and a fifth narrower than it.
+# A body's outline over its length, width and height: wheels (set back by the class's `overhang`),
+# ends below (`clearance` above the road) and above (lowered by `ends`), roof. Cabins are about half
+# as long as the car and a fifth narrower than it.
 _SIGNS = [(x, y) for x in (-1.0, 1.0) for y in (-1.0, 1.0)]
 _OUTLINE: Floats = np.array(
-    [(x / 2, y / 2, 0.0) for x, y in _SIGNS]
+    [(x / 2, y / 2, 0.0) for x, y in _SIGNS] * 2
     + [(x / 2, y / 2, 1.0) for x, y in _SIGNS]
     + [(x / 4, y * 0.4, 1.0) for x, y in _SIGNS]
 )
-_IS_END: Bools = np.array([False] * 4 + [True] * 4 + [False] * 4)
+_WHEEL, _CHIN, _END = (np.arange(16) // 4 == part for part in range(3))
 
 
 class Observed:
@@ -124,7 +125,7 @@ class FootprintFinder:
         self._camera = camera
         self._priors = _priors(expected)
         sizes = np.concatenate((_DIMENSIONS, _DIMENSIONS * (1.0 + _NUDGE)))
-        self._bodies = _Bodies(camera, sizes, np.tile(_ENDS, 2))
+        self._bodies = _Bodies(camera, sizes, np.tile(_SHAPES, (2, 1)))
         self._to_plane = np.linalg.inv(camera.projection[:, [0, 1, 3]])
         # How that inverse changes for a plane above the road; 0 where heights are not known.
         self._rise: Floats = self._to_plane @ camera.projection[:, 2]
@@ -220,15 +221,18 @@ class _Bodies:
     times faster.
     """
 
-    def __init__(self, camera: CameraModel, dimensions: Floats, ends: Floats) -> None:
+    def __init__(self, camera: CameraModel, dimensions: Floats, shapes: Floats) -> None:
+        """`shapes` (C, 3): `ends`, `overhang`, `clearance` of each class."""
         count = len(_HEADINGS)
         length, width, height = np.repeat(dimensions, count, axis=0).T
-        relative = np.repeat(ends, count)
+        relative, overhang, clearance = np.repeat(shapes, count, axis=0).T
         cos, sin = (np.tile(f(_HEADINGS), len(dimensions)) for f in (np.cos, np.sin))
         along, aside, up = _OUTLINE.T[:, :, np.newaxis]
+        wheel, chin, end = (part[:, np.newaxis] for part in (_WHEEL, _CHIN, _END))
+        along = along * np.where(wheel, 1.0 - 2.0 * overhang, 1.0)
         x = along * length * cos - aside * width * sin
         y = along * length * sin + aside * width * cos
-        z = up * height * np.where(_IS_END[:, np.newaxis], relative, 1.0)
+        z = up * height * np.where(end, relative, 1.0) + np.where(chin, clearance, 0.0)
         points = np.stack((x, y, z, np.ones_like(x)))
         self.image: Floats = np.einsum("ri,ipk->rpk", camera.projection, points)[:, :, np.newaxis]
         self.ends: Floats = height * relative

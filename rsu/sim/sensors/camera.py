@@ -81,15 +81,21 @@ NEIGHBOURS = {
 
 _SIDES = [(x, y) for x in (-0.5, 0.5) for y in (-0.5, 0.5)]
 _OUTLINE = np.array(
-    [(x, y, 0.0) for x, y in _SIDES]
+    [(x, y, 0.0) for x, y in _SIDES] * 2
     + [(x, y, 1.0) for x, y in _SIDES]
     + [(x / 2, y * 0.85, 1.0) for x, y in _SIDES]
 )
-"""Foot, ends and roof over length, width and height: a cabin is about half as long as the car and
-a little narrower than it."""
-_IS_END = np.array([False] * 4 + [True] * 4 + [False] * 4)
-ENDS = {ObjectClass.CAR: 0.6}
-"""Height of bonnet and boot over the roof's (0.9 m of 1.5 m); other classes are blocks."""
+"""Wheels, ends below and above, and roof over length, width and height: a cabin is about half as
+long as the car and a little narrower than it."""
+_WHEEL, _CHIN, _END = (np.arange(16) // 4 == part for part in range(3))
+SHAPES = {
+    ObjectClass.CAR: (0.6, 0.20, 0.22), ObjectClass.VAN: (1.0, 0.19, 0.28),
+    ObjectClass.TRUCK: (1.0, 0.16, 0.40), ObjectClass.BUS: (1.0, 0.24, 0.30),
+}  # fmt: skip
+"""Height of bonnet and boot over the roof's (0.9 m of 1.5 m), share of the length that stands out
+beyond the wheels, its height above the road (m): as the rendered vehicles are built
+(`rsu.sim.render.vehicles`). Other classes are blocks."""
+_BLOCK = (1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,10 +241,12 @@ class ModelledCamera:
         self, position: Floats, heading: Floats, size: Floats, classes: Sequence[ObjectClass]
     ) -> tuple[Floats, Bools]:
         """Boxes (N, 4) px of bodies in this camera's image, and which can be seen at all."""
-        ends = np.array([ENDS.get(kind, 1.0) for kind in classes])
+        shapes = [SHAPES.get(kind, _BLOCK) for kind in classes]
+        ends, overhang, clearance = np.array(shapes).reshape(-1, 3).T
         # The outline's points come first: reductions over the first axis are ten times faster.
         x, y, z = (_OUTLINE[:, axis, None] * size[:, axis] for axis in range(3))
-        z = np.where(_IS_END[:, None], z * ends, z)
+        x = np.where(_WHEEL[:, None], x * (1.0 - 2.0 * overhang), x)
+        z = np.where(_END[:, None], z * ends, z + np.where(_CHIN[:, None], clearance, 0.0))
         cos, sin = np.cos(heading), np.sin(heading)
         points = np.stack(
             (x * cos - y * sin + position[:, 0], x * sin + y * cos + position[:, 1], z), axis=-1

@@ -22,7 +22,7 @@ def score(recording: Path, site_path: Path | None, as_json: bool, html: Path | N
     consistency, events, lights, bays, message rates and ages. docs/score.md says what each number
     means."""
     from rsu.config.load import load_site
-    from rsu.config.model import SiteConfig
+    from rsu.recording.info import site_of
     from rsu.runtime.graph import load_map
     from rsu.sim.score import score as scoring
     from rsu.sim.score.report import page
@@ -31,11 +31,9 @@ def score(recording: Path, site_path: Path | None, as_json: bool, html: Path | N
     if not recording.exists():
         raise click.UsageError(f"{recording} does not exist")
     site_map = None
-    if site_path:
-        config: SiteConfig | None = load_site(site_path)
-        site_map = load_map(load_site(site_path), site_path.parent)
-    else:
-        config = scoring.site_of(recording)
+    config = load_site(site_path) if site_path else site_of(recording)
+    if site_path and config is not None:
+        site_map = load_map(config, site_path.parent)
     found = scoring.score_recording(recording, config, site_map)
     if config is None:
         click.echo(f"no usable site in the recording (see --site): {found.counted}", err=True)

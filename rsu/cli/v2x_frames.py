@@ -132,11 +132,20 @@ def read_frames(
             continue
         try:
             frames = frames_of(used, found.octets, unwrap)
+            behind = _behind(frames, found.behind)
+            if profile is None and found.profile is None and behind not in (None, used):
+                frames = frames_of(behind, found.octets, unwrap)
         except CodecError as error:  # a profile that the line names and nobody knows
             frames = [Frame(used, found.octets, error=str(error))]
         for frame in frames:
             near = near or _own_position(found, frame)
             yield _judged(frame, found.about, near)
+
+
+def _behind(frames: list[Frame], sets: dict[str, str]) -> str | None:
+    """The message set that the source's own unit reads behind these frames' headers."""
+    headers = (layer.name for frame in frames for layer in frame.layers)
+    return next((sets[name] for name in headers if name in sets), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,17 @@ MAGIC_OCTETS = 4
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One frame as it was found: its octets or why there are none; `about` joins the output."""
+    """One frame as it was found: its octets or why there are none; `about` joins the output.
+
+    `behind`: the message set behind each network header, where the source's own unit says so.
+    """
 
     octets: bytes | None
     text: str
     profile: str | None = None
     problem: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+    behind: dict[str, str] = field(default_factory=dict)
 
 
 class UnreadableSourceError(click.ClickException):
@@ -203,11 +207,24 @@ def _recorded(path: Path) -> Iterator[Found]:
     from rsu.schema.topics import V2X_RX, V2X_TX
 
     try:
+        behind = _read_behind(path)
         for message in read_messages(path, (V2X_TX, V2X_RX), allow_unfinished=True):
             payload: bytes = message.payload.payload
             sent = message.topic == V2X_TX
             time = message.header.publish_ns if sent else message.payload.capture_ns
             about = {"time": time, "topic": message.topic.name}
-            yield Found(payload, payload.hex(), message.payload.profile, about=about)
+            yield Found(payload, payload.hex(), message.payload.profile, about=about, behind=behind)
     except RecordingError as error:
         raise UnreadableSourceError(str(error)) from error
+
+
+def _read_behind(path: Path) -> dict[str, str]:
+    """Which message set the recorded unit read behind which network header (`v2x.receive`)."""
+    from rsu.recording.info import site_of
+
+    config = site_of(path)
+    if config is None or config.v2x is None:
+        return {}
+    heard = config.v2x.receive
+    sets = {"dsmp": heard.dsmp, "wsmp": heard.wsmp, "pc5": heard.wsmp, "rsu41": heard.wsmp}
+    return {header: profile for header, profile in sets.items() if profile is not None}

@@ -6,8 +6,11 @@ their damage, provenance). Everything is unpacked and its CRC checked; payloads 
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,6 +24,9 @@ from rsu.recording.layout import (
 from rsu.recording.reader import Paths, Progress, Recording, RecordingFile
 from rsu.recording.sequence import Tally
 from rsu.schema.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from rsu.config.model import SiteConfig
 
 
 class TopicInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +148,25 @@ def info(paths: Paths, *, progress: Progress | None = None) -> RecordingInfo:
 def site_text(paths: Paths) -> str:
     """The site file that a recording was made with, as text; empty where it holds none."""
     return _first(Recording(paths).files, METADATA_SITE).get("text", "")
+
+
+def site_of(paths: Paths) -> SiteConfig | None:
+    """The site that a recording carries in its metadata; None where it has none that still
+    validates."""
+    from rsu.config.load import load_site
+    from rsu.config.problems import ConfigError
+
+    text = site_text(paths)
+    if not text:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        # A live recording holds the site as JSON, which is YAML as well.
+        file = Path(folder) / "site.yaml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            return load_site(file)
+        except ConfigError:
+            return None
 
 
 def _topics(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rsu.recording.info import site_of
 from rsu.recording.reader import read_messages
 from rsu.schema.reports import Truth
 from rsu.schema.sensing import CameraDetections, ObjectClass, RadarObjects
@@ -18,7 +19,6 @@ from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import Size, Vec2
 from rsu.sim.score.coverage import Coverage
 from rsu.sim.score.moments import moment_of
-from rsu.sim.score.score import site_of
 from rsu.sim.score.tracking import ALL, Numbers, Tracking
 from tools.tracking.frames import Estimate, Found, Frame, GroundTracker
 

@@ -6,7 +6,6 @@ unit knew then; single looks and statements are compared with the truth of their
 
 from __future__ import annotations
 
-import tempfile
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,23 +207,3 @@ def score_recording(
         if not tracking.moments:
             raise SimulationError(f"{recording} holds no truth: record it with `rsu sim --out`")
         return collector.score(recording.name, remarks)
-
-
-def site_of(recording: Path) -> SiteConfig | None:
-    """The site that a recording carries in its metadata; None where it has none that still
-    validates."""
-    from rsu.config.load import load_site
-    from rsu.config.problems import ConfigError
-    from rsu.recording.info import site_text
-
-    text = site_text(recording)
-    if not text:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        # A live recording holds the site as JSON, which is YAML as well.
-        file = Path(folder) / "site.yaml"
-        file.write_text(text, encoding="utf-8")
-        try:
-            return load_site(file)
-        except ConfigError:
-            return None

@@ -11,6 +11,7 @@ import pytest
 
 from rsu.cli.main import run_command
 from rsu.config.model import SiteConfig
+from rsu.recording.info import site_of
 from rsu.recording.writer import McapFile
 from rsu.schema.message import Message
 from rsu.schema.reports import Truth, TruthEvent, TruthLight
@@ -19,7 +20,6 @@ from rsu.schema.topics import ROAD_EVENT, SIGNAL_STATE, TRUTH
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.sim.errors import SimulationError
 from rsu.sim.score import score_recording
-from rsu.sim.score.score import site_of
 
 START_NS = 1_750_000_000 * NS_PER_S
 

@@ -29,6 +29,7 @@ KEPT_TRUTHS = 30
 """Truths kept to compare with: three seconds at 10 Hz."""
 LEVELS = (50, 95, 99)
 SPAT = "SPAT"
+AMERICAN_SPAT = "message.sae/SPAT"
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,15 @@ class Lights:
             shown = _shown(truths, one.time_ns)
             right = self._right.setdefault(one.what, Counter())
             for group, light in one.lights.items():
-                if len(shown.get(group, ())) == 1:
-                    right[_colour(light) in shown[group]] += 1
+                colours = shown.get(group, set())
+                if len(colours) == 1:
+                    # J2735 has no flashing green: it is said as the green that it is.
+                    same = _colour(light) in colours or (
+                        one.what == AMERICAN_SPAT
+                        and colours == {LightState.FLASHING_GREEN}
+                        and _colour(light) == "green"
+                    )
+                    right[same] += 1
 
     def numbers(self) -> Numbers:
         """`signals.accuracy`, `message.SPAT.accuracy`."""
@@ -115,7 +123,7 @@ class Bays:
                 self._unknown += 1
 
     def numbers(self) -> Numbers:
-        """`bays.accuracy` of those told that had not changed for 5 s, `bays.accuracy_at_once` of all
+        """`bays.accuracy` of those that had not changed for 5 s, `bays.accuracy_at_once` of all
         told; `bays.known`, the share told at all."""
         told = self._at_once.total()
         return {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rsu.cli.main import run_command
-from rsu.sim.scenario.load import scenario_names
+from rsu.sim.scenario.load import load_scenario, scenario_names
 
 SIM = [sys.executable, "-m", "rsu.cli", "sim"]
 
@@ -137,8 +137,16 @@ def test_failures_are_reported_as_their_scenarios_say(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1600)
-@pytest.mark.parametrize("name", sorted(set(scenario_names()) - set(FAILURES)))
-def test_every_shipped_scenario_is_reported_as_it_says(name: str, tmp_path: Path) -> None:
-    done = sim("--scenario", name, "--cameras", "modelled", cwd=tmp_path)
+@pytest.mark.timeout(3200)
+@pytest.mark.parametrize("name", scenario_names())
+def test_every_shipped_scenario_is_reported_as_it_says_and_replays_to_the_same_bytes(
+    name: str, tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = sim("--scenario", name, "--cameras", "modelled", "--out", "run.mcap", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    recording = str(tmp_path / "run.mcap")
+    folder = root / "configs" / "scenarios"
+    site = folder / load_scenario(folder / f"{name}.yaml").scenario.site
+    assert run_command(["replay", recording, "--site", str(site), "--golden", recording]) == 0
+    told = capsys.readouterr()
+    assert "exact: " in told.out + told.err

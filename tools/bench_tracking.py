@@ -20,6 +20,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,23 +40,18 @@ SIMULATED = (("free-flow", 11), ("saturated-junction", 12), ("night-rain", 13))
 """Scenario and seed; seeds that nothing was tuned on."""
 SIMULATED_S = 30.0
 
-# A lidar network's detections differ from a camera's: they are surer (born likely, told soon), miss
-# rarely, and the protocol counts every frame that a track goes on alone as false. As long as a
-# class is told without a detection is set by class, as it is for the method of the protocol itself.
-KITTI_OPTIONS = {
-    "Car": FusionOptions(
-        buffer_s=0.0, birth_probability=0.8, confirm_probability=0.3, clutter_density=1e-4,
-        coast_s=0.15,
-    ),
-    "Pedestrian": FusionOptions(
-        buffer_s=0.0, birth_probability=0.8, confirm_probability=0.3, clutter_density=1e-4,
-        coast_s=0.35, gate_probability=0.9999,
-    ),
-    "Cyclist": FusionOptions(
-        buffer_s=0.0, birth_probability=0.8, confirm_probability=0.3, clutter_density=1e-4,
-        coast_s=0.25,
-    ),
+# A lidar network's detections differ from a camera's: they are surer, so tracks are born likely and
+# told soon. How long a track lives on without a detection, and whether it is told meanwhile, is set
+# by class, as it is for the method of the protocol itself.
+_SURE = {
+    "buffer_s": 0.0, "birth_probability": 0.8, "confirm_probability": 0.3, "clutter_density": 1e-4,
 }  # fmt: skip
+KITTI = {
+    "Car": (FusionOptions(**_SURE, coast_s=0.25), True),
+    "Pedestrian": (FusionOptions(**_SURE, coast_s=0.45, gate_probability=0.99999), False),
+    "Cyclist": (FusionOptions(**_SURE, coast_s=0.25), False),
+}
+"""By class: options, and whether only measured tracks are told."""
 TUD_OPTIONS = FusionOptions(buffer_s=0.0)
 Row = dict[str, Any]
 
@@ -79,13 +75,13 @@ class Timed:
 
 def on_kitti(folder: Path, progress: Callable[[str], None]) -> Iterator[Row]:
     """One row per class and tracker over all sequences."""
-    for kind, options in KITTI_OPTIONS.items():
+    for kind, (options, measured) in KITTI.items():
         makers: dict[str, Callable[[], GroundTracker]] = {
-            OURS: lambda options=options: Fusion(options),  # type: ignore[misc]
-            "AB3DMOT": lambda kind=kind: Ab3dmot(SETTINGS[kitti.CLASSES[kind]]),  # type: ignore[misc]
+            OURS: partial(Fusion, options, measured_only=measured),
+            "AB3DMOT": partial(Ab3dmot, SETTINGS[kitti.CLASSES[kind]]),
         }
         for name, maker in installed().items():
-            makers[name] = lambda maker=maker: maker(10.0)  # type: ignore[misc]
+            makers[name] = partial(maker, 10.0)
         drives = kitti.sequences(folder, kind)
         for name, make in makers.items():
             progress(f"KITTI {kind}: {name}")
@@ -108,9 +104,11 @@ def on_simulated(progress: Callable[[str], None]) -> Iterator[Row]:
             progress(f"simulating {scenario}, seed {seed}")
             _simulate(scenario, seed, recording)
             rate_hz = simulated.rate_of(recording)
-            makers: dict[str, Callable[[], GroundTracker]] = {OURS: lambda: Fusion(FusionOptions())}
+            makers: dict[str, Callable[[], GroundTracker]] = {
+                OURS: partial(Fusion, FusionOptions())
+            }
             for name, maker in installed().items():
-                makers[name] = lambda maker=maker: maker(rate_hz)  # type: ignore[misc]  # noqa: B023
+                makers[name] = partial(maker, rate_hz)
             for name, make in makers.items():
                 progress(f"{scenario}: {name}")
                 timed = Timed(make())
@@ -127,11 +125,11 @@ def on_tud(folder: Path, progress: Callable[[str], None]) -> Iterator[Row]:
     """One row per tracker."""
     street = Street(folder)
     makers: dict[str, Callable[[], GroundTracker]] = {
-        OURS: lambda: Fusion(TUD_OPTIONS),
-        "AB3DMOT": lambda: Ab3dmot(SETTINGS[ObjectClass.PEDESTRIAN]),
+        OURS: partial(Fusion, TUD_OPTIONS),
+        "AB3DMOT": partial(Ab3dmot, SETTINGS[ObjectClass.PEDESTRIAN]),
     }
     for name, maker in installed().items():
-        makers[name] = lambda maker=maker: maker(RATE_HZ)  # type: ignore[misc]
+        makers[name] = partial(maker, RATE_HZ)
     for name, make in makers.items():
         progress(f"TUD: {name}")
         timed = Timed(make())

@@ -154,7 +154,9 @@ class FromAbove:
         told = self._tracker.update(seen)
         ids = np.full(len(told), -1) if told.tracker_id is None else told.tracker_id
         out = []
-        for number, index in zip(ids.tolist(), told.data["index"].tolist(), strict=True):
+        # An answer without detections comes without their data, too.
+        indices = told.data["index"].tolist() if len(told) else []
+        for number, index in zip(ids.tolist(), indices, strict=True):
             if number >= 0:
                 one = frame.found[index]
                 out.append(Estimate(number + 1, one.x, one.y, index))

@@ -24,9 +24,14 @@ REACH = 2.0  # m: the detection that a track just used lies nearer to it than th
 
 
 class Fusion:
-    """`FusionStage` behind the common interface."""
+    """`FusionStage` behind the common interface.
 
-    def __init__(self, options: FusionOptions) -> None:
+    `measured_only`: tracks without a detection in the frame are left out, as SORT and ByteTrack
+    do, for protocols that count every one of them as false.
+    """
+
+    def __init__(self, options: FusionOptions, *, measured_only: bool = False) -> None:
+        self._measured_only = measured_only
         self._stage = FusionStage(options, Instant(START_NS, NS_PER_S))
         self._number = 0
 
@@ -39,6 +44,8 @@ class Fusion:
             if isinstance(message.payload, TrackList):
                 tracks = message.payload.tracks
         self._number += 1
+        if self._measured_only:
+            tracks = tuple(track for track in tracks if track.updated_ns == capture_ns)
         return _estimates(tracks, frame, capture_ns)
 
     def _message(self, frame: Frame, capture_ns: int) -> Message:

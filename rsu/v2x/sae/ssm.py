@@ -53,9 +53,7 @@ _STATES = {
 def answerable(priority: SignalPriority) -> tuple[SignalAnswer, ...]:
     """Answers to those who can be named here: ids of 8 octets are of the Chinese set, whose
     requests are answered in RSC."""
-    return tuple(
-        one for one in priority.answers if len(one.request.vehicle) != _CHINESE_ID_OCTETS
-    )
+    return tuple(one for one in priority.answers if len(one.request.vehicle) != _CHINESE_ID_OCTETS)
 
 
 class SignalStatusWriter:

@@ -9,7 +9,8 @@
 - `tud`: walkers of TUD-Stadtmitte on the ground, CLEAR MOT within 1 m.
 
 The data sets are not part of this project (research licences): what is not there is left out and
-said so. Other trackers come with the extra `bench-tracking`; those not installed are left out, too.
+said so. How to install the other trackers: docs/tracking-comparison.md; those that are missing are
+left out, too.
 Frames per second are of one core, CPU time of the tracker alone.
 """
 

@@ -1,9 +1,10 @@
 """Trackers that people use, behind the common interface. None is a dependency of the runtime.
 
-Stone Soup (MIT) and `trackers` (Apache-2.0) come with the extra `bench-tracking`, norfair (BSD-3) by
-itself (docs/tracking-comparison.md); one that is not installed is left out by name. Each is set up as its documentation
-proposes for points on a plane, or, where it only knows boxes in a picture, with boxes of the
-objects' sizes in a picture taken from straight above.
+Stone Soup (MIT) and `trackers` (Apache-2.0) come with the extra `bench-tracking`, norfair (BSD-3)
+is installed by itself (docs/tracking-comparison.md); one that is not there is left out of the
+comparison by name. Each is set up as its documentation proposes for points on a plane, or, where it
+only knows boxes in a picture, with boxes of the objects' sizes in a picture taken from straight
+above.
 """
 
 from __future__ import annotations

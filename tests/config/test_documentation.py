@@ -1,4 +1,5 @@
-"""docs/configuration.md names every key of the sections it describes; its examples are valid."""
+"""docs/configuration.md names every key of the sections it describes; its examples are valid. Links
+of all pages lead somewhere, and every page can be reached from README.md."""
 
 import re
 from pathlib import Path
@@ -6,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from rsu.config.check import check_site
+from rsu.config.model import SiteConfig
 from rsu.config.place import SignOptions
+from rsu.config.simulation import ObuOptions, SimulationOptions
+from rsu.config.situation import SituationOptions
 from rsu.config.v2x import V2xOptions
 from rsu.config.v2x_csae import CsaeOptions
 from rsu.config.v2x_messages import messages_of
@@ -48,7 +52,39 @@ def written(value: object) -> str:
     """A default as the page writes it."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return (
+            ", ".join(f"{one}" if isinstance(one, str) else f"{one:g}" for one in value) or "none"
+        )
     return f"`{value}`" if isinstance(value, str) else f"{value:g}"
+
+
+def test_every_section_is_listed(page):
+    assert keys(section(page, "The file")) == set(SiteConfig.model_fields)
+
+
+def test_every_key_of_the_situation_is_described_with_its_default(page):
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| (.*?) \|", section(page, "What the scene means"), re.MULTILINE
+    )
+    parts = SituationOptions().model_dump(mode="json")
+    assert dict(rows) == {
+        f"{part}.{key}": written(value)
+        for part, options in parts.items()
+        for key, value in options.items()
+    }
+
+
+def test_every_key_of_the_simulated_world_is_described_with_its_default(page):
+    told = section(page, "The simulated world")
+    assert keys(told) == set(SimulationOptions.model_fields)
+    values = SimulationOptions().model_dump(mode="json")
+    single = defaults(told)
+    assert single == {key: written(values[key]) for key in single}
+    for key in ObuOptions.model_fields:
+        assert f"`{key}`" in told
 
 
 def test_every_key_of_what_is_said_is_described(page):
@@ -79,3 +115,38 @@ def test_the_examples_are_sites_without_a_problem(page, title, root, tmp_path, m
     place = PLACE.format(lanes=root / "configs" / "junction-lanes.geojson")
     path.write_text(example + RADIO + (place if example.startswith("v2x") else REST))
     assert [str(problem) for problem in check_site(path).problems] == []
+
+
+def links(page: Path) -> set[str]:
+    """Targets of a page's links within the project, as they are written."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", text)
+    return {one for one in found if not re.match(r"[a-z]+:", one)}
+
+
+def anchors(page: Path) -> set[str]:
+    """Names of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.strip().lower()).replace(" ", "-") for one in headings}
+
+
+def test_links_lead_somewhere_and_every_page_can_be_reached(root):
+    dead: list[str] = []
+    seen: set[Path] = set()
+    ahead = [root / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        for link in links(page):
+            name, _, anchor = link.partition("#")
+            target = (page.parent / name).resolve() if name else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                dead.append(f"{page.relative_to(root)}: {link}")
+            elif target.is_dir():
+                ahead += target.glob("*.md")
+            elif target.suffix == ".md":
+                ahead.append(target)
+    assert dead == []
+    assert set((root / "docs").rglob("*.md")) - seen == set()

@@ -219,7 +219,7 @@ def spawn_child(plan: ProcessPlan, folder: Path) -> subprocess.Popen[bytes]:
 def write_run_folder(folder: Path, config: SiteConfig, base: Path) -> None:
     """Leave the resolved configuration for the children: a file edited while the unit runs does
     not reach a restarted child."""
-    run = RunFolder(base=str(base.resolve()), config=config.model_dump_json())
+    run = RunFolder(base=str(base.resolve()), config=config.model_dump_json(exclude_unset=True))
     target = folder / "run.json"
     target.touch(mode=0o600)
     target.write_bytes(msgspec.json.encode(run))

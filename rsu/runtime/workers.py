@@ -304,7 +304,7 @@ def site_metadata(config: SiteConfig, boot: Instant) -> dict[str, str]:
         "profile": ",".join(graph.profiles_of(config)),
         "version": rsu.__version__,
         "boot_ns": str(boot.utc_ns),
-        "config": config.model_dump_json(),
+        "config": config.model_dump_json(exclude_unset=True),
     }
 
 

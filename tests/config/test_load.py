@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rsu.config.document import MAX_BYTES, parse, read_document
 from rsu.config.load import ConfigError, load_site
 
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 GOOD = """\
 site:
   id: here
@@ -321,3 +322,13 @@ def test_random_structures_raise_nothing_but_config_errors(tmp_path_factory, val
 def test_a_damaged_good_file_raises_nothing_but_config_errors(tmp_path_factory, at, cut, put):
     damaged = GOOD[:at] + put + GOOD[at + cut :]
     only_config_errors(tmp_path_factory, damaged.encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_site_reaches_another_process_as_it_is(path: Path) -> None:
+    """As a unit hands it to its children and a recording keeps it: what was set, and no more, so
+    that rules on what must not be set still hold."""
+    config = load_site(path)
+    passed_on = type(config).model_validate_json(config.model_dump_json(exclude_unset=True))
+    assert passed_on == config
+    assert passed_on.model_fields_set == config.model_fields_set

@@ -78,6 +78,7 @@ def test_who_stands_in_a_bay_rests_inside_it(lot: LoadedScenario) -> None:
     assert seen > 500
 
 
+@pytest.mark.long
 def test_the_lot_fills_with_demand_and_empties_without(lot: LoadedScenario) -> None:
     def taken(truth: Truth) -> int:
         return sum(bay.object is not None for bay in truth.bays)

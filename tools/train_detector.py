@@ -301,6 +301,8 @@ def _recipe(plan: Plan, steps: int) -> str:
         f"places and at the example junction, seed {plan.seed}; no real image. {steps} steps of "
         f"{recipe.size} crops (the last {recipe.plain:.0%}: whole pictures)"
     )
+    if plan.start_from is not None:
+        text += f". First weights: {plan.start_from.name} of an earlier training"
     return f"{text}. {plan.note}" if plan.note else text
 
 

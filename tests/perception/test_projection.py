@@ -142,8 +142,8 @@ def test_two_boxes_keep_their_order_and_their_score(far_camera) -> None:
 
 
 def test_known_boxes_come_out_where_they_always_did(make_camera) -> None:
-    """Recorded: whole, cut, mislabelled, unknown; through lens and roll. What they are worth is told
-    by the other tests; these notice a change that nobody meant."""
+    """Recorded: whole, cut, mislabelled, unknown; through lens and roll. What they are worth other
+    tests tell; these notice a change that nobody meant."""
     camera = make_camera(
         pose={"x": 5, "y": -3, "z": 8, "heading": 30, "tilt": 20, "roll": 2},
         lens={"distortion": (-0.1, 0.02)},

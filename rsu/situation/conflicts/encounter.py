@@ -3,6 +3,8 @@
 In: a picture and a `Forecast`. Out: `Encounter`s of a vehicle (the ego) with another road user.
 Giving way is normal: an encounter counts as *urgent* only where the ego, braking comfortably after
 a driver's reaction time, would still meet the other; who already brakes needs no reaction time.
+Two vehicles are compared moment by moment; for people in a vehicle's way it is the times of
+occupation (`encroachment`).
 """
 
 from __future__ import annotations
@@ -15,23 +17,18 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from rsu.schema.units import Vec2
+from rsu.situation.conflicts.encroachment import COMFORTABLE, encroachments
 from rsu.situation.conflicts.prediction import BRAKES, TAUS, Forecast
 from rsu.situation.conflicts.ways import Floats, Indices
 from rsu.situation.picture import Picture
 
 Bools = npt.NDArray[np.bool_]
 
-REACTION_S, SURPRISED_S = 1.0, 1.5
-"""s until drivers brake for what they may expect ahead, and for somebody who steps out (Green 2000:
-0.7 to 1.25 s expected, 1.5 s surprised)."""
-COMFORTABLE = 3.4
-"""m/s²: what nine of ten drivers do not exceed without need (AASHTO Green Book, 3.2.2)."""
+REACTION_S = 1.0
+"""s until drivers brake for what they may expect ahead (Green 2000: 0.7 to 1.25 s)."""
 SAME_WAY = 0.8
 """rad between headings below which the one follows the other (46°)."""
 UNLIKELY = 0.02  # hypothesis pairs of a smaller prior are not looked at
-PET_S = 1.0
-"""s: who arrives this shortly after a person has left the place has nearly hit them
-(post-encroachment time below 1 s: a serious conflict, Allen, Shin, Cooper 1978)."""
 
 
 class Sort(StrEnum):
@@ -60,22 +57,65 @@ class Encounter:
 
 
 def encounters(
-    picture: Picture, seen: Forecast, speed: Floats, acceleration: Floats,
-    egos: Bools, least: float,
+    picture: Picture, seen: Forecast, speed: Floats, velocity: Floats, acceleration: Floats,
+    egos: Bools, exact: Bools, least: float,
 ) -> list[Encounter]:  # fmt: skip
-    """All encounters with at least the probability `least`, the ego moving and of `egos`."""
-    ego, other = _pairs(picture, seen, egos)
+    """All encounters with at least the probability `least`, the ego moving and of `egos`.
+
+    `speed` (N, m/s), `velocity` (N×2, m/s) and `acceleration` (N, m/s²) of everybody in the
+    picture; between vehicles only those of `exact` (N), whose speeds are known well, count."""
+    persons = ~picture.vehicle & np.array([t.object_class.is_vru for t in picture.tracks], np.bool_)
+    return [
+        *_between_vehicles(picture, seen, speed, acceleration, egos & exact, exact & ~persons,
+                           least),
+        *_with_people(picture, seen, speed, velocity, acceleration, egos, persons, least),
+    ]  # fmt: skip
+
+
+def _with_people(
+    picture: Picture, seen: Forecast, speed: Floats, velocity: Floats, acceleration: Floats,
+    egos: Bools, persons: Bools, least: float,
+) -> list[Encounter]:  # fmt: skip
+    rows = np.flatnonzero(egos[seen.user] & (seen.prior >= UNLIKELY))
+    among = np.zeros(len(persons), dtype=np.bool_)
+    among[seen.user] = True
+    people = np.flatnonzero(persons & among)
+    if not len(rows) or not len(people):
+        return []
+    met = encroachments(picture, seen, rows, people, velocity, speed, acceleration)
+    weight = seen.prior[met.row] * met.overlaps
+    found: dict[tuple[int, int], list[int]] = {}
+    for index in np.flatnonzero(weight >= UNLIKELY).tolist():
+        pair = int(seen.user[met.row[index]]), int(met.person[index])
+        found.setdefault(pair, []).append(index)
+    out = []
+    for (ego, person), some in found.items():
+        probability = float(weight[some].sum())
+        if probability < least:
+            continue
+        best = some[int(np.argmax(weight[some]))]
+        x, y = met.place[best].tolist()
+        out.append(
+            Encounter(
+                ego, person, Sort.VULNERABLE, min(probability, 1.0),
+                min(float((weight * met.too_late)[some].sum()), 1.0), float(met.time_s[best]),
+                float(speed[ego]) ** 2 / (2.0 * max(float(met.distance[best]), 0.1)), Vec2(x, y),
+            )
+        )  # fmt: skip
+    return out
+
+
+def _between_vehicles(
+    picture: Picture, seen: Forecast, speed: Floats, acceleration: Floats, egos: Bools,
+    others: Bools, least: float,
+) -> list[Encounter]:  # fmt: skip
+    ego, other = _pairs(picture, seen, egos, others)
     if not len(ego):
         return []
-    persons = ~picture.vehicle & np.array([t.object_class.is_vru for t in picture.tracks])
     prior = seen.prior[ego] * seen.prior[other]
-    braked = _braked(
-        speed[seen.user[ego]], acceleration[seen.user[ego]],
-        np.where(persons[seen.user[other]], SURPRISED_S, REACTION_S),
-    )  # fmt: skip
+    braked = _braked(speed[seen.user[ego]], acceleration[seen.user[ego]])
     half, half_other = _halves(picture, seen.user[ego]), _halves(picture, seen.user[other])
-    trail = np.where(persons, speed, 0.0)[seen.user[other]] * PET_S
-    kept, meets, ahead = _overlap(seen, ego, other, half, half_other, trail)
+    kept, meets, ahead = _overlap(seen, ego, other, half, half_other)
     # Only what can count needs the second look.
     rows = np.flatnonzero(prior * meets >= UNLIKELY)
     if not len(rows):
@@ -83,15 +123,11 @@ def encounters(
     ego, other, prior = ego[rows], other[rows], prior[rows]
     kept, meets, ahead = kept[rows], meets[rows], ahead[rows]
     place, heading = _slowed(seen, ego, braked[rows])
-    _, still, _ = _overlap(
-        seen, ego, other, half[rows], half_other[rows], trail[rows], place, heading
-    )
-    return _merged(
-        picture, seen, speed, persons, ego, other, prior, kept, meets, still, ahead, least
-    )
+    _, still, _ = _overlap(seen, ego, other, half[rows], half_other[rows], place, heading)
+    return _merged(picture, seen, speed, ego, other, prior, kept, meets, still, ahead, least)
 
 
-def _pairs(picture: Picture, seen: Forecast, egos: Bools) -> tuple[Indices, Indices]:
+def _pairs(picture: Picture, seen: Forecast, egos: Bools, others: Bools) -> tuple[Indices, Indices]:
     """Hypothesis pairs of two users that come within reach of each other within the horizon."""
     mine = np.flatnonzero(egos[seen.user])
     if not len(mine) or len(seen.user) < 2:
@@ -105,7 +141,7 @@ def _pairs(picture: Picture, seen: Forecast, egos: Bools) -> tuple[Indices, Indi
     radius = np.hypot(*(end - begin).T) / 2 + reach + 2.0
     gap = middle[mine][:, None] - middle[None]
     near = (gap**2).sum(axis=2) < (radius[mine][:, None] + radius) ** 2
-    near &= users[mine][:, None] != users
+    near &= (users[mine][:, None] != users) & others[users]
     near &= seen.prior[mine][:, None] * seen.prior >= UNLIKELY
     # What is behind moves no faster towards the ego than it would have to look out itself.
     toward = seen.place[None] - begin[mine][:, None, None]
@@ -129,9 +165,9 @@ def _halves(picture: Picture, users: Indices) -> Floats:
     return found
 
 
-def _braked(speed: Floats, acceleration: Floats, reaction_s: Floats) -> Floats:
+def _braked(speed: Floats, acceleration: Floats) -> Floats:
     """Arc lengths of a driver who reacts and then brakes comfortably, or brakes already."""
-    reaction = np.where(acceleration < BRAKES, 0.0, reaction_s)[:, None]
+    reaction = np.where(acceleration < BRAKES, 0.0, REACTION_S)[:, None]
     after = np.maximum(TAUS[None] - reaction, 0.0)
     after = np.minimum(after, speed[:, None] / COMFORTABLE)
     found: Floats = (
@@ -155,7 +191,7 @@ def _slowed(seen: Forecast, ego: Indices, arcs: Floats) -> tuple[Floats, Floats]
 
 
 def _overlap(
-    seen: Forecast, ego: Indices, other: Indices, half: Floats, half_other: Floats, trail: Floats,
+    seen: Forecast, ego: Indices, other: Indices, half: Floats, half_other: Floats,
     place: Floats | None = None, heading: Floats | None = None,
 ) -> tuple[Floats, Floats, Bools]:  # fmt: skip
     """Probability that both footprints overlap at each step (P×T), at some time (P), and
@@ -167,10 +203,6 @@ def _overlap(
     if place is None or heading is None:
         place, heading = seen.place[ego], seen.heading[ego]
     there, long = seen.place[other], half_other[:, :1]
-    # Where a person was up to `PET_S` ago counts as well: a longer footprint, set back.
-    back = seen.heading[other]
-    shift = np.stack((np.cos(back), np.sin(back)), axis=-1) * (trail / 2)[:, None, None]
-    there, long = there - shift, long + (trail / 2)[:, None]
     gap = there - place
     cos, sin = np.cos(heading), np.sin(heading)
     along = gap[..., 0] * cos + gap[..., 1] * sin
@@ -205,9 +237,8 @@ def _within(offset: Floats, reach: Floats, std: Floats) -> Floats:
 
 
 def _merged(
-    picture: Picture, seen: Forecast, speed: Floats, persons: Bools, ego: Indices,
-    other: Indices, prior: Floats, kept: Floats, meets: Floats, still: Floats,
-    ahead: Bools, least: float,
+    picture: Picture, seen: Forecast, speed: Floats, ego: Indices, other: Indices,
+    prior: Floats, kept: Floats, meets: Floats, still: Floats, ahead: Bools, least: float,
 ) -> list[Encounter]:  # fmt: skip
     """One encounter per pair of users: probabilities add up over hypotheses, the likeliest one
     says when and where."""
@@ -233,9 +264,7 @@ def _merged(
         # The heading of somebody at rest says little: on a lane it is the end of a queue.
         along = turn < SAME_WAY or speed[theirs] <= 0.0
         sort = Sort.FOLLOWING if along and picture.road.inside[theirs] else Sort.CROSSING
-        if persons[theirs] or (
-            picture.tracks[theirs].object_class.is_vru and sort is sort.CROSSING
-        ):
+        if picture.tracks[theirs].object_class.is_vru and sort is Sort.CROSSING:
             sort = Sort.VULNERABLE
         closing = float(speed[mine] - speed[theirs] * np.cos(turn)) if sort is Sort.FOLLOWING else (
             float(speed[mine])

@@ -23,11 +23,12 @@ from rsu.schema.topics import ROAD_EVENT, SIGNAL_STATE, Topic
 from rsu.schema.tracks import Track, TrackStatus
 from rsu.schema.units import NS_PER_S, Instant, Vec2
 from rsu.site.lanes import LaneKind, LaneRole, SiteMap
-from rsu.situation.conflicts.encounter import COMFORTABLE, Encounter, Sort, encounters
+from rsu.situation.conflicts.encounter import REACTION_S, Encounter, Sort, encounters
+from rsu.situation.conflicts.encroachment import COMFORTABLE
 from rsu.situation.conflicts.prediction import forecast
 from rsu.situation.conflicts.ways import Floats, ways_of
 from rsu.situation.events.book import EventBook, EventIds, Rule, Sighting
-from rsu.situation.picture import Picture
+from rsu.situation.picture import ROAD_KINDS, Picture
 
 COLLISION, VULNERABLE = "collision-warning", "vru-warning"
 REAR_END, RED_LIGHT = "rear-end-warning", "red-light-warning"
@@ -44,14 +45,23 @@ ONSET_S, CLEAR_S = 0.15, 1.0
 """Two looks in a row; a conflict that dissolves does so within a driver's reaction."""
 MOVES, WALKS = 2.0, 0.5
 """m/s: slower vehicles can stop within a metre; slower walkers stand."""
+FOOTSTEP_S = 0.5
+"""s of one step (Weidmann 1993: 2 steps/s): whoever takes the next one off the footways onto the
+road does not stop at its edge any more."""
 OLD_ENOUGH_NS = NS_PER_S  # a track's first second: its speed is still settling
 FRESH_NS = NS_PER_S // 2  # what is only extrapolated for longer is no evidence
 SURE_SPEED = 2.5
 """m/s, 1 σ: with more the time to a conflict is anybody's guess."""
 MEMORY = 6
 """Looks at 5 Hz over which acceleration is estimated: 1 s, which evens out the noise of speeds."""
+RUNNER_BRAKES = -1.0
+"""m/s²: who slows down like this for a red light means to stop (engine drag is 0.5 to 0.8)."""
+WELL_KNOWN = 0.5
+"""m/s, 1 σ: over 1 s that tells braking from keeping speed."""
 LIGHT_FRESH_NS = NS_PER_S  # an older word of the controller is no light
 RADIUS = 5.0  # m: a car's length around the place
+
+_Look = tuple[int, float, float, float]  # ns, m/s, m, m
 
 
 class Warnings:
@@ -74,7 +84,8 @@ class Warnings:
         }  # fmt: skip
         self._book = EventBook(rules, ids, "situation")
         self._conflicts: dict[tuple[str, tuple[int, ...]], Conflict] = {}
-        self._speeds: dict[int, deque[tuple[int, float]]] = {}
+        self._past: dict[int, deque[_Look]] = {}
+        self._velocity: Floats = np.zeros((0, 2))  # m/s, of the present picture
         self._lights: dict[int, tuple[SignalGroup, int]] = {}
         self._looked_ns: int | None = None
         self._stops = _stop_lines(site)
@@ -107,7 +118,7 @@ class Warnings:
     def begin_anew(self, now: Instant) -> Iterable[Message]:  # noqa: ARG002
         """Forget everything; what was warned of is over."""
         ended = self._told(self._book.end_all())
-        self._speeds.clear()
+        self._past.clear()
         self._lights.clear()
         self._conflicts.clear()
         self._looked_ns = None
@@ -134,6 +145,8 @@ class Warnings:
         stands = picture.vehicle & (picture.standing_since_ns >= 0)
         speed = np.where(stands, 0.0, picture.speed)
         sure = np.array([_is_evidence(track, picture.time_ns) for track in tracks], np.bool_)
+        # For people it is said by how much a speed is in doubt.
+        exact = np.array([track.speed_std <= SURE_SPEED for track in tracks], np.bool_)
         egos = (
             sure & picture.vehicle & (speed > MOVES) & ~np.isnan(picture.heading)
             & np.array([t.object_class is not ObjectClass.BICYCLE for t in tracks])
@@ -141,10 +154,14 @@ class Warnings:
         if not egos.any():
             return []
         seen = forecast(picture, self._ways, speed, acceleration, sure)
-        met = encounters(picture, seen, speed, acceleration, egos, self._options.probability / 4)
+        self._velocity = self._velocities(picture, speed)
+        met = encounters(
+            picture, seen, speed, self._velocity, acceleration, egos, exact,
+            self._options.probability / 4,
+        )  # fmt: skip
         return [
             *self._urgent(picture, met, speed, set(seen.user[seen.way >= 0].tolist())),
-            *self._red_lights(picture, met, speed, egos),
+            *self._red_lights(picture, met, speed, acceleration, egos & exact),
         ]
 
     def _urgent(
@@ -178,8 +195,8 @@ class Warnings:
             )  # fmt: skip
 
     def _waits(self, picture: Picture, one: Encounter, speed: Floats) -> bool:
-        """Whether people do not step in front of it: who stands, and who is not on the road yet or
-        on a crossing and still out of the vehicle's path stops at its edge within a step."""
+        """Whether people do not step in front of it: who stands, and who is not on the road with
+        the next step, and who is on a crossing and still out of the vehicle's path."""
         other = one.other
         if speed[other] < WALKS:
             return not picture.road.inside[other]
@@ -187,7 +204,11 @@ class Warnings:
         lane = int(walk.lane[other])
         on_footway = lane >= 0 and bool(walk.inside[other])
         if not on_footway:
-            return not bool(picture.road.inside[other])
+            if picture.road.inside[other]:
+                return False
+            step = picture.position[other] + self._velocity[other] * FOOTSTEP_S
+            ahead = self._site.match(step[None], kinds=ROAD_KINDS)
+            return not bool(ahead.inside[0])
         if self._site.lanes[lane].kind is not LaneKind.CROSSWALK:
             return True
         return self._beside(picture, one) > self._options.beside_m
@@ -206,7 +227,8 @@ class Warnings:
         return float(aside) - half
 
     def _red_lights(
-        self, picture: Picture, met: list[Encounter], speed: Floats, egos: npt.NDArray[np.bool_],
+        self, picture: Picture, met: list[Encounter], speed: Floats, acceleration: Floats,
+        egos: npt.NDArray[np.bool_],
     ) -> Iterator[Sighting]:  # fmt: skip
         for ego in np.flatnonzero(egos & picture.road.inside).tolist():
             stop = self._stops.get(int(picture.road.lane[ego]))
@@ -223,9 +245,7 @@ class Warnings:
                 groups, picture.time_ns, time_s
             ):
                 continue
-            # Surely too fast: at 1 σ less it still could not stop comfortably.
-            slow = max(pace - picture.tracks[ego].speed_std, 0.0)
-            if slow**2 / (2.0 * left) < COMFORTABLE:
+            if not _runs(picture.tracks[ego], pace, float(acceleration[ego]), left):
                 continue
             others = [
                 one.other if one.ego == ego else one.ego
@@ -271,14 +291,32 @@ class Warnings:
     def _accelerations(self, picture: Picture) -> Floats:
         """m/s² by least squares over the last looks; 0 where there are too few."""
         out = np.zeros(len(picture.tracks))
-        kept: dict[int, deque[tuple[int, float]]] = {}
+        kept: dict[int, deque[_Look]] = {}
         for index, track in enumerate(picture.tracks):
-            past = self._speeds.get(track.id) or deque(maxlen=MEMORY)
-            past.append((picture.time_ns, track.speed))
+            past = self._past.get(track.id) or deque(maxlen=MEMORY)
+            past.append((picture.time_ns, track.speed, track.position.x, track.position.y))
             kept[track.id] = past
-            out[index] = _slope(past)
-        self._speeds = kept
+            out[index] = _slopes(past)[0]
+        self._past = kept
         return out
+
+    def _velocities(self, picture: Picture, speed: Floats) -> Floats:
+        """m/s, N×2. Somebody who sets off has no heading yet: by least squares over where they
+        were at the last looks."""
+        heading = picture.heading
+        out: Floats = speed[:, None] * np.stack((np.cos(heading), np.sin(heading)), axis=1)
+        for index in np.flatnonzero(np.isnan(heading)).tolist():
+            out[index] = _slopes(self._past[picture.tracks[index].id])[1:]
+        return out
+
+
+def _runs(track: Track, pace: float, acceleration: float, left: float) -> bool:
+    """Whether it surely stops no more within `left` m: at 1 σ less speed it would have to brake
+    harder than comfortably. A driver who does not brake has yet to react; that is only told apart
+    where the speed is known well, as fused speeds lag behind braking."""
+    steady = acceleration > RUNNER_BRAKES and track.speed_std <= WELL_KNOWN
+    slow = max(pace - track.speed_std, 0.0)
+    return slow * (REACTION_S if steady else 0.0) + slow**2 / (2.0 * COMFORTABLE) > left
 
 
 def _too_fast(picture: Picture, one: Encounter, speed: Floats) -> bool:
@@ -290,17 +328,21 @@ def _too_fast(picture: Picture, one: Encounter, speed: Floats) -> bool:
     return max(slow, 0.0) ** 2 / (2.0 * gap) >= COMFORTABLE
 
 
-def _slope(past: deque[tuple[int, float]]) -> float:
+def _slopes(past: deque[_Look]) -> tuple[float, float, float]:
+    """Change of speed (m/s²) and of x and y (m/s) over the looks."""
     if len(past) < 3:
-        return 0.0
+        return 0.0, 0.0, 0.0
     last = past[-1][0]
-    times = [(time_ns - last) / NS_PER_S for time_ns, _ in past]
-    mean_t = sum(times) / len(times)
-    mean_v = sum(speed for _, speed in past) / len(past)
-    square = sum((t - mean_t) ** 2 for t in times)
+    rows = [((time_ns - last) / NS_PER_S, speed, x, y) for time_ns, speed, x, y in past]
+    t, v, x, y = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    square = sum((row[0] - t) ** 2 for row in rows)
     if square < 0.05:  # s²: three looks at 5 Hz give 0.08
-        return 0.0
-    return sum((t - mean_t) * (s - mean_v) for t, (_, s) in zip(times, past, strict=True)) / square
+        return 0.0, 0.0, 0.0
+    return (
+        sum((row[0] - t) * (row[1] - v) for row in rows) / square,
+        sum((row[0] - t) * (row[2] - x) for row in rows) / square,
+        sum((row[0] - t) * (row[3] - y) for row in rows) / square,
+    )
 
 
 def _is_evidence(track: Track, time_ns: int) -> bool:
@@ -308,7 +350,6 @@ def _is_evidence(track: Track, time_ns: int) -> bool:
         track.status is TrackStatus.CONFIRMED
         and track.born_ns <= time_ns - OLD_ENOUGH_NS
         and track.updated_ns >= time_ns - FRESH_NS
-        and track.speed_std <= SURE_SPEED
     )
 
 

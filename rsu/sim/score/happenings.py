@@ -20,6 +20,8 @@ from rsu.sim.score.tracking import Numbers, share
 LATE_S, NEAR_M = 30.0, 40.0
 """A report later than this after an event's end, or this far away on no common lane, is of
 something else (congestion needs the time; a queue's middle is some cars from its head)."""
+ELSEWHERE = frozenset({"conflict"})
+"""True events that no report is of: warnings of them are scored as `conflicts.…`."""
 EARLY_S = 1.0
 """A report before the event is chance; a second is the grain of a script."""
 
@@ -52,6 +54,8 @@ class Happenings:
     def truth(self, truth: Truth) -> None:
         """What is going on now."""
         for event in truth.events:
+            if event.kind in ELSEWHERE:
+                continue
             first, _ = self._true.get(event.id, (event, 0))
             self._true[event.id] = first, truth.time_ns
 

@@ -31,7 +31,7 @@ from rsu.v2x.inspector.units import si_values
 
 LONG = 200_000
 NOW_NS = 1_750_000_000_000_000_000
-SHORT = 2_000
+SHORT = 1_000
 WATCHDOG_S = 100
 """The whole short run takes about 10 s on a slow core: only a hang reaches this."""
 LONG_WATCHDOG_S = 3_000

@@ -26,6 +26,9 @@ WALK_KINDS = frozenset({LaneKind.CROSSWALK, LaneKind.SIDEWALK})
 # Walkers, animals and things are no vehicles; what no sensor named moves on a lane, so it is one.
 NO_VEHICLES = frozenset({ObjectClass.PEDESTRIAN, ObjectClass.ANIMAL, ObjectClass.OBSTACLE})
 SURE_HEADING = 0.5  # rad, 1 σ: a heading less certain than this does not speak for a lane
+CITY_LIMIT = 13.89
+"""m/s, 50 km/h: where the map states no limit (Regulations on the Road Traffic Safety Law of China,
+article 45: a city road with one lane per direction is 30 or, without a line, 50 km/h)."""
 STANDS_BELOW = 0.5
 """m/s: slower than this it stands. Fusion reports a resting track with 0 ± 0.3 m/s."""
 MOVES_ABOVE = 1.5

@@ -16,6 +16,7 @@ from rsu.schema.situation import SignalRequest
 from rsu.schema.tracks import Track, TrackList
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import LaneKind, SiteMap
+from rsu.situation.picture import NO_VEHICLES, SURE_HEADING
 from rsu.situation.priority_ways import Way
 
 HEARD = "v2x"
@@ -30,11 +31,7 @@ OVER_M = 3.0
 """m: whose front is this far over the line has not only stopped late."""
 SIGMAS = 3.0
 ROAD = frozenset({LaneKind.VEHICLE, LaneKind.BIKE, LaneKind.TRACKED})
-SURE_HEADING = 0.5
-"""rad, 1 σ: a heading less certain than this does not speak for a lane."""
-_NO_VEHICLES = frozenset(
-    {ObjectClass.PEDESTRIAN, ObjectClass.BICYCLE, ObjectClass.ANIMAL, ObjectClass.OBSTACLE}
-)
+_NO_REQUESTERS = NO_VEHICLES | {ObjectClass.BICYCLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ def sight_of(
 
 
 def _may_be_it(track: Track, known: int | None) -> bool:
-    return track.object_class not in _NO_VEHICLES and (_is_seen(track) or track.id == known)
+    return track.object_class not in _NO_REQUESTERS and (_is_seen(track) or track.id == known)
 
 
 def _is_seen(track: Track) -> bool:

@@ -20,8 +20,8 @@ from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import LaneKind, LaneRole, Maneuver, SiteMap
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
-from rsu.situation.events.surroundings import CITY_LIMIT, SURE, Identity, normal_share
-from rsu.situation.picture import Picture
+from rsu.situation.events.surroundings import SURE, Identity, normal_share
+from rsu.situation.picture import CITY_LIMIT, Picture
 
 ALIGNED = math.radians(30.0)  # to the lane: a turning or crossing vehicle is not on it
 BORN_NS = NS_PER_S  # a new track's speed is a guess

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rsu.schema.tracks import Track
 from rsu.schema.units import NS_PER_S
 from rsu.site.lanes import Lane, LaneKind, LaneRole, SiteMap
+from rsu.situation.picture import CITY_LIMIT
 
 Floats = npt.NDArray[np.float64]
 SURE = 1.64
@@ -139,11 +140,6 @@ class Link:
     length: float
     """Of all lanes together, m."""
     limit: float
-
-
-CITY_LIMIT = 13.89
-"""m/s: 50 km/h, where the map states no limit (Road Traffic Safety Law of China, regulations
-article 45: one lane per direction in a city)."""
 
 
 def links_of(site: SiteMap) -> list[Link]:

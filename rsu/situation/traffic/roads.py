@@ -10,12 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsu.site.lanes import Lane, LaneKind, LaneRole, SiteMap
-from rsu.situation.picture import ROAD_KINDS
+from rsu.situation.picture import CITY_LIMIT, ROAD_KINDS
 from rsu.situation.traffic.counting import line_station
-
-CITY_LIMIT = 13.89
-"""m/s, 50 km/h: where the map states no limit (Regulations on the Road Traffic Safety Law of China,
-article 45: a city road with one lane per direction is 30 or, without a line, 50 km/h)."""
 
 
 @dataclass(frozen=True)

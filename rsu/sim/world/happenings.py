@@ -72,6 +72,13 @@ class Stage:
                 return False
         return True
 
+    def let_in(self, mover: Mover) -> bool:
+        """Let something appear where it begins; False while there is no room."""
+        if not self.free(*mover.place()[:2]):
+            return False
+        self.movers.append(mover)
+        return True
+
 
 class Incident(Protocol):
     """Something going on. `step` returns False when it is over."""
@@ -194,11 +201,9 @@ class _Moving:
     inside: bool = False
 
     def step(self, stage: Stage) -> bool:
+        self.inside = self.inside or stage.let_in(self.mover)
         if not self.inside:
-            if not stage.free(*self.mover.place()[:2]):
-                return True
-            stage.movers.append(self.mover)
-            self.inside = True
+            return True
         if self.since_ns is None and self._holds():
             self.since_ns = stage.now_ns
         return not self.mover.gone
@@ -226,11 +231,9 @@ class _Walk:
     inside: bool = False
 
     def step(self, stage: Stage) -> bool:
+        self.inside = self.inside or stage.let_in(self.mover)
         if not self.inside:
-            if not stage.free(*self.mover.place()[:2]):
-                return True
-            stage.movers.append(self.mover)
-            self.inside = True
+            return True
         on_road = not self.mover.gone and _on_carriageway(stage, *self.mover.place()[:2])
         if not on_road:
             self.since_ns = None

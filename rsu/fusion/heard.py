@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from rsu.fusion.classes import ACCELERATION_PSD, BIRTH_SPEED_STD, CLASS_INDEX
-from rsu.fusion.measurements import Rows as MeasurementRows
-from rsu.fusion.measurements import Scan
+from rsu.fusion.measurements import Scan, checked_scan
+from rsu.fusion.readings import Readings, numbers, of_cov, of_size, usable
 from rsu.fusion.table import NEVER
 from rsu.schema.sensing import V2xObject, V2xObjects
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Cov2, Vec2
@@ -109,28 +109,38 @@ def scan_from_v2x(
     capture_ns = newest_look_ns
     if capture_ns is None:
         capture_ns = max((item.measured_ns for item in latest.values()), default=NEVER)
-    rows, labels, evidence = MeasurementRows(), [], []
-    for item in latest.values():
-        if abs(capture_ns - item.measured_ns) > CARRY_NS:
-            rows.refused["too_late"] = rows.refused.get("too_late", 0) + 1
-            continue
-        velocity, velocity_cov = _velocity(item)
-        carried = _carried(item, velocity, velocity_cov, (capture_ns - item.measured_ns) / NS_PER_S)
-        before = len(rows.score)
-        rows.add(
-            carried.position, carried.position_cov, velocity, velocity_cov,
-            CLASS_INDEX[item.object_class], _score(item), item.size,
-            Cov2(*(STANDING * part for part in msgspec.structs.astuple(item.position_cov))),
+    in_time = [item for item in latest.values() if abs(capture_ns - item.measured_ns) <= CARRY_NS]
+    rows = []
+    for item in in_time:
+        velocity, spread = _velocity(item)
+        carried = _carried(item, velocity, spread, (capture_ns - item.measured_ns) / NS_PER_S)
+        rows.append(
+            (
+                carried.position.x, carried.position.y, *of_cov(carried.position_cov),
+                *(STANDING * part for part in of_cov(item.position_cov)),
+                _score(item), *of_size(item.size), velocity.x, velocity.y, *of_cov(spread),
+            )
         )  # fmt: skip
-        if len(rows.score) > before:
-            labels.append(_label(item))
-            evidence.append(min(item.measured_ns, capture_ns))
-    scan, refused = rows.scan("v2x", capture_ns, number, moving=True)
+    position, position_cov, constant_cov, score, size, velocities, spreads = numbers(
+        rows, 2, 3, 3, 1, 3, 2, 3
+    )
+    readings = Readings(
+        position, position_cov, constant_cov, score[:, 0], size, velocities, spreads
+    )
+    kept, refused = usable(readings)
+    late = len(latest) - len(in_time)
+    if late:
+        refused["too_late"] = late
+    scan = checked_scan(
+        ("v2x", capture_ns, number), readings, kept, [item.object_class for item in in_time]
+    )
     heard = replace(
         scan,
         surveys=False,
-        label=np.array(labels, dtype=np.int64),
-        evidence_ns=np.array(evidence, dtype=np.int64),
+        label=np.array([_label(item) for item in in_time], dtype=np.int64)[kept],
+        evidence_ns=np.array(
+            [min(item.measured_ns, capture_ns) for item in in_time], dtype=np.int64
+        )[kept],
     )
     return heard, refused
 

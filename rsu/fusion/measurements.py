@@ -1,13 +1,11 @@
 """Sensor messages as measurement arrays: the one place where fusion knows sensor formats.
 
 In: `CameraDetections` or `RadarObjects`; out: one `Scan` with arrays of M measurements in the site
-frame, and a count of what was refused by reason. Whatever passes here is finite, bounded and has
-positive definite covariances, so the filter behind it never has to ask.
+frame, and a count of what was refused by reason (`readings` checks).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,18 +13,26 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.fusion.classes import CLASS_INDEX
-from rsu.schema.sensing import CameraDetections, RadarObjects
-from rsu.schema.units import Box, Cov2, Size, Vec2
+from rsu.fusion.readings import (
+    LEAST_SCORE,
+    LEAST_STD,
+    LONGEST,
+    MOST_SCORE,
+    NO_COV,
+    Readings,
+    constant_part,
+    dimensions,
+    matrices,
+    numbers,
+    of_cov,
+    of_size,
+    usable,
+)
+from rsu.schema.sensing import CameraDetections, ObjectClass, RadarObjects
+from rsu.schema.units import Box
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-MAX_MEASUREMENTS = 512  # per scan: an ARS408 cycle has at most 100 objects, a frame fewer
-FARTHEST = 20_000.0  # m from the site's origin; nothing roadside sees farther
-FASTEST = 150.0  # m/s
-LEAST_STD = 0.05  # m and m/s: no roadside sensor is better, and it keeps the filter well posed
-LARGEST_STD = 50.0  # m: a position less certain than this says nothing
-LONGEST = 60.0  # m: longer than any road train
 
 # Boxes behind other boxes, and those of low score, are placed worse than their edges' noise says.
 # Measured with the shipped detector on rendered streets (2 × 30 s, vehicles within 60 m): the error
@@ -78,16 +84,24 @@ class Scan:
 
 def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
     """A camera frame's detections as a scan, and refused detections by reason."""
-    rows = Rows()
-    for detection, covered in zip(
-        message.detections, _covered([one.box for one in message.detections]), strict=True
-    ):
-        rows.add(
-            detection.position, detection.position_cov, None, None,
-            CLASS_INDEX[detection.object_class], detection.score, detection.size,
-            detection.constant_cov, _doubt(detection.size, covered, detection.score),
-        )  # fmt: skip
-    return rows.scan(message.sensor, message.capture_ns, message.frame, moving=False)
+    seen = message.detections
+    position, position_cov, constant_cov, score, size = numbers(
+        [
+            (
+                one.position.x, one.position.y, *of_cov(one.position_cov),
+                *of_cov(one.constant_cov), one.score, *of_size(one.size),
+            )
+            for one in seen
+        ],
+        2, 3, 3, 1, 3,
+    )  # fmt: skip
+    readings = Readings(position, position_cov, constant_cov, score[:, 0], size)
+    doubt = _doubt(readings.size, _covered([one.box for one in seen]), readings.score)
+    kept, refused = usable(readings)
+    return checked_scan(
+        (message.sensor, message.capture_ns, message.frame),
+        readings, kept, [one.object_class for one in seen], doubt,
+    ), refused  # fmt: skip
 
 
 def scan_from_radar(message: RadarObjects) -> tuple[Scan, dict[str, int]]:
@@ -95,169 +109,85 @@ def scan_from_radar(message: RadarObjects) -> tuple[Scan, dict[str, int]]:
 
     The radar's own probability of existence serves as score; 0.5 where it states none.
     """
-    rows = Rows()
-    for item in message.objects:
-        rows.add(
-            item.position, item.position_cov, item.velocity, item.velocity_cov,
-            CLASS_INDEX[item.object_class],
-            0.5 if item.existence is None else item.existence, item.size,
-        )  # fmt: skip
-    return rows.scan(message.sensor, message.capture_ns, message.cycle, moving=True)
+    seen = message.objects
+    position, position_cov, constant_cov, score, size, velocity, velocity_cov = numbers(
+        [
+            (
+                one.position.x, one.position.y, *of_cov(one.position_cov), *NO_COV,
+                0.5 if one.existence is None else one.existence, *of_size(one.size),
+                one.velocity.x, one.velocity.y, *of_cov(one.velocity_cov),
+            )
+            for one in seen
+        ],
+        2, 3, 3, 1, 3, 2, 3,
+    )  # fmt: skip
+    readings = Readings(
+        position, position_cov, constant_cov, score[:, 0], size, velocity, velocity_cov
+    )
+    kept, refused = usable(readings)
+    return checked_scan(
+        (message.sensor, message.capture_ns, message.cycle),
+        readings, kept, [one.object_class for one in seen],
+    ), refused  # fmt: skip
 
 
-def _covered(boxes: Sequence[Box]) -> list[float]:
+def checked_scan(
+    look: tuple[str, int, int],
+    readings: Readings,
+    kept: npt.NDArray[np.bool_],
+    classes: Sequence[ObjectClass],
+    doubt: Floats | None = None,
+) -> Scan:
+    """The rows `kept` as a scan of the look (sensor, capture time, number).
+
+    `doubt` M (m²) comes on top of both variances of a position, and `LASTING` of it stays.
+    """
+    more = np.zeros(len(readings)) if doubt is None else doubt
+    cov, more = readings.position_cov[kept], more[kept]
+    velocity, velocity_cov = readings.velocity, readings.velocity_cov
+    sensor, capture_ns, number = look
+    return Scan(
+        sensor=sensor,
+        capture_ns=capture_ns,
+        number=number,
+        position=readings.position[kept],
+        position_cov=matrices(cov, LEAST_STD**2 + more),
+        constant_cov=constant_part(readings.constant_cov[kept], cov, LASTING * more),
+        velocity=None if velocity is None else velocity[kept],
+        velocity_cov=None if velocity_cov is None else matrices(velocity_cov[kept], LEAST_STD**2),
+        class_index=np.array([CLASS_INDEX[one] for one in classes], dtype=np.intp)[kept],
+        score=np.clip(readings.score[kept], LEAST_SCORE, MOST_SCORE),
+        size=dimensions(readings.size[kept]),
+    )
+
+
+def _covered(boxes: Sequence[Box]) -> Floats:
     """Share of each box that one box with a lower edge, hence a nearer object, covers at most."""
     if len(boxes) < 2:
-        return [0.0] * len(boxes)
-    edges = _array([(b.left, b.top, b.left + b.width, b.top + b.height) for b in boxes], (4,))
-    if not np.isfinite(edges.sum()):
-        return [0.0] * len(boxes)
-    low, high = edges[:, :2], edges[:, 2:]
-    common = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
-    np.maximum(common, 0.0, out=common)
-    area = np.where(edges[None, :, 3] > edges[:, None, 3], common[..., 0] * common[..., 1], 0.0)
-    own = np.maximum((high - low).prod(axis=1), 1.0)
-    share: list[float] = (area.max(axis=1) / own).tolist()
-    return share
+        return np.zeros(len(boxes))
+    (edges,) = numbers([(b.left, b.top, b.left + b.width, b.top + b.height) for b in boxes], 4)
+    if not np.isfinite(edges).all():
+        return np.zeros(len(boxes))
+    left, top, right, bottom = edges.T
+    # Axis by axis, in place: M×M×2 arrays cost three times as much.
+    wide = np.minimum.outer(right, right)
+    wide -= np.maximum.outer(left, left)
+    np.maximum(wide, 0.0, out=wide)
+    area = np.minimum.outer(bottom, bottom)
+    area -= np.maximum.outer(top, top)
+    np.maximum(area, 0.0, out=area)
+    area *= wide
+    area *= np.less.outer(bottom, bottom)
+    own = np.maximum((right - left) * (bottom - top), 1.0)
+    return np.asarray(area.max(axis=1) / own)
 
 
-def _doubt(size: Size, covered: float, score: float) -> float:
-    """Variance (m²) that a loosely placed box adds in each direction."""
-    measure = math.sqrt(max(size.length * size.width, 0.0))
-    scale = max(measure, LEAST_EXTENT) if measure <= LONGEST else LEAST_EXTENT
-    hidden = (scale * min(COVERED * covered, COVERED_MOST)) ** 2
-    loose = (scale * SCORE_DOUBT * min(max(SURE_SCORE - score, 0.0), SURE_SCORE)) ** 2
-    return hidden + loose
-
-
-class Rows:
-    """Collects checked measurements row by row."""
-
-    def __init__(self) -> None:
-        self.position: list[tuple[float, float]] = []
-        self.position_cov: list[list[list[float]]] = []
-        self.constant_cov: list[list[list[float]]] = []
-        self.velocity: list[tuple[float, float]] = []
-        self.velocity_cov: list[list[list[float]]] = []
-        self.class_index: list[int] = []
-        self.score: list[float] = []
-        self.size: list[tuple[float, float, float]] = []
-        self.refused: dict[str, int] = {}
-
-    def add(
-        self,
-        position: Vec2,
-        position_cov: Cov2,
-        velocity: Vec2 | None,
-        velocity_cov: Cov2 | None,
-        class_index: int,
-        score: float,
-        size: Size | None,
-        constant_cov: Cov2 | None = None,
-        doubt: float = 0.0,
-    ) -> None:
-        """`doubt` (m²) comes on top of both variances of a position."""
-        reason = _fault(position, position_cov, velocity, velocity_cov, score)
-        if reason is None and len(self.score) >= MAX_MEASUREMENTS:
-            reason = "too_many_measurements"
-        if reason is not None:
-            self.refused[reason] = self.refused.get(reason, 0) + 1
-            return
-        self.position.append((position.x, position.y))
-        self.position_cov.append(_matrix(position_cov, LEAST_STD**2 + doubt))
-        self.constant_cov.append(_constant_part(constant_cov, position_cov, LASTING * doubt))
-        if velocity is not None and velocity_cov is not None:
-            self.velocity.append((velocity.x, velocity.y))
-            self.velocity_cov.append(_matrix(velocity_cov, LEAST_STD**2))
-        self.class_index.append(class_index)
-        self.score.append(min(max(score, 0.01), 0.99))
-        self.size.append(_dimensions(size))
-
-    def scan(
-        self, sensor: str, capture_ns: int, number: int, *, moving: bool
-    ) -> tuple[Scan, dict[str, int]]:
-        scan = Scan(
-            sensor=sensor,
-            capture_ns=capture_ns,
-            number=number,
-            position=_array(self.position, (2,)),
-            position_cov=_array(self.position_cov, (2, 2)),
-            constant_cov=_array(self.constant_cov, (2, 2)),
-            velocity=_array(self.velocity, (2,)) if moving else None,
-            velocity_cov=_array(self.velocity_cov, (2, 2)) if moving else None,
-            class_index=np.array(self.class_index, dtype=np.intp),
-            score=_array(self.score, ()),
-            size=_array(self.size, (3,)),
-        )
-        return scan, self.refused
-
-
-def _fault(
-    position: Vec2,
-    position_cov: Cov2,
-    velocity: Vec2 | None,
-    velocity_cov: Cov2 | None,
-    score: float,
-) -> str | None:
-    """Reason code to refuse a measurement, None when it is usable."""
-    numbers: tuple[float, ...] = (
-        position.x,
-        position.y,
-        position_cov.xx,
-        position_cov.xy,
-        position_cov.yy,
-        score,
-    )
-    if velocity is not None and velocity_cov is not None:
-        numbers += (velocity.x, velocity.y, velocity_cov.xx, velocity_cov.xy, velocity_cov.yy)
-    # A finite sum has finite terms; only an odd one is worth looking at term by term.
-    if not math.isfinite(sum(numbers)) and not all(map(math.isfinite, numbers)):
-        return "not_finite"
-    if max(abs(position.x), abs(position.y)) > FARTHEST:
-        return "position_out_of_range"
-    if velocity is not None and max(abs(velocity.x), abs(velocity.y)) > FASTEST:
-        return "velocity_out_of_range"
-    for cov in (position_cov, velocity_cov):
-        if cov is not None:
-            if not _is_covariance(cov):
-                return "covariance_not_positive"
-            if max(cov.xx, cov.yy) > LARGEST_STD**2:
-                return "covariance_too_large"
-    return None
-
-
-def _is_covariance(cov: Cov2) -> bool:
-    # Rounding in a projection may leave a rank-1 matrix a hair below zero; that is no fault.
-    return (
-        cov.xx >= 0.0
-        and cov.yy >= 0.0
-        and cov.xy * cov.xy <= cov.xx * cov.yy * (1.0 + 1e-6) + 1e-12
-    )
-
-
-def _matrix(cov: Cov2, floor: float) -> list[list[float]]:
-    # Adding the floor, rather than taking a maximum, keeps any semi-definite matrix definite.
-    return [[cov.xx + floor, cov.xy], [cov.xy, cov.yy + floor]]
-
-
-def _constant_part(part: Cov2 | None, whole: Cov2, doubt: float) -> list[list[float]]:
-    """The constant part of a covariance; none where it is not a part of the whole."""
-    if part is not None and all(map(math.isfinite, (part.xx, part.xy, part.yy))):
-        rest = Cov2(whole.xx - part.xx, whole.xy - part.xy, whole.yy - part.yy)
-        if _is_covariance(part) and _is_covariance(rest):
-            return _matrix(part, doubt)
-    return [[0.0, 0.0], [0.0, 0.0]]
-
-
-def _dimensions(size: Size | None) -> tuple[float, float, float]:
-    if size is None:
-        return (math.nan, math.nan, math.nan)
-    values = (size.length, size.width, size.height)
-    # Written so that NaN fails the comparison.
-    if min(values) > 0.0 and max(values) <= LONGEST and sum(values) > 0.0:
-        return values
-    return (math.nan, math.nan, math.nan)
-
-
-def _array(rows: Sequence[object], shape: tuple[int, ...]) -> Floats:
-    return np.array(rows, dtype=np.float64).reshape((len(rows), *shape))
+def _doubt(size: Floats, covered: Floats, score: Floats) -> Floats:
+    """Variance M (m²) that a loosely placed box adds in each direction."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        measure = np.sqrt(np.maximum(size[:, 0] * size[:, 1], 0.0))
+        # Written so that NaN counts as no size.
+        scale = np.where(measure <= LONGEST, np.maximum(measure, LEAST_EXTENT), LEAST_EXTENT)
+        hidden = (scale * np.minimum(COVERED * covered, COVERED_MOST)) ** 2
+        lack = np.clip(SURE_SCORE - score, 0.0, SURE_SCORE)
+        return np.asarray(hidden + (scale * SCORE_DOUBT * lack) ** 2)

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from rsu.fusion import measurements
+from rsu.fusion import readings
 from rsu.fusion.classes import CLASSES
 from rsu.fusion.measurements import scan_from_camera, scan_from_radar
 from rsu.schema.sensing import (
@@ -44,7 +44,7 @@ def test_a_camera_frame_becomes_arrays() -> None:
     assert refused == {}
     assert scan.key == (123, "north", 7)
     assert scan.position.tolist() == [[3.0, 4.0]]
-    floor = measurements.LEAST_STD**2
+    floor = readings.LEAST_STD**2
     assert scan.position_cov[0] == pytest.approx(np.array([[1 + floor, 0.2], [0.2, 0.5 + floor]]))
     assert CLASSES[scan.class_index[0]] is ObjectClass.CAR
     assert scan.score.tolist() == [0.8]
@@ -62,7 +62,7 @@ def test_boxes_behind_nearer_boxes_and_weak_boxes_are_believed_less() -> None:
         for one, box in zip(message.detections, boxes, strict=True)
     )
     scan, _ = scan_from_camera(msgspec.structs.replace(message, detections=detections))
-    added = scan.position_cov[:, 0, 0] - measurements.LEAST_STD**2 - 1.0
+    added = scan.position_cov[:, 0, 0] - readings.LEAST_STD**2 - 1.0
     # √(4.5 · 1.8) m · 0.7 · one half, at most 0.35 of it; 1.05 · (0.75 − 0.25) of it.
     assert added == pytest.approx([0.0, 0.0, 8.1 * 0.35**2, 8.1 * 0.525**2], abs=1e-9)
     assert scan.position_cov[:, 1, 1] == pytest.approx(scan.position_cov[:, 0, 0])
@@ -144,7 +144,7 @@ def test_an_impossible_radar_velocity_is_refused() -> None:
 
 def test_a_rank_one_covariance_is_made_regular() -> None:
     scan, _ = scan_from_camera(camera((Vec2(0, 0), Cov2(4.0, 2.0, 1.0), 0.8, CAR_SIZE)))
-    assert np.linalg.eigvalsh(scan.position_cov[0])[0] >= 0.9 * measurements.LEAST_STD**2
+    assert np.linalg.eigvalsh(scan.position_cov[0])[0] >= 0.9 * readings.LEAST_STD**2
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,6 @@ def test_scores_never_are_certainties(score: float, kept: float) -> None:
 
 def test_a_flood_is_cut() -> None:
     item = (Vec2(0, 0), GOOD, 0.5, CAR_SIZE)
-    scan, refused = scan_from_camera(camera(*[item] * (measurements.MAX_MEASUREMENTS + 5)))
-    assert len(scan) == measurements.MAX_MEASUREMENTS
+    scan, refused = scan_from_camera(camera(*[item] * (readings.MAX_MEASUREMENTS + 5)))
+    assert len(scan) == readings.MAX_MEASUREMENTS
     assert refused == {"too_many_measurements": 5}

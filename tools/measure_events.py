@@ -28,9 +28,9 @@ from rsu.recording.writer import McapFile
 from rsu.runtime.graph import load_map, sensors_of
 from rsu.runtime.lockstep import LockStepHost, virtual_boot
 from rsu.runtime.stage import StageGroup
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.message import Message
 from rsu.schema.reports import Truth, TruthEvent
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.topics import (
     ENVIRONMENT,
     ROAD_EVENT,

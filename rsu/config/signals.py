@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from rsu.config.base import Identifier, NonNegative, Options, Positive, UtcTime, misfit
 from rsu.config.devices import DeviceOptions, Port
-from rsu.schema.situation import ControllerFlag, LightState
+from rsu.schema.signals import ControllerFlag, LightState
 
 Group = Annotated[int, Field(ge=1, le=254)]
 """SignalGroupID without 0 (unknown) and 255 (always green), SAE J2735; T/CSAE PhaseID holds it."""

@@ -16,8 +16,8 @@ import msgspec
 
 from rsu.config.place import PlaceOptions
 from rsu.hal.driver_table import driver_class
+from rsu.schema.priority import SignalCommand
 from rsu.schema.sensing import SensorKind
-from rsu.schema.situation import SignalCommand
 from rsu.schema.units import Instant
 
 MAX_FACTS = 256

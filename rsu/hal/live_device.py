@@ -19,8 +19,8 @@ from rsu.config.place import PlaceOptions
 from rsu.hal.device import MAX_FACTS, Device, TakesCommands, make_device
 from rsu.hal.errors import DeviceError
 from rsu.schema.health import SensorHealth, SensorState
+from rsu.schema.priority import SignalCommand
 from rsu.schema.sensing import SensorKind
-from rsu.schema.situation import SignalCommand
 from rsu.schema.units import NS_PER_S, Instant
 
 FLOODED = "flooded"

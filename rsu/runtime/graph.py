@@ -18,8 +18,8 @@ from rsu.config.cameras import CameraOptions
 from rsu.config.model import SiteConfig
 from rsu.config.simulation import played
 from rsu.runtime.stage import Stage, StageGroup
+from rsu.schema.events import RoadSign
 from rsu.schema.sensing import SensorKind
-from rsu.schema.situation import RoadSign
 from rsu.schema.units import Instant, Vec2
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from enum import IntEnum
 import msgspec
 
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 from rsu.schema.units import Size, Vec2
 
 

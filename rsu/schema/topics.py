@@ -10,25 +10,18 @@ from typing import Any
 
 import msgspec
 
+from rsu.schema.coordination import Coordination
 from rsu.schema.devices import BayReading, EnvironmentReading, GnssFix
+from rsu.schema.events import RoadEvent
 from rsu.schema.health import Decision, Metrics, SensorAlarm, SensorHealth, UnitHealth
 from rsu.schema.journal import Journal
+from rsu.schema.parking import ParkingRequest, ParkingState
+from rsu.schema.priority import SignalCommand, SignalPriority, SignalRequest
 from rsu.schema.reports import Truth, UplinkReport
 from rsu.schema.sensing import CameraDetections, RadarObjects, V2xObjects
-from rsu.schema.situation import (
-    Coordination,
-    CycleTraffic,
-    LaneStates,
-    ParkingRequest,
-    ParkingState,
-    RoadEvent,
-    SignalCommand,
-    SignalPriority,
-    SignalRequest,
-    SignalState,
-    TrafficState,
-)
+from rsu.schema.signals import SignalState
 from rsu.schema.tracks import TrackList
+from rsu.schema.traffic import CycleTraffic, LaneStates, TrafficState
 from rsu.schema.v2x import Corrections, PushedV2x, RadioReport, ReceivedV2x, V2xFrame
 
 

@@ -26,8 +26,8 @@ from rsu.config.signals import TscbmOptions
 from rsu.config.simulation import SimulationOptions, played
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
+from rsu.schema.priority import SignalCommand
 from rsu.schema.sensing import SensorKind
-from rsu.schema.situation import SignalCommand
 from rsu.schema.topics import SENSOR_HEALTH, SIGNAL_COMMAND
 from rsu.schema.units import NS_PER_S
 from rsu.sim.devices import (

@@ -14,16 +14,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from rsu.config.priority import PriorityOptions
+from rsu.schema.coordination import Advice, AdviceReason, Coordination
 from rsu.schema.decision_log import DecisionLog
 from rsu.schema.health import Verdict
 from rsu.schema.message import Message
-from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import (
-    Advice,
-    AdviceReason,
-    ControllerFlag,
-    Coordination,
-    LightState,
+from rsu.schema.priority import (
     PriorityLevel,
     RequestState,
     SignalAction,
@@ -31,8 +26,9 @@ from rsu.schema.situation import (
     SignalCommand,
     SignalPriority,
     SignalRequest,
-    SignalState,
 )
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.signals import ControllerFlag, LightState, SignalState
 from rsu.schema.topics import (
     COORDINATION,
     DECISION,

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from rsu.config.priority import PriorityOptions
+from rsu.schema.priority import SignalRequest
 from rsu.schema.sensing import ObjectClass, V2xObject, V2xObjects
-from rsu.schema.situation import SignalRequest
 from rsu.schema.tracks import Track, TrackList
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import LaneKind, SiteMap

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rsu.schema.situation import SignalRequest
+from rsu.schema.priority import SignalRequest
 from rsu.site.lanes import LaneKind, LaneRole, SiteMap
 
 ON_FOOT = frozenset({LaneKind.CROSSWALK, LaneKind.SIDEWALK})

@@ -13,17 +13,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from rsu.schema.events import Conflict, RoadEvent
 from rsu.schema.health import SensorHealth, UnitHealth
-from rsu.schema.situation import (
-    BayState,
-    BayStay,
-    Conflict,
-    LaneTraffic,
-    ParkingState,
-    RoadEvent,
-    TrafficState,
-)
+from rsu.schema.parking import BayState, BayStay, ParkingState
 from rsu.schema.tracks import Track
+from rsu.schema.traffic import LaneTraffic, TrafficState
 from rsu.schema.units import NS_PER_S, Cov2
 from rsu.site.geodesy import LocalFrame, compass_degrees
 

@@ -15,10 +15,11 @@ import msgspec
 
 from rsu.config.place import OriginOptions
 from rsu.config.uplink import UplinkOptions
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import SensorHealth, UnitHealth
 from rsu.schema.message import Message
+from rsu.schema.parking import ParkingState
 from rsu.schema.reports import Priority, UplinkReport
-from rsu.schema.situation import EventPhase, ParkingState, RoadEvent, TrafficState
 from rsu.schema.topics import (
     PARKING,
     ROAD_EVENT,
@@ -30,6 +31,7 @@ from rsu.schema.topics import (
     Topic,
 )
 from rsu.schema.tracks import TrackList
+from rsu.schema.traffic import TrafficState
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.site.geodesy import LocalFrame
 from rsu.uplink.documents import (

@@ -17,7 +17,7 @@ from rsu.config.v2x_csae import CsaeOptions
 from rsu.config.v2x_messages import MessageOptions, StandingMessageOptions, TrackMessageOptions
 from rsu.config.v2x_sae import SaeOptions
 from rsu.schema.decision_log import DecisionLog
-from rsu.schema.situation import EventOrigin, RoadEvent, RoadSign
+from rsu.schema.events import EventOrigin, RoadEvent, RoadSign
 from rsu.schema.topics import COORDINATION, PARKING, SIGNAL_PRIORITY
 from rsu.schema.units import Instant
 from rsu.v2x.codec import codec_for

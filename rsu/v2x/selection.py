@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from rsu.schema.situation import EventPhase, RoadEvent
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.tracks import Track
 from rsu.schema.units import NS_PER_S, Instant
 

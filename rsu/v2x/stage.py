@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from rsu.config.v2x import V2xOptions
 from rsu.schema.decision_log import DecisionLog
+from rsu.schema.events import RoadSign
 from rsu.schema.health import Verdict
 from rsu.schema.message import Message
-from rsu.schema.situation import RoadSign
 from rsu.schema.topics import DECISION, UNIT_HEALTH, V2X_PUSHED, V2X_TX, Topic
 from rsu.schema.units import Instant
 from rsu.v2x.policy import UnitState

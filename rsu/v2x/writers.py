@@ -14,14 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from rsu.schema.situation import (
-    Coordination,
-    ParkingState,
-    RoadEvent,
-    RoadSign,
-    SignalPriority,
-    SignalState,
-)
+from rsu.schema.coordination import Coordination
+from rsu.schema.events import RoadEvent, RoadSign
+from rsu.schema.parking import ParkingState
+from rsu.schema.priority import SignalPriority
+from rsu.schema.signals import SignalState
 from rsu.schema.tracks import Track
 from rsu.schema.v2x import Corrections
 

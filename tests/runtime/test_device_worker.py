@@ -15,8 +15,8 @@ from rsu.runtime.device_worker import DeviceWorker
 from rsu.runtime.metrics import Meter
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
+from rsu.schema.priority import PriorityLevel, SignalAction, SignalCommand
 from rsu.schema.sensing import RadarObjects, SensorKind
-from rsu.schema.situation import PriorityLevel, SignalAction, SignalCommand
 from rsu.schema.topics import RADAR_OBJECTS, SENSOR_HEALTH, SIGNAL_COMMAND
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 

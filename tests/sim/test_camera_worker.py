@@ -15,7 +15,7 @@ from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.reports import Truth, TruthLight, TruthObject, TruthWeather
 from rsu.schema.sensing import CameraDetections, ImageDetection, ObjectClass
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 from rsu.schema.topics import CAMERA_DETECTIONS, SENSOR_HEALTH, TRUTH
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Box, Instant, Size, Vec2
 from rsu.sim.camera_worker import RenderedCameraWorker, scene_of

@@ -12,8 +12,9 @@ from rsu.config.model import SiteConfig
 from rsu.runtime import graph
 from rsu.runtime.lockstep import LockStepHost, virtual_boot
 from rsu.schema.message import Message
+from rsu.schema.priority import RequestState, SignalAction
 from rsu.schema.reports import Truth
-from rsu.schema.situation import ControllerFlag, RequestState, SignalAction
+from rsu.schema.signals import ControllerFlag
 from rsu.schema.topics import (
     SIGNAL_COMMAND,
     SIGNAL_PRIORITY,

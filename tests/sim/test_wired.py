@@ -17,7 +17,7 @@ from rsu.config.radars import Ars408Options
 from rsu.config.signals import TscbmOptions
 from rsu.schema.message import Message
 from rsu.schema.sensing import RadarObjects
-from rsu.schema.situation import LightState, SignalState
+from rsu.schema.signals import LightState, SignalState
 from rsu.schema.topics import RADAR_OBJECTS, SIGNAL_STATE
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.schema.wire import pack

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.message import Message
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.units import NS_PER_S, Instant, Vec2
 from rsu.situation.events.book import MAX_OPEN, EventBook, EventIds, Rule, Sighting
 

@@ -12,18 +12,15 @@ from rsu.config.load import load_site
 from rsu.config.priority import PriorityOptions
 from rsu.runtime.graph import load_map
 from rsu.schema.message import Message
-from rsu.schema.sensing import ObjectClass, V2xObject, V2xObjects
-from rsu.schema.situation import (
-    ControllerFlag,
-    LightState,
+from rsu.schema.priority import (
     PriorityLevel,
     RequestState,
     SignalAction,
     SignalCommand,
-    SignalGroup,
     SignalRequest,
-    SignalState,
 )
+from rsu.schema.sensing import ObjectClass, V2xObject, V2xObjects
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.topics import (
     COORDINATION,
     DECISION,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rsu.config.place import OriginOptions
 from rsu.config.uplink import UplinkOptions
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import (
     Capability,
     ClockQuality,
@@ -23,21 +24,9 @@ from rsu.schema.health import (
     UnitHealth,
 )
 from rsu.schema.message import Message
+from rsu.schema.parking import BayMisuse, BayState, BayStatus, BayStay, LotTotals, ParkingState
 from rsu.schema.reports import Priority
 from rsu.schema.sensing import ObjectClass, SensorKind
-from rsu.schema.situation import (
-    BayMisuse,
-    BayState,
-    BayStatus,
-    BayStay,
-    EventPhase,
-    LaneTraffic,
-    LotTotals,
-    MovementTraffic,
-    ParkingState,
-    RoadEvent,
-    TrafficState,
-)
 from rsu.schema.topics import (
     PARKING,
     ROAD_EVENT,
@@ -48,6 +37,7 @@ from rsu.schema.topics import (
     Topic,
 )
 from rsu.schema.tracks import Track, TrackList, TrackStatus
+from rsu.schema.traffic import LaneTraffic, MovementTraffic, TrafficState
 from rsu.schema.units import NS_PER_S, Cov2, Instant, Size, Vec2
 from rsu.uplink.documents import largest_sigma, rounded, utc_text
 from rsu.uplink.outbox import MAX_BODY_BYTES

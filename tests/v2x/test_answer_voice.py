@@ -7,18 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsu.schema.situation import (
-    Advice,
-    BayState,
-    BayStatus,
-    Behaviour,
-    Coordination,
-    ParkingState,
-    RequestState,
-    SignalAnswer,
-    SignalPriority,
-    SignalRequest,
-)
+from rsu.schema.coordination import Advice, Behaviour, Coordination
+from rsu.schema.parking import BayState, BayStatus, ParkingState
+from rsu.schema.priority import RequestState, SignalAnswer, SignalPriority, SignalRequest
 from rsu.schema.topics import COORDINATION, PARKING, SIGNAL_PRIORITY
 from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.site.geodesy import LocalFrame

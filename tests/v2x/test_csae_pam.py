@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsu.schema.situation import BayState, BayStatus, ParkingGuidance, ParkingState
+from rsu.schema.parking import BayState, BayStatus, ParkingGuidance, ParkingState
 from rsu.schema.units import NS_PER_S
 from rsu.site.features import Direction
 from rsu.site.geodesy import LocalFrame

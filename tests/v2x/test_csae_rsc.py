@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsu.schema.situation import Advice, AdviceReason, Behaviour, Coordination
+from rsu.schema.coordination import Advice, AdviceReason, Behaviour, Coordination
 from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import Lane, LaneKind, SiteMap

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsu.schema.situation import EventOrigin, EventPhase, RoadEvent, RoadSign
+from rsu.schema.events import EventOrigin, EventPhase, RoadEvent, RoadSign
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import Lane, LaneKind, SiteMap

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.v2x.csae.spat import SpatWriter
 from rsu.v2x.csae.units import OutOfRangeError

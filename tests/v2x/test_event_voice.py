@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from rsu.schema.events import EventOrigin, EventPhase, RoadEvent, RoadSign
 from rsu.schema.health import Capability, ClockQuality, UnitHealth
-from rsu.schema.situation import EventOrigin, EventPhase, RoadEvent, RoadSign
 from rsu.schema.topics import ROAD_EVENT, UNIT_HEALTH
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Vec2
 from rsu.v2x.voices.events import EVENTS_MAX

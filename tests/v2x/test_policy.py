@@ -17,7 +17,7 @@ from rsu.config.v2x_messages import MessageOptions
 from rsu.config.v2x_sae import SaeOptions
 from rsu.schema.health import Capability, ClockQuality, UnitHealth
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import SIGNAL_STATE, TRACKS, UNIT_HEALTH
 from rsu.schema.tracks import Track, TrackList
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant, Vec2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from rsu.schema.situation import ControllerFlag, LightState
+from rsu.schema.signals import ControllerFlag, LightState
 from rsu.schema.units import NS_PER_S
 from rsu.v2x.csae import read_spat as csae_spat
 from rsu.v2x.receive.phases import of_mark

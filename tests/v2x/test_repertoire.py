@@ -10,26 +10,12 @@ import pytest
 
 from rsu.config.v2x_csae import CsaeOptions
 from rsu.config.v2x_sae import SaeOptions
+from rsu.schema.coordination import Advice, Behaviour, Coordination
+from rsu.schema.events import EventOrigin, EventPhase, RoadEvent, RoadSign
+from rsu.schema.parking import BayState, BayStatus, ParkingState
+from rsu.schema.priority import RequestState, SignalAnswer, SignalPriority, SignalRequest
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import (
-    Advice,
-    BayState,
-    BayStatus,
-    Behaviour,
-    Coordination,
-    EventOrigin,
-    EventPhase,
-    LightState,
-    ParkingState,
-    RequestState,
-    RoadEvent,
-    RoadSign,
-    SignalAnswer,
-    SignalGroup,
-    SignalPriority,
-    SignalRequest,
-    SignalState,
-)
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import (
     COORDINATION,
     CORRECTIONS,

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from rsu.config.v2x_sae import SaeOptions
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import Verdict
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.topics import ROAD_EVENT, TRACKS
 from rsu.schema.tracks import Track, TrackList
 from rsu.schema.units import NS_PER_MS, Vec2

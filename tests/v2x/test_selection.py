@@ -8,8 +8,8 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.tracks import Track
 from rsu.schema.units import NS_PER_S, Instant, Vec2
 from rsu.v2x.selection import EVENT_WORD_NS, EVENTS_MAX, TURN_SHARE, Selection

@@ -12,7 +12,7 @@ import pytest
 from rsu.config.v2x_sae import SaeOptions
 from rsu.schema.health import Capability, ClockQuality, UnitHealth
 from rsu.schema.message import Message
-from rsu.schema.situation import LightState, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import DECISION, SIGNAL_STATE, UNIT_HEALTH, V2X_TX
 from rsu.schema.units import NS_PER_MS, Instant
 from rsu.v2x.stage import V2xStage

@@ -13,19 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsu.config.v2x_sae import SaeOptions
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.message import Message
+from rsu.schema.priority import RequestState, SignalAnswer, SignalPriority, SignalRequest
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import (
-    EventPhase,
-    LightState,
-    RequestState,
-    RoadEvent,
-    SignalAnswer,
-    SignalGroup,
-    SignalPriority,
-    SignalRequest,
-    SignalState,
-)
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import (
     CORRECTIONS,
     ROAD_EVENT,

@@ -24,7 +24,7 @@ from rsu.config.place import PlaceOptions
 from rsu.config.signals import WEEK, FixedPlanOptions, PlanGroup, SignalPlanOptions
 from rsu.hal.errors import DeviceError
 from rsu.hal.stamps import NON_MONOTONE, SET_CLOCK_NS
-from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S, Instant
 
 _WEEK_NS = 7 * 86_400 * NS_PER_S

@@ -23,7 +23,7 @@ from rsu.hal.device import MAX_FACTS
 from rsu.hal.errors import DeviceError
 from rsu.hal.radio.datagram import LOOK_UP_S, receive_stamped, stamp_arrivals
 from rsu.hal.signal.gbt20999_dialogue import Dialogue
-from rsu.schema.situation import SignalCommand
+from rsu.schema.priority import SignalCommand
 from rsu.schema.units import Instant
 
 

@@ -39,13 +39,8 @@ from rsu.hal.signal.gbt20999_frame import (
     write_frame,
 )
 from rsu.hal.signal.sequence import SequenceGuard
-from rsu.schema.situation import (
-    LightState,
-    SignalAction,
-    SignalCommand,
-    SignalGroup,
-    SignalState,
-)
+from rsu.schema.priority import SignalAction, SignalCommand
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S, Instant
 
 ITEMS_PER_TABLE = 12

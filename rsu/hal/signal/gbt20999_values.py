@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rsu.schema.situation import ControllerFlag, LightState
+from rsu.schema.signals import ControllerFlag, LightState
 
 Key = tuple[int, int, int]
 """Class, object, attribute."""

@@ -26,7 +26,7 @@ from typing import Final
 from rsu.config.signals import TscbmGroup, TscbmOptions
 from rsu.hal.signal.sequence import SequenceGuard
 from rsu.hal.stamps import StampGuard
-from rsu.schema.situation import LightState, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 
 LENGTHS: Final = (241, 245)

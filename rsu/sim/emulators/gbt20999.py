@@ -22,7 +22,7 @@ from rsu.hal.signal.gbt20999_frame import (
     read_frame,
     write_frame,
 )
-from rsu.schema.situation import LightState, SignalState
+from rsu.schema.signals import LightState, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.world.signals import GREENS, SignalPlan
 

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping
 
 from rsu.config.signals import NEMA_PHASES, TscbmGroup
-from rsu.schema.situation import LightState, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S
 
 _TENTH_NS = NS_PER_S // 10

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.message import Message
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.topics import DECISION, ROAD_EVENT, SENSOR_HEALTH, UNIT_HEALTH, V2X_TX
 from rsu.schema.units import NS_PER_S
 from rsu.sim.scenario.model import (

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.reports import Truth, TruthEvent
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.units import NS_PER_S
 from rsu.sim.score.distribution import Distribution
 from rsu.sim.score.tracking import Numbers, share

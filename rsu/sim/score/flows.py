@@ -17,7 +17,7 @@ import numpy as np
 
 from rsu.schema.reports import Truth, TruthObject
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LaneStates, TrafficState
+from rsu.schema.traffic import LaneStates, TrafficState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.score.coverage import Coverage
 from rsu.sim.score.moments import scene_of

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.reports import Truth, TruthEvent
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.units import NS_PER_S
 from rsu.sim.score.distribution import Distribution
 from rsu.sim.score.tracking import Numbers, share

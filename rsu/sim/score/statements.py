@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from rsu.schema.parking import BayStatus, ParkingState
 from rsu.schema.reports import Truth
-from rsu.schema.situation import BayStatus, LightState, ParkingState, SignalState
+from rsu.schema.signals import LightState, SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.schema.v2x import V2xFrame
 from rsu.sim.score.distribution import Distribution

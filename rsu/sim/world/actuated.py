@@ -14,15 +14,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from rsu.schema.situation import (
-    ControllerFlag,
-    LightState,
-    PriorityLevel,
-    SignalAction,
-    SignalCommand,
-    SignalGroup,
-    SignalState,
-)
+from rsu.schema.priority import PriorityLevel, SignalAction, SignalCommand
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.world.signals import ALL_RED_S, YELLOW_S, Approach, Indication, Ring, SignalPlan
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 from rsu.schema.units import NS_PER_S, Size
 from rsu.sim.world.paths import Floats, Path
 from rsu.sim.world.road_users import RIDER_SHARE, draw_walker

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 
 Floats = npt.NDArray[np.float64]
 

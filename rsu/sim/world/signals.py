@@ -14,13 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from rsu.schema.situation import (
-    ControllerFlag,
-    LightState,
-    SignalCommand,
-    SignalGroup,
-    SignalState,
-)
+from rsu.schema.priority import SignalCommand
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
 from rsu.sim.world.roads import Roads

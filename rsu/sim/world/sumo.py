@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
 from rsu.sim.world.arrivals import arrivals

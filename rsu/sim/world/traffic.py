@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 from rsu.schema.units import Size
 from rsu.sim.world.arrivals import Arrival, arrivals, change
 from rsu.sim.world.movers import Obstacle

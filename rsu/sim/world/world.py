@@ -13,9 +13,10 @@ from itertools import count
 import numpy as np
 
 from rsu.config.simulation import SimulationOptions
+from rsu.schema.priority import SignalCommand
 from rsu.schema.reports import Truth, TruthLight, TruthObject, TruthWeather
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import SignalCommand, SignalState
+from rsu.schema.signals import SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
 from rsu.sim.scenario.model import AnyAction
 from rsu.sim.world.actuated import ActuatedPlan

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.config.situation import WarningOptions
+from rsu.schema.events import Conflict, RoadEvent
 from rsu.schema.message import Message
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import Conflict, LightState, RoadEvent, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import ROAD_EVENT, SIGNAL_STATE, Topic
 from rsu.schema.tracks import Track, TrackStatus
 from rsu.schema.units import NS_PER_S, Instant, Vec2

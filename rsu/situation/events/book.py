@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from rsu.schema.events import EventEnding, EventPhase, RoadEvent
 from rsu.schema.message import Message
-from rsu.schema.situation import EventEnding, EventPhase, RoadEvent
 from rsu.schema.topics import ROAD_EVENT
 from rsu.schema.units import NS_PER_S, Instant, Vec2
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from rsu.schema.situation import LightState, SignalState
+from rsu.schema.signals import LightState, SignalState
 from rsu.schema.units import NS_PER_S
 
 KEPT_NS = 10 * NS_PER_S

@@ -15,7 +15,7 @@ from rsu.config.situation import EventOptions
 from rsu.schema.devices import EnvironmentReading
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
-from rsu.schema.situation import SignalState
+from rsu.schema.signals import SignalState
 from rsu.schema.topics import ENVIRONMENT, ROAD_EVENT, SENSOR_HEALTH, SIGNAL_STATE, Topic
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.site.lanes import SiteMap

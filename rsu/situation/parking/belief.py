@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rsu.schema.situation import BayStatus
+from rsu.schema.parking import BayStatus
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsu.schema.situation import BayStatus, ParkingGuidance, ParkingRequest
+from rsu.schema.parking import BayStatus, ParkingGuidance, ParkingRequest
 from rsu.schema.units import NS_PER_S
 from rsu.site.features import Direction
 from rsu.site.lanes import SiteMap

@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from rsu.config.situation import ParkingOptions
 from rsu.schema.devices import BayReading
-from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import (
+from rsu.schema.parking import (
     BayMisuse,
     BayState,
     BayStatus,
@@ -26,6 +25,7 @@ from rsu.schema.situation import (
     ParkingRequest,
     ParkingState,
 )
+from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import SiteMap
 from rsu.situation.events.book import Sighting

@@ -14,8 +14,8 @@ from rsu.config.situation import ParkingOptions
 from rsu.schema.devices import BayReading
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
+from rsu.schema.parking import ParkingRequest
 from rsu.schema.sensing import CameraDetections
-from rsu.schema.situation import ParkingRequest
 from rsu.schema.topics import (
     BAY_READING,
     CAMERA_DETECTIONS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsu.schema.situation import LightState, SignalState
+from rsu.schema.signals import LightState, SignalState
 from rsu.schema.units import NS_PER_S
 
 GREENS = frozenset(

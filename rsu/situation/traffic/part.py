@@ -19,7 +19,7 @@ import numpy as np
 from rsu.config.situation import TrafficOptions
 from rsu.schema.health import SensorHealth
 from rsu.schema.message import Message
-from rsu.schema.situation import CycleTraffic, LaneStates, SignalState
+from rsu.schema.signals import SignalState
 from rsu.schema.topics import (
     LANES,
     SENSOR_HEALTH,
@@ -29,6 +29,7 @@ from rsu.schema.topics import (
     TRAFFIC_SUMMARY,
     Topic,
 )
+from rsu.schema.traffic import CycleTraffic, LaneStates
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.site.lanes import SiteMap
 from rsu.situation.picture import Picture

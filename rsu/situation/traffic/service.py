@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from rsu.schema.situation import ServiceLevel
+from rsu.schema.traffic import ServiceLevel
 
 SIGNAL_DELAY_S = (10.0, 20.0, 35.0, 55.0, 80.0)
 """s of control delay per vehicle up to which a signalised lane group is A … E (exhibit 18-4)."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from rsu.schema.situation import (
+from rsu.schema.traffic import (
     ApproachTraffic,
     LaneQueue,
     LaneState,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rsu.schema.situation import BayStatus, ParkingGuidance, ParkingState
+from rsu.schema.parking import BayStatus, ParkingGuidance, ParkingState
 from rsu.schema.units import Vec2
 from rsu.site.features import Direction
 from rsu.site.lanes import Lane

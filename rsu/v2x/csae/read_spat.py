@@ -6,7 +6,7 @@ that is not told, the light is unavailable.
 
 from __future__ import annotations
 
-from rsu.schema.situation import LightState, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.v2x.receive.moments import of_minute
 from rsu.v2x.receive.phases import MARK_MAX, TENTH_NS, is_ours, of_mark, state_of
 from rsu.v2x.receive.quantities import Content

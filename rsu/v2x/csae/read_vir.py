@@ -6,7 +6,8 @@ Other requests (lane change, way clear, shared sensing) are heard and not acted 
 
 from __future__ import annotations
 
-from rsu.schema.situation import ParkingRequest, SignalRequest
+from rsu.schema.parking import ParkingRequest
+from rsu.schema.priority import SignalRequest
 from rsu.schema.units import NS_PER_MS
 from rsu.v2x.receive.moments import of_dsecond
 from rsu.v2x.receive.phases import is_ours

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rsu.schema.situation import Advice, AdviceReason, Behaviour, Coordination
+from rsu.schema.coordination import Advice, AdviceReason, Behaviour, Coordination
 from rsu.schema.units import NS_PER_MS
 from rsu.v2x import time
 from rsu.v2x.csae import units

@@ -13,7 +13,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-from rsu.schema.situation import EventPhase, RoadEvent, RoadSign
+from rsu.schema.events import EventPhase, RoadEvent, RoadSign
 from rsu.v2x import time
 from rsu.v2x.csae import units
 from rsu.v2x.csae.place import Place

@@ -14,7 +14,7 @@ after the latest one makes all of them unbelievable, so no timing is stated.
 
 from __future__ import annotations
 
-from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.v2x import time
 from rsu.v2x.csae import units

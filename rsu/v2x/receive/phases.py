@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.v2x.receive.quantities import Content
 from rsu.v2x.unit import Unit

@@ -17,8 +17,10 @@ from rsu.config.v2x_receive import ReceiveOptions
 from rsu.schema.decision_log import DecisionLog
 from rsu.schema.health import Verdict
 from rsu.schema.message import Message
+from rsu.schema.parking import ParkingRequest
+from rsu.schema.priority import SignalRequest
 from rsu.schema.sensing import V2xObject, V2xObjects
-from rsu.schema.situation import ParkingRequest, SignalRequest, SignalState
+from rsu.schema.signals import SignalState
 from rsu.schema.topics import (
     DECISION,
     PARKING_REQUEST,

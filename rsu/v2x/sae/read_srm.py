@@ -6,7 +6,7 @@ approaches and no connection ids: only a lane finds its place on the site map.
 
 from __future__ import annotations
 
-from rsu.schema.situation import SignalRequest
+from rsu.schema.priority import SignalRequest
 from rsu.v2x.map.sae import lane_numbers, lanes_said
 from rsu.v2x.receive.moments import of_minute
 from rsu.v2x.receive.phases import is_ours

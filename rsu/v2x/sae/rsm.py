@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rsu.schema.situation import EventPhase, RoadEvent, RoadSign
+from rsu.schema.events import EventPhase, RoadEvent, RoadSign
 from rsu.v2x.sae import units
 from rsu.v2x.sae.places import Places
 from rsu.v2x.sae.revision import Revisions

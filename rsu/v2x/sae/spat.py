@@ -22,7 +22,7 @@ up, likelyTime to the nearest.
 
 from __future__ import annotations
 
-from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.v2x import time
 from rsu.v2x.sae import units

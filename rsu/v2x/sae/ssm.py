@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 
-from rsu.schema.situation import RequestState, SignalAnswer, SignalPriority
+from rsu.schema.priority import RequestState, SignalAnswer, SignalPriority
 from rsu.v2x import time
 from rsu.v2x.map.sae import lane_numbers, lanes_said
 from rsu.v2x.sae import units

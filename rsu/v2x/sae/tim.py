@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rsu.schema.situation import RoadEvent, RoadSign
+from rsu.schema.events import RoadEvent, RoadSign
 from rsu.v2x import time
 from rsu.v2x.sae import units
 from rsu.v2x.sae.places import ALL_HEADINGS, Places, heading_slices

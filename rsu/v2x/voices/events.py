@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from rsu.config.v2x_messages import EventMessageOptions
+from rsu.schema.events import EventPhase, RoadEvent, RoadSign
 from rsu.schema.message import Message
-from rsu.schema.situation import EventPhase, RoadEvent, RoadSign
 from rsu.schema.topics import ROAD_EVENT, Topic
 from rsu.schema.units import Instant
 from rsu.v2x.policy import Refusal

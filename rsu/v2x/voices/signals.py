@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rsu.config.v2x_messages import SignalMessageOptions
 from rsu.schema.message import Message
-from rsu.schema.situation import SignalState
+from rsu.schema.signals import SignalState
 from rsu.schema.topics import SIGNAL_STATE, Topic
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.v2x.policy import Refusal

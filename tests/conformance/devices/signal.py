@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 from rsu.config.signals import FixedPlanOptions, Gbt20999Options, TscbmOptions
-from rsu.schema.situation import LightState, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.emulators.gbt20999 import Gbt20999Server
 from rsu.sim.emulators.tscbm import TscbmEmulator, write_tscbm

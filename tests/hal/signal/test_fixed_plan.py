@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rsu.config.place import OriginOptions, PlaceOptions
 from rsu.config.signals import FixedPlanOptions, Gbt20999Options, TscbmOptions
 from rsu.hal.signal.fixed_plan import FixedPlanController, Plans
-from rsu.schema.situation import ControllerFlag, SignalState
+from rsu.schema.signals import ControllerFlag, SignalState
 from rsu.schema.units import NS_PER_S, Instant
 
 S = NS_PER_S

@@ -20,7 +20,7 @@ from rsu.hal.signal.gbt20999_frame import (
     read_frame,
     write_frame,
 )
-from rsu.schema.situation import ControllerFlag, LightState
+from rsu.schema.signals import ControllerFlag, LightState
 from rsu.schema.units import NS_PER_S, Instant
 
 START = Instant(1_767_225_600_000_000_000, 0)

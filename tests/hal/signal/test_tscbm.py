@@ -19,7 +19,7 @@ from rsu.config.signals import TscbmOptions
 from rsu.hal.errors import DeviceError
 from rsu.hal.signal.tscbm import TscbmController
 from rsu.hal.signal.tscbm_decoder import Refused, TscbmDecoder, read_datagram
-from rsu.schema.situation import ControllerFlag, LightState
+from rsu.schema.signals import ControllerFlag, LightState
 from rsu.schema.units import NS_PER_S, Instant
 
 NOW = Instant(1_767_225_600_000_000_000, 5 * NS_PER_S)  # 2026-01-01T00:00:00Z

@@ -13,15 +13,9 @@ from rsu.config.signals import Gbt20999Options
 from rsu.hal.device import make_device
 from rsu.hal.live_device import LiveDevice
 from rsu.schema.health import SensorState
+from rsu.schema.priority import PriorityLevel, SignalAction, SignalCommand
 from rsu.schema.sensing import SensorKind
-from rsu.schema.situation import (
-    ControllerFlag,
-    LightState,
-    PriorityLevel,
-    SignalAction,
-    SignalCommand,
-    SignalState,
-)
+from rsu.schema.signals import ControllerFlag, LightState, SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.sim.emulators.gbt20999 import Gbt20999Server, stages_of
 from rsu.sim.world.signals import GREENS, SignalPlan

@@ -13,8 +13,8 @@ import pytest
 from rsu.config.simulation import SimulationOptions
 from rsu.config.v2x_receive import ReceiveOptions
 from rsu.schema.message import Message
+from rsu.schema.priority import SignalRequest
 from rsu.schema.sensing import ObjectClass, V2xObject
-from rsu.schema.situation import SignalRequest
 from rsu.schema.topics import DECISION, SIGNAL_REQUEST, V2X_OBJECTS, V2X_RX
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.schema.v2x import ReceivedV2x

@@ -14,7 +14,7 @@ from rsu.hal.live_device import LiveDevice
 from rsu.hal.signal.tscbm_decoder import TscbmDecoder
 from rsu.schema.health import SensorState
 from rsu.schema.sensing import SensorKind
-from rsu.schema.situation import LightState, SignalState
+from rsu.schema.signals import LightState, SignalState
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.sim.emulators.tscbm import TscbmEmulator, write_tscbm
 from rsu.sim.world.signals import SignalPlan

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import (
     Capability,
     ClockQuality,
@@ -18,7 +19,6 @@ from rsu.schema.health import (
 )
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.topics import DECISION, ROAD_EVENT, SENSOR_HEALTH, UNIT_HEALTH, V2X_TX
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.schema.v2x import V2xFrame

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.reports import Truth, TruthEvent, TruthObject
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.units import NS_PER_S, Size, Vec2
 from rsu.sim.score.conflicts import Conflicts
 from rsu.sim.score.happenings import Happenings

@@ -9,7 +9,7 @@ import pytest
 
 from rsu.schema.reports import Truth, TruthObject
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import (
+from rsu.schema.traffic import (
     LaneQueue,
     LaneState,
     LaneStates,

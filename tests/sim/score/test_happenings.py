@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.reports import Truth, TruthEvent
-from rsu.schema.situation import EventPhase, RoadEvent
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.sim.score.happenings import Happenings
 

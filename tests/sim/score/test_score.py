@@ -13,9 +13,10 @@ from rsu.cli.main import run_command
 from rsu.config.model import SiteConfig
 from rsu.recording.info import site_of
 from rsu.recording.writer import McapFile
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.message import Message
 from rsu.schema.reports import Truth, TruthEvent, TruthLight
-from rsu.schema.situation import EventPhase, LightState, RoadEvent, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import ROAD_EVENT, SIGNAL_STATE, TRUTH
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.sim.errors import SimulationError

@@ -13,9 +13,10 @@ import pytest
 from rsu.cli.main import run_command
 from rsu.config.model import SiteConfig
 from rsu.recording.reader import read_messages
+from rsu.schema.parking import BayState, BayStatus, ParkingState
 from rsu.schema.reports import Truth, TruthBay, TruthLight, TruthObject
 from rsu.schema.sensing import ObjectClass, RadarObject, RadarObjects
-from rsu.schema.situation import BayState, BayStatus, LightState, ParkingState
+from rsu.schema.signals import LightState
 from rsu.schema.topics import TRUTH, V2X_TX
 from rsu.schema.units import NS_PER_MS, Cov2, Size, Vec2
 from rsu.sim.score import score_recording

@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 
 from rsu.config.load import load_site
 from rsu.config.simulation import SimulationOptions
-from rsu.schema.situation import (
-    ControllerFlag,
-    LightState,
-    PriorityLevel,
-    SignalAction,
-    SignalCommand,
-    SignalState,
-)
+from rsu.schema.priority import PriorityLevel, SignalAction, SignalCommand
+from rsu.schema.signals import ControllerFlag, LightState, SignalState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.scenario import model as script
 from rsu.sim.source import simulated_map

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rsu.config.simulation import SimulationOptions
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
 from rsu.sim.world.signals import GREENS

@@ -10,7 +10,7 @@ import pytest
 import shapely
 
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.world.scene import Scene
 from rsu.sim.world.world import STEP_NS, World

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from rsu.config.situation import WarningOptions
+from rsu.schema.events import RoadEvent
 from rsu.schema.message import Message
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState, RoadEvent, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import SIGNAL_STATE
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import NS_PER_S, Instant, Size, Vec2

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from rsu.config.situation import EventOptions
+from rsu.schema.events import RoadEvent
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.sensing import ObjectClass, SensorKind
-from rsu.schema.situation import LightState, RoadEvent, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import SENSOR_HEALTH, SIGNAL_STATE, TRACKS
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import NS_PER_S, Instant, Size, Vec2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rsu.schema.sensing import ObjectClass
-from rsu.schema.situation import LightState
+from rsu.schema.signals import LightState
 from rsu.schema.units import Size
 
 WALKER = {"object_class": ObjectClass.PEDESTRIAN, "size": Size(0.6, 0.6, 1.7)}

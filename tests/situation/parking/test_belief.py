@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsu.schema.situation import BayStatus
+from rsu.schema.parking import BayStatus
 from rsu.schema.units import NS_PER_S
 from rsu.situation.parking.belief import Belief, worn
 

@@ -17,18 +17,11 @@ import pytest
 
 from rsu.config.situation import ParkingOptions
 from rsu.schema.devices import BayReading
+from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
+from rsu.schema.parking import BayMisuse, BayState, BayStatus, ParkingRequest, ParkingState
 from rsu.schema.sensing import CameraDetections, ObjectClass, SensorKind
-from rsu.schema.situation import (
-    BayMisuse,
-    BayState,
-    BayStatus,
-    EventPhase,
-    ParkingRequest,
-    ParkingState,
-    RoadEvent,
-)
 from rsu.schema.topics import (
     BAY_READING,
     CAMERA_DETECTIONS,

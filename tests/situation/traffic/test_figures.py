@@ -13,7 +13,7 @@ from rsu.config.situation import TrafficOptions
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.sensing import ObjectClass, SensorKind
-from rsu.schema.situation import LightState, ServiceLevel, SignalGroup, SignalState
+from rsu.schema.signals import LightState, SignalGroup, SignalState
 from rsu.schema.topics import (
     LANES,
     SENSOR_HEALTH,
@@ -25,6 +25,7 @@ from rsu.schema.topics import (
     Topic,
 )
 from rsu.schema.tracks import Track, TrackList, TrackStatus
+from rsu.schema.traffic import ServiceLevel
 from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import Lane, LaneKind, LaneRole, Maneuver, SiteMap

@@ -13,9 +13,9 @@ from rsu.config.situation import TrafficOptions
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.sensing import ObjectClass, SensorKind
-from rsu.schema.situation import TrafficState
 from rsu.schema.topics import SENSOR_HEALTH, TRACKS, TRAFFIC
 from rsu.schema.tracks import Track, TrackList, TrackStatus
+from rsu.schema.traffic import TrafficState
 from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import Direction, Lane, LaneKind, SiteMap

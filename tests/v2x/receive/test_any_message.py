@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from rsu.schema.priority import SignalRequest
 from rsu.schema.sensing import V2xObjects
-from rsu.schema.situation import SignalRequest, SignalState
+from rsu.schema.signals import SignalState
 from rsu.schema.topics import SIGNAL_PUSHED, SIGNAL_REQUEST, V2X_HEARD, V2X_OBJECTS
 from rsu.schema.units import NS_PER_S
 from rsu.schema.wire import from_json, to_json

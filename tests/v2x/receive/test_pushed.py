@@ -9,7 +9,7 @@ import pytest
 
 from rsu.runtime.stage import StageGroup
 from rsu.schema.message import Message
-from rsu.schema.situation import ControllerFlag, LightState, SignalGroup, SignalState
+from rsu.schema.signals import ControllerFlag, LightState, SignalGroup, SignalState
 from rsu.schema.topics import SIGNAL_PUSHED, SIGNAL_STATE, V2X_HEARD, V2X_PUSHED, V2X_TX
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.schema.v2x import PushedV2x

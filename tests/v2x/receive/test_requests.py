@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsu.schema.situation import RequestState, SignalAnswer, SignalPriority
+from rsu.schema.priority import RequestState, SignalAnswer, SignalPriority
 from rsu.schema.topics import PARKING_REQUEST, SIGNAL_REQUEST
 from rsu.schema.units import NS_PER_S
 from rsu.site.features import LaneKind, LaneRole, ZoneKind

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsu.schema.situation import RequestState, SignalAnswer, SignalPriority, SignalRequest
+from rsu.schema.priority import RequestState, SignalAnswer, SignalPriority, SignalRequest
 from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.site.features import LaneKind, LaneRole
 from rsu.site.geodesy import LocalFrame

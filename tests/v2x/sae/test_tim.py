@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsu.config.place import OriginOptions
-from rsu.schema.situation import EventPhase, RoadEvent, RoadSign
+from rsu.schema.events import EventPhase, RoadEvent, RoadSign
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.features import Direction, LaneKind
 from rsu.site.geodesy import LocalFrame

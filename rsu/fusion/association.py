@@ -21,6 +21,7 @@ from rsu.fusion.motion import determinant2, distance2, velocity_cov_of, velocity
 from rsu.fusion.table import NEVER, Rows, believed_position, live_labels, seen_by_one
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 
 REGISTRATION_STD = 0.5  # m: two surveyed cameras place one car's footprint this far apart
 
@@ -35,6 +36,9 @@ class Pairs(NamedTuple):
     likelihood: Floats
 
 
+NOBODY = Pairs(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp), np.zeros(0))
+
+
 def gate_threshold(probability: float) -> float:
     """χ² quantile with two degrees of freedom, closed form; the gate stays finite at 1."""
     return -2.0 * math.log(max(1.0 - probability, 1e-9))
@@ -47,57 +51,85 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     own alone; tracks of other sensors get theirs added, and `REGISTRATION_STD` more room where this
     sensor has never seen them, since sensors may be surveyed a little differently.
     """
-    nobody = np.zeros(0, dtype=np.intp)
     if len(rows) == 0 or len(scan) == 0:
-        return Pairs(nobody, nobody, np.zeros(0))
-    # Component by component: N×M×2×2 arrays cost three times as much.
+        return NOBODY
     new = (rows.last_seen[:, column] == NEVER) | (not scan.surveys)
-    strange = np.where(new, REGISTRATION_STD**2, 0.0)
     place, spread = believed_position(rows)
     # What is heard comes from many senders, each with a standing error of its own.
     shared = ~seen_by_one(rows, column) | (not scan.surveys)
-    spread = spread + np.where(shared[:, None, None], rows.constant_cov, 0.0)
-    fresh = scan.position_cov - scan.constant_cov
-    constant = np.where(shared[:, None], 1.0, 0.0)
-    xx = (
-        (spread[:, 0, 0] + strange)[:, None]
-        + fresh[:, 0, 0]
-        + constant * scan.constant_cov[:, 0, 0]
-    )
-    yy = (
-        (spread[:, 1, 1] + strange)[:, None]
-        + fresh[:, 1, 1]
-        + constant * scan.constant_cov[:, 1, 1]
-    )
-    xy = spread[:, None, 0, 1] + fresh[:, 0, 1] + constant * scan.constant_cov[:, 0, 1]
-    dx = scan.position[None, :, 0] - place[:, None, 0]
-    dy = scan.position[None, :, 1] - place[:, None, 1]
+    spread = _flat(spread) + np.where(shared[:, None], _flat(rows.constant_cov), 0.0)
+    spread[:, ::2] += np.where(new, REGISTRATION_STD**2, 0.0)[:, None]
+    constant = _flat(scan.constant_cov)
+    fresh = _flat(scan.position_cov) - constant
+    row, measurement = _near(place, spread, scan.position, fresh + constant, gate)
+    # Pair by pair from here: most of N×M are out of each other's reach.
+    common = spread[row] + fresh[measurement]
+    common += np.where(shared[row, None], constant[measurement], 0.0)
+    xx, xy, yy = common.T
+    dx, dy = (scan.position[measurement] - place[row]).T
     area = xx * yy - xy * xy
     distance = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area
-    price = CONFUSION[rows.class_index][:, scan.class_index]
+    price = CONFUSION[rows.class_index[row], scan.class_index[measurement]]
     possible = distance + price <= gate
-    cost = distance + price + np.log(area) - 2.0 * np.log(rows.existence)[:, None]
+    cost = distance + price + np.log(area) - 2.0 * np.log(rows.existence[row])
     if scan.label is not None:
-        named = live_labels(rows, scan.capture_ns)[:, None]
+        named, told = live_labels(rows, scan.capture_ns)[row], scan.label[measurement]
         # A road user that goes by a name takes no other's words, and prefers its own.
-        possible &= (named == 0) | (scan.label == 0) | (named == scan.label)
-        cost -= SAME_NAME * ((named != 0) & (named == scan.label))
+        possible &= (named == 0) | (told == 0) | (named == told)
+        cost -= SAME_NAME * ((named != 0) & (named == told))
     if scan.velocity is not None and scan.velocity_cov is not None:
         expected, jacobian = velocity_of(rows.state, rows.polar)
         known = velocity_cov_of(rows.cov, jacobian)
-        spread_v = known[:, None] + scan.velocity_cov[None]
-        distance_v = distance2(scan.velocity[None] - expected[:, None], spread_v)
+        spread_v = known[row] + scan.velocity_cov[measurement]
+        distance_v = distance2(scan.velocity[measurement] - expected[row], spread_v)
         possible &= distance_v <= gate
         cost += distance_v + np.log(determinant2(spread_v))
-    if not possible.any():
-        return Pairs(nobody, nobody, np.zeros(0))
-    # An impossible pair costs a little more than any possible one: two poor pairs do not beat one
-    # good pair just because they are two.
-    filled = np.where(possible, cost, float(np.max(cost[possible])) + 1.0)
-    row, measurement = linear_sum_assignment(filled)
-    real = possible[row, measurement]
-    row, measurement = row[real], measurement[real]
-    density = np.exp(-0.5 * distance[row, measurement]) / (
-        2.0 * np.pi * np.sqrt(area[row, measurement])
-    )
-    return Pairs(row, measurement, density)
+    which = possible.nonzero()[0]
+    if not len(which):
+        return NOBODY
+    which = which[_cheapest(row[which], measurement[which], cost[which])]
+    density = np.exp(-0.5 * distance[which]) / (2.0 * np.pi * np.sqrt(area[which]))
+    return Pairs(row[which], measurement[which], density)
+
+
+def _flat(cov: Floats) -> Floats:
+    """(xx, xy, yy) of symmetric N×2×2 matrices, N×3."""
+    return cov.reshape(-1, 4)[:, (0, 1, 3)]
+
+
+def _near(
+    place: Floats, spread: Floats, position: Floats, noise: Floats, gate: float
+) -> tuple[Indices, Indices]:
+    """Pairs (row, measurement) that may lie inside the gate, in order.
+
+    No variance in any direction is larger than the sum of both, so whoever is farther away than
+    the gate times that sum need not be looked at.
+    """
+    gap = np.subtract.outer(place[:, 0], position[:, 0]) ** 2
+    gap += np.subtract.outer(place[:, 1], position[:, 1]) ** 2
+    reach = np.add.outer(spread[:, 0] + spread[:, 2], noise[:, 0] + noise[:, 2])
+    row, measurement = (gap <= gate * reach).nonzero()
+    return row, measurement
+
+
+def _cheapest(row: Indices, measurement: Indices, cost: Floats) -> Indices:
+    """Which of the possible pairs to take, in order of row: each row and measurement once.
+
+    An impossible pair costs a little more than any possible one: two poor pairs do not beat one
+    good pair just because they are two. A pair that competes with no other is taken at once.
+    """
+    rivals = np.bincount(row)[row] + np.bincount(measurement)[measurement]
+    contested = (rivals > 2).nonzero()[0]
+    alone = (rivals == 2).nonzero()[0]
+    if not len(contested):
+        return alone
+    rows, i = np.unique(row[contested], return_inverse=True)
+    measurements, j = np.unique(measurement[contested], return_inverse=True)
+    none = float(cost.max()) + 1.0
+    table = np.full((len(rows), len(measurements)), none)
+    pair = np.full(table.shape, -1)
+    table[i, j] = cost[contested]
+    pair[i, j] = contested
+    chosen = pair[linear_sum_assignment(table)]
+    taken: Indices = np.sort(np.concatenate((alone, chosen[chosen >= 0])))
+    return taken

@@ -111,6 +111,15 @@ def _cap_heading(cov: Floats) -> None:
 
 def _sources(rows: Rows, sensors: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Names of the sensors that measured each track lately, sorted."""
-    recent = (rows.last_seen > rows.updated_ns[:, None] - SOURCE_NS).tolist()
-    by_name = sorted((name, column) for column, name in enumerate(sensors))
-    return [tuple(name for name, column in by_name if flags[column]) for flags in recent]
+    recent = rows.last_seen > rows.updated_ns[:, None] - SOURCE_NS
+    # Few combinations, many tracks: each combination is spelt out once.
+    spelt: dict[bytes, tuple[str, ...]] = {}
+    out = []
+    for flags in recent:
+        key = flags.tobytes()
+        if key not in spelt:
+            spelt[key] = tuple(
+                sorted(name for name, seen in zip(sensors, flags, strict=False) if seen)
+            )
+        out.append(spelt[key])
+    return out

@@ -5,6 +5,9 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 from scipy.stats import chi2
 
 from rsu.fusion.association import associate, gate_threshold
@@ -34,6 +37,27 @@ def rows_at(points: list[tuple[float, float]], kind: int = CAR) -> Rows:
     rows = newborn(scan, np.arange(len(points)), np.full(len(points), 0.9), 1, 0, 1)
     rows.existence[:] = 0.9
     return rows
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.integers(1, 14))
+def test_looking_at_near_pairs_only_is_as_good_as_looking_at_all(
+    seed: int, tracks: int, measurements: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    place = rng.uniform(0, 15, (tracks, 2))
+    points = rng.uniform(0, 15, (measurements, 2))
+    scan = scan_of([tuple(p) for p in points.tolist()], std=1.0)
+    pairs = associate(rows_at([tuple(p) for p in place.tolist()]), scan, 9.0, 0)
+    # Both are 1 m sure, and the registration allowance does not apply: 2 m² in each direction.
+    distance = ((place[:, None] - points[None]) ** 2).sum(axis=2) / 2.0
+    none = float(distance[distance <= 9.0].max(initial=0.0)) + 1.0
+    whole = np.where(distance <= 9.0, distance, none)
+    row, column = linear_sum_assignment(whole)
+    best = whole[row, column].sum()
+    found = distance[pairs.row, pairs.measurement].sum()
+    assert len(set(pairs.measurement.tolist())) == len(set(pairs.row.tolist())) == len(pairs.row)
+    assert found + none * (len(row) - len(pairs.row)) == pytest.approx(best)
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.9, 0.99, 0.997])

@@ -9,15 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rsu.schema.units import NS_PER_S
 from rsu.sim.world.roads import Roads, Route
-
-if TYPE_CHECKING:
-    from rsu.sim.world.traffic import Vehicle
+from rsu.sim.world.vehicle import Vehicle
 
 BIKES_PER_HOUR = 60.0
 """Over all bike lanes; assumed, as the options know no bicycles yet."""

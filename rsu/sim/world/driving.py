@@ -9,17 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from rsu.schema.reports import TruthEvent
 from rsu.schema.units import NS_PER_S, Vec2
-from rsu.sim.world.traffic import Vehicle
+from rsu.sim.world.stage import Stage
+from rsu.sim.world.vehicle import STANDS, Vehicle
 
-if TYPE_CHECKING:
-    from rsu.sim.world.happenings import Stage
-
-STANDS = 0.1
-"""m/s below which something stands."""
 SPEEDING_SHARE = 1.1
 """Of the limit, above which driving is speeding: up to 10 % there is no penalty (Road Traffic
 Safety Law of China, and its points rules)."""

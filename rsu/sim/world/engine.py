@@ -7,32 +7,11 @@ here, so that a scenario is refused before it begins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from rsu.config.simulation import SimulationOptions
 from rsu.sim.scenario.model import Action, ParkingDemand
-from rsu.sim.world.roads import Roads
-from rsu.sim.world.signals import Signals
-from rsu.sim.world.traffic import Traffic
-
-
-class MakeTraffic(Protocol):
-    """How `World` comes to its traffic: where the engines meet."""
-
-    def __call__(
-        self,
-        roads: Roads,
-        plan: Signals,
-        per_hour: float,
-        rng: np.random.Generator,
-        new_id: Callable[[], int],
-        start_ns: int,
-    ) -> Traffic:
-        """An empty road; raises SimulationError where the engine cannot begin."""
+from rsu.sim.world.traffic import MakeTraffic, Traffic
 
 
 def traffic_engine(options: SimulationOptions, base: Path) -> MakeTraffic:

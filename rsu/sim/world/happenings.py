@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,14 +21,12 @@ from rsu.sim.scenario import model as script
 from rsu.sim.world.driving import Pace
 from rsu.sim.world.movers import Leg, Mover
 from rsu.sim.world.paths import Floats, Path
-from rsu.sim.world.pedestrians import Pedestrians
 from rsu.sim.world.road_users import draw_walker
-from rsu.sim.world.scene import CLEAR_DAY, Weather
-from rsu.sim.world.traffic import Traffic, Vehicle
-from rsu.site.lanes import Lane, LaneKind, SiteMap, ZoneKind
+from rsu.sim.world.stage import Incident, Stage
+from rsu.sim.world.traffic import Traffic
+from rsu.sim.world.vehicle import STANDS, Vehicle
+from rsu.site.lanes import Lane, LaneKind, ZoneKind
 
-STANDS = 0.1
-"""m/s below which something stands."""
 RUN_SHOWS_S = 3.0
 """How long a red light that was run is an event: about as long as crossing the junction takes."""
 FLOOD_RISES_S = 60.0
@@ -41,51 +38,8 @@ outside, nothing else tells the two apart."""
 PERSON = Size(0.6, 0.6, 1.7)
 OFF_ROAD = 6.0
 """m beside a lane from which people come and to which they go: beyond the next lane's edge."""
-ROOM = 15.0
-"""m around a place where something appears: two longest vehicles' halves, and braking."""
 CLEAR_LANE_S = 60.0
 """A wrong-way driver waits at most this long for the lane to become free."""
-
-
-@dataclass(eq=False)
-class Stage:
-    """Where things happen: the parts of the world that an incident may touch."""
-
-    site_map: SiteMap
-    traffic: Traffic
-    pedestrians: Pedestrians
-    rng: np.random.Generator
-    new_id: Callable[[], int]
-    now_ns: int = 0
-    movers: list[Mover] = field(default_factory=list)
-    weather: Weather = CLEAR_DAY
-    new_number: Callable[[], int] = lambda: 0
-    """Ids of events that follow from others; `Incidents` numbers them all."""
-    water: dict[str, float] = field(default_factory=dict)
-    """Depth of water by lane, m."""
-
-    def free(self, x: float, y: float) -> bool:
-        """Whether nobody is so near that a car appearing here would touch them."""
-        for vehicle in self.traffic.vehicles:
-            vx, vy = vehicle.route.path.at(vehicle.s - vehicle.size.length / 2)
-            if math.hypot(vx - x, vy - y) < ROOM:
-                return False
-        return True
-
-    def let_in(self, mover: Mover) -> bool:
-        """Let something appear where it begins; False while there is no room."""
-        if not self.free(*mover.place()[:2]):
-            return False
-        self.movers.append(mover)
-        return True
-
-
-class Incident(Protocol):
-    """Something going on. `step` returns False when it is over."""
-
-    def step(self, stage: Stage) -> bool: ...
-
-    def events(self) -> Iterable[TruthEvent]: ...
 
 
 @dataclass

@@ -17,12 +17,13 @@ from rsu.sim.errors import SimulationError
 from rsu.sim.scenario import model as script
 from rsu.sim.world.conditions import Conditions
 from rsu.sim.world.driving import Emergency
-from rsu.sim.world.happenings import MAKERS, BusStop, Incident, Stage
+from rsu.sim.world.happenings import MAKERS, BusStop
 from rsu.sim.world.movers import Mover, Obstructions
 from rsu.sim.world.parking import ParkingLot
 from rsu.sim.world.road_users import draw_vehicle
 from rsu.sim.world.scene import Weather
-from rsu.sim.world.traffic import Vehicle
+from rsu.sim.world.stage import Incident, Stage
+from rsu.sim.world.vehicle import Vehicle
 
 
 class Incidents:

@@ -18,10 +18,10 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S, Size
 from rsu.sim.errors import SimulationError
 from rsu.sim.scenario.model import ParkingDemand
-from rsu.sim.world.happenings import Stage
 from rsu.sim.world.movers import Leg, Mover
 from rsu.sim.world.paths import Floats, Path
 from rsu.sim.world.scene import stream
+from rsu.sim.world.stage import Stage
 from rsu.site.lanes import Zone
 
 AISLE_SPEED, TURN_SPEED, BACK_SPEED = 4.0, 2.0, 1.2

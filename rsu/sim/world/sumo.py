@@ -24,7 +24,6 @@ from rsu.schema.signals import LightState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.errors import SimulationError
 from rsu.sim.world.arrivals import arrivals
-from rsu.sim.world.engine import MakeTraffic
 from rsu.sim.world.pedestrians import Walker
 from rsu.sim.world.roads import Roads
 from rsu.sim.world.signals import Signals
@@ -34,12 +33,13 @@ from rsu.sim.world.traffic import (
     HARDEST,
     SEE_AHEAD,
     STAND_BEFORE,
+    STEP_NS,
     YELLOW_STOP,
-    Body,
+    MakeTraffic,
     Traffic,
-    Vehicle,
     free_to_cross,
 )
+from rsu.sim.world.vehicle import Body, Vehicle
 
 LANE_CHANGE_S = 3.0
 """How long a change of lanes takes (some 3 to 5 s in towns); SUMO's default is to jump."""
@@ -85,8 +85,6 @@ def sumo_engine(network: Path) -> MakeTraffic:
         new_id: Callable[[], int],
         start_ns: int,
     ) -> SumoTraffic:
-        from rsu.sim.world.world import STEP_NS
-
         return SumoTraffic.begin(
             sumo, network, roads, plan, per_hour, rng, new_id, start_ns, STEP_NS / NS_PER_S
         )

@@ -12,19 +12,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from rsu.schema.sensing import ObjectClass
 from rsu.schema.signals import LightState
-from rsu.schema.units import Size
+from rsu.schema.units import NS_PER_MS
 from rsu.sim.world.arrivals import Arrival, arrivals, change
 from rsu.sim.world.movers import Obstacle
 from rsu.sim.world.pedestrians import Band, Walker
-from rsu.sim.world.road_users import BIKE_SPEED, Driver, draw_cyclist, draw_vehicle
+from rsu.sim.world.road_users import BIKE_SPEED, draw_cyclist, draw_vehicle
 from rsu.sim.world.roads import Crossing, Roads, Route
 from rsu.sim.world.signals import GREENS, Approach, Signals
+from rsu.sim.world.vehicle import Body, Vehicle
 
+STEP_NS = 50 * NS_PER_MS
+"""A twentieth of a driver's reaction time (1 s): halving it changes no trajectory visibly."""
 EXPONENT = 4.0
 """δ of the IDM (same paper)."""
 HARDEST = 8.0
@@ -43,48 +46,6 @@ AXLES = 0.3
 """Share of the length from front and rear to the axles, on which a body follows its path."""
 SEE_AHEAD = 120.0
 """m beyond which a leader does not matter: 3 s to 8 s of travel in town."""
-
-
-@dataclass(slots=True, eq=False)
-class Vehicle:
-    """One vehicle. `s` is its front along the route (m), `acceleration` holds until the next step.
-
-    `granted`: may be in the junction. `claims`: indices of the route's crosswalks it may enter.
-    Special ones have a `role`, ask for priority by radio (`asks`), come to a stop with their front
-    at `halt` (m along the route), or do not heed red (`runs_red`).
-    """
-
-    id: int
-    object_class: ObjectClass
-    size: Size
-    driver: Driver
-    route: Route
-    s: float = 0.0
-    speed: float = 0.0
-    acceleration: float = 0.0
-    lane: int = 0
-    granted: bool = False
-    stopping: bool = False
-    claims: list[int] = field(default_factory=list)
-    role: str = ""
-    asks: str = "none"
-    halt: float | None = None
-    runs_red: bool = False
-
-    @property
-    def rear(self) -> float:
-        return self.s - self.size.length
-
-    def after(self, tau: float) -> tuple[float, float]:
-        """Arc length and speed `tau` s on (nobody rolls backwards)."""
-        a = self.acceleration
-        if a < 0.0 and self.speed + a * tau < 0.0:
-            return self.s - 0.5 * self.speed * self.speed / a, 0.0
-        return self.s + self.speed * tau + 0.5 * a * tau * tau, self.speed + a * tau
-
-
-Body = tuple[Vehicle, float, float, float, float]
-"""A vehicle, the middle of its footprint (x, y in m), its heading (rad from east), speed (m/s)."""
 
 
 @dataclass(eq=False)
@@ -435,6 +396,21 @@ class Traffic:
     ) -> Traffic:
         """An empty road; demand is split over the entry lanes (`arrivals`)."""
         return cls(roads, plan, rng, new_id, arrivals(roads, per_hour, rng, start_ns))
+
+
+class MakeTraffic(Protocol):
+    """How `World` comes to its traffic: where the engines (`rsu.sim.world.engine`) meet."""
+
+    def __call__(
+        self,
+        roads: Roads,
+        plan: Signals,
+        per_hour: float,
+        rng: np.random.Generator,
+        new_id: Callable[[], int],
+        start_ns: int,
+    ) -> Traffic:
+        """An empty road; raises SimulationError where the engine cannot begin."""
 
 
 def _wished(vehicle: Vehicle) -> float:

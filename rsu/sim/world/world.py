@@ -17,22 +17,18 @@ from rsu.schema.priority import SignalCommand
 from rsu.schema.reports import Truth, TruthLight, TruthObject, TruthWeather
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.signals import SignalState
-from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
+from rsu.schema.units import NS_PER_S, Size, Vec2
 from rsu.sim.scenario.model import AnyAction
 from rsu.sim.world.actuated import ActuatedPlan
-from rsu.sim.world.engine import MakeTraffic
-from rsu.sim.world.happenings import Stage
 from rsu.sim.world.incidents import Incidents
 from rsu.sim.world.movers import Bodies
 from rsu.sim.world.pedestrians import build_pedestrians
 from rsu.sim.world.roads import build_roads
 from rsu.sim.world.scene import CLEAR_DAY, Asking, Scene, Weather, stream
 from rsu.sim.world.signals import Signals, build_plan, build_ring
-from rsu.sim.world.traffic import Traffic
+from rsu.sim.world.stage import Stage
+from rsu.sim.world.traffic import STEP_NS, MakeTraffic, Traffic
 from rsu.site.lanes import SiteMap
-
-STEP_NS = 50 * NS_PER_MS
-"""A twentieth of a driver's reaction time (1 s): halving it changes no trajectory visibly."""
 
 
 class World:

@@ -20,7 +20,8 @@ from rsu.sim.source import simulated_map
 from rsu.sim.world.actuated import ActuatedPlan
 from rsu.sim.world.roads import build_roads
 from rsu.sim.world.signals import GREENS, Approach, Ring, build_plan, build_ring
-from rsu.sim.world.world import STEP_NS, World
+from rsu.sim.world.traffic import STEP_NS
+from rsu.sim.world.world import World
 from rsu.site.lanes import SiteMap
 
 MakeWorld = Callable[..., World]

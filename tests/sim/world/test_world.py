@@ -13,7 +13,8 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.signals import LightState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.world.scene import Scene
-from rsu.sim.world.world import STEP_NS, World
+from rsu.sim.world.traffic import STEP_NS
+from rsu.sim.world.world import World
 
 MakeWorld = Callable[..., World]
 VEHICLES = frozenset(

@@ -194,6 +194,17 @@ class _Segments:
             both=self.both[rows],
         )
 
+    def within(self, xy: Floats, distance: float) -> tuple[Indices, Indices]:
+        """Pairs (point, segment) that may lie within `distance` m of each other, in order.
+
+        Nothing farther from a segment's middle than half its length and the distance can.
+        """
+        half = self.length / 2
+        gap = np.subtract.outer(xy[:, 0], self.start[:, 0] + half * self.along[:, 0]) ** 2
+        gap += np.subtract.outer(xy[:, 1], self.start[:, 1] + half * self.along[:, 1]) ** 2
+        row, near = (gap <= _A_LITTLE_MORE * (half + distance) ** 2).nonzero()
+        return row, near
+
 
 @dataclass(frozen=True, eq=False)
 class SiteMap:
@@ -263,34 +274,23 @@ class SiteMap:
         chosen = self._chosen(None if kinds is None else frozenset(kinds))
         if not len(xy) or not len(chosen.lane):
             return _no_match(len(xy))
-        # Coordinates by themselves: rows of pairs would make every step below three times slower.
-        from_x = xy[:, :1] - chosen.start[:, 0]
-        from_y = xy[:, 1:] - chosen.start[:, 1]
-        along = from_x * chosen.along[:, 0] + from_y * chosen.along[:, 1]
-        np.clip(along, 0.0, chosen.length, out=along)
-        gap_x = from_x - along * chosen.along[:, 0]
-        gap_y = from_y - along * chosen.along[:, 1]
-        # Most segments are far from most points, and roots and angles cost more than squares.
-        row, near = np.nonzero(gap_x * gap_x + gap_y * gap_y <= _A_LITTLE_MORE * max_distance**2)
-        distance = np.hypot(gap_x[row, near], gap_y[row, near])
-        cost = np.full(along.shape, np.inf)
-        against = np.zeros(along.shape, dtype=np.bool_)
+        row, near = chosen.within(xy, max_distance)
+        # Pair by pair from here: most segments are far from most points.
+        from_x = xy[row, 0] - chosen.start[near, 0]
+        from_y = xy[row, 1] - chosen.start[near, 1]
+        way_x, way_y = chosen.along[near, 0], chosen.along[near, 1]
+        along = np.clip(from_x * way_x + from_y * way_y, 0.0, chosen.length[near])
+        distance = np.hypot(from_x - along * way_x, from_y - along * way_y)
+        against = np.zeros(len(row), dtype=np.bool_)
         price = distance
         if headings is not None:
             turn = _turn(np.asarray(headings, np.float64)[row], chosen.heading[near])
-            reverse = chosen.both[near] & (turn > np.pi / 2)
-            against[row, near] = reverse
-            turn = np.where(reverse, np.pi - turn, turn)
+            against = chosen.both[near] & (turn > np.pi / 2)
+            turn = np.where(against, np.pi - turn, turn)
             price = distance + heading_cost * np.nan_to_num(turn)
-        cost[row, near] = np.where(distance <= max_distance, price, np.inf)
-        best = np.argmin(cost, axis=1)
-        rows = np.arange(len(xy))
-        found = np.isfinite(cost[rows, best])
-        return self._pick(
-            chosen, best, np.stack((from_x[rows, best], from_y[rows, best]), axis=1),
-            along[rows, best], np.hypot(gap_x[rows, best], gap_y[rows, best]),
-            against[rows, best], found,
-        )  # fmt: skip
+        cost = np.where(distance <= max_distance, price, np.inf)
+        found, best = _cheapest(row, cost, len(xy))
+        return self._pick(chosen, near, found, best, (from_x, from_y), along, distance, against)
 
     def _chosen(self, kinds: frozenset[LaneKind] | None) -> _Segments:
         """The segments of lanes of these kinds."""
@@ -310,28 +310,28 @@ class SiteMap:
     def _pick(
         self,
         segments: _Segments,
-        segment: Indices,
-        offset: Floats,
+        near: Indices,
+        found: Flags,
+        best: Indices,
+        offset: tuple[Floats, Floats],
         along: Floats,
         distance: Floats,
         against: Flags,
-        found: Flags,
     ) -> LaneMatch:
-        lane = segments.lane[segment]
-        direction = segments.along[segment]
-        left = direction[:, 0] * offset[:, 1] - direction[:, 1] * offset[:, 0]
-        heading = segments.heading[segment]
-        heading = np.where(against, np.remainder(heading, 2 * np.pi) - np.pi, heading)
-        width = self._widths[lane]
-        blank = np.where(found, 0.0, np.nan)
-        return LaneMatch(
-            lane=np.where(found, lane, -1),
-            station=segments.station[segment] + along + blank,
-            lateral=np.copysign(distance, left) + blank,
-            distance=distance + blank,
-            heading=heading + blank,
-            inside=found & (distance <= width / 2),
-        )
+        """The pairs `best`, one for each point that `found` one."""
+        match = _no_match(len(found))
+        segment = near[best]
+        lane, heading = segments.lane[segment], segments.heading[segment]
+        way = segments.along[segment]
+        left = way[:, 0] * offset[1][best] - way[:, 1] * offset[0][best]
+        turned = np.remainder(heading, 2 * np.pi) - np.pi
+        match.lane[found] = lane
+        match.station[found] = segments.station[segment] + along[best]
+        match.lateral[found] = np.copysign(distance[best], left)
+        match.distance[found] = distance[best]
+        match.heading[found] = np.where(against[best], turned, heading)
+        match.inside[found] = distance[best] <= self._widths[lane] / 2
+        return match
 
     @cached_property
     def _widths(self) -> Floats:
@@ -437,6 +437,19 @@ def _points(points: npt.ArrayLike) -> Floats:
     return xy
 
 
+def _cheapest(row: Indices, cost: Floats, count: int) -> tuple[Flags, Indices]:
+    """Which of `count` rows have a pair of finite cost, and the cheapest pair of each of those.
+
+    Pairs are in order of `row`; of equals the first wins.
+    """
+    least = np.full(count, np.inf)
+    np.minimum.at(least, row, cost)
+    cheapest = np.flatnonzero((cost == least[row]) & np.isfinite(cost))
+    first = np.ones(len(cheapest), dtype=np.bool_)
+    first[1:] = row[cheapest[1:]] != row[cheapest[:-1]]
+    return np.isfinite(least), cheapest[first]
+
+
 def _turn(a: Floats, b: Floats) -> Floats:
     """Absolute angle between directions, rad in [0, π]."""
     turned: Floats = np.abs(np.remainder(a - b + np.pi, 2 * np.pi) - np.pi)
@@ -444,7 +457,8 @@ def _turn(a: Floats, b: Floats) -> Floats:
 
 
 def _no_match(count: int) -> LaneMatch:
-    nan = np.full(count, np.nan)
+    station, lateral, distance, heading = np.full((4, count), np.nan)
     return LaneMatch(
-        np.full(count, -1, dtype=np.intp), nan, nan, nan, nan, np.zeros(count, dtype=np.bool_)
-    )
+        np.full(count, -1, dtype=np.intp), station, lateral, distance, heading,
+        np.zeros(count, dtype=np.bool_),
+    )  # fmt: skip

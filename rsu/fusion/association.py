@@ -120,7 +120,7 @@ def _cheapest(row: Indices, measurement: Indices, cost: Floats) -> Indices:
     """
     rivals = np.bincount(row)[row] + np.bincount(measurement)[measurement]
     contested = (rivals > 2).nonzero()[0]
-    alone = (rivals == 2).nonzero()[0]
+    alone: Indices = (rivals == 2).nonzero()[0]
     if not len(contested):
         return alone
     rows, i = np.unique(row[contested], return_inverse=True)

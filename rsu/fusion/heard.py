@@ -117,7 +117,7 @@ def scan_from_v2x(
         rows.append(
             (
                 carried.position.x, carried.position.y, *of_cov(carried.position_cov),
-                *(STANDING * part for part in of_cov(item.position_cov)),
+                *(STANDING * item.self_reported * part for part in of_cov(item.position_cov)),
                 _score(item), *of_size(item.size), velocity.x, velocity.y, *of_cov(spread),
             )
         )  # fmt: skip
@@ -137,6 +137,7 @@ def scan_from_v2x(
     heard = replace(
         scan,
         surveys=False,
+        hearsay=not all(item.self_reported for item in in_time),
         label=np.array([_label(item) for item in in_time], dtype=np.int64)[kept],
         evidence_ns=np.array(
             [min(item.measured_ns, capture_ns) for item in in_time], dtype=np.int64

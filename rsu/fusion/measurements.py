@@ -68,6 +68,8 @@ class Scan:
     size: Floats
     surveys: bool = True
     """Whether silence about a track speaks against it; what is heard says nothing of others."""
+    hearsay: bool = False
+    """What another unit says of others: it may rest on what we said before."""
     label: Integers | None = None
     """M: which road user speaks of itself (`rsu.fusion.heard`), 0: none; None: nobody does."""
     evidence_ns: Integers | None = None

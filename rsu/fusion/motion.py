@@ -138,6 +138,70 @@ def update_velocity(
     return _update(state, cov, polar, held, velocity - expected, cross, spread)
 
 
+def intersect_position(
+    state: Floats, cov: Floats, polar: Bools, held: Bools, position: Floats, noise: Floats
+) -> tuple[Floats, Floats]:
+    """Rows that took another unit's word of their position, which may rest on ours."""
+    return _intersect(
+        state, cov, polar, held, position - state[:, :2], cov[:, :, :2], cov[:, :2, :2], noise
+    )
+
+
+def intersect_velocity(
+    state: Floats, cov: Floats, polar: Bools, held: Bools, velocity: Floats, noise: Floats
+) -> tuple[Floats, Floats]:
+    """Rows that took another unit's word of their velocity, which may rest on ours."""
+    expected, jacobian = velocity_of(state, polar)
+    cross = product(cov[:, :, 2:4], jacobian.swapaxes(1, 2))
+    ours = product(jacobian, cross[:, 2:4])
+    return _intersect(state, cov, polar, held, velocity - expected, cross, ours, noise)
+
+
+def intersection(ours: Floats, theirs: Floats, difference: Floats) -> tuple[Floats, Floats]:
+    """Covariance intersection of planar estimates: (step N×2 from ours, joint covariance N×2×2).
+
+    `difference` N×2 is theirs − ours. Where both may rest on the same evidence,
+    (ω·A⁻¹ + (1−ω)·B⁻¹)⁻¹ is never surer than it may be, whatever they share (Julier and Uhlmann,
+    "A non-divergent estimation algorithm in the presence of unknown correlations", 1997). The ω of
+    the smallest ellipse is in closed form here: the determinant of that sum is a parabola in ω.
+    """
+    a, b = inverse2(ours), inverse2(theirs)
+    own, other = determinant2(a), determinant2(b)
+    mixed = a[:, 0, 0] * b[:, 1, 1] + a[:, 1, 1] * b[:, 0, 0] - 2.0 * a[:, 0, 1] * b[:, 0, 1]
+    bend = np.minimum(own + other - mixed, -1e-12)  # of ω²; the slope at ω = 0 is mixed − 2·other
+    share = np.clip(0.5 * (2.0 * other - mixed) / bend, 0.0, 1.0)
+    # A parabola that opens upwards is best at one of its ends.
+    share = np.where(own + other >= mixed, np.where(own >= other, 1.0, 0.0), share)[:, None, None]
+    told = (1.0 - share) * b
+    joint = inverse2(share * a + told)
+    return product(product(joint, told), difference[:, :, None])[:, :, 0], symmetric(joint)
+
+
+def _intersect(
+    state: Floats,
+    cov: Floats,
+    polar: Bools,
+    held: Bools,
+    difference: Floats,
+    cross: Floats,
+    ours: Floats,
+    theirs: Floats,
+) -> tuple[Floats, Floats]:
+    """The planar part `ours`, of covariance `cross` N×5×2 with the state, becomes the intersection
+    with `theirs`; the rest of the state follows by what is known of it given that part.
+
+    Dividing the whole covariance by ω, as the textbook does, would make turn rates, of which nobody
+    speaks, less certain with every word. Vehicles at rest (`held`) are left alone: they are where
+    their static filter says.
+    """
+    step, joint = intersection(ours, theirs, difference)
+    still = held & polar
+    step[still], joint[still] = 0.0, ours[still]
+    lever = product(cross, inverse2(ours))
+    moved = _bounded(state + product(lever, step[:, :, None])[:, :, 0], polar)
+    return moved, symmetric(cov + product(product(lever, joint - ours), lever.swapaxes(1, 2)))
+
+
 def velocity_of(state: Floats, polar: Bools) -> tuple[Floats, Floats]:
     """Velocity N×2 (m/s, site frame) of each row and its derivative N×2×2 by the third and fourth
     column of the state; it does not depend on the others."""
@@ -178,13 +242,18 @@ def _update(
     stands = (held & polar).nonzero()[0]
     if len(stands):
         gain[stands, 2] = gain[stands, 4] = 0.0
-    moved = state + product(gain, innovation[:, :, None])[:, :, 0]
-    np.clip(moved[:, 2:], _LEAST, _MOST, out=moved[:, 2:])
-    turning = polar.nonzero()[0]
-    if len(turning):
-        moved[turning, 2] = wrap(moved[turning, 2])
+    moved = _bounded(state + product(gain, innovation[:, :, None])[:, :, 0], polar)
     half = product(0.5 * product(gain, spread) - cross, gain.swapaxes(1, 2))
     return moved, cov + (half + half.swapaxes(1, 2))
+
+
+def _bounded(state: Floats, polar: Bools) -> Floats:
+    """Rows with speeds and turn rates within bounds and headings wrapped, in place."""
+    np.clip(state[:, 2:], _LEAST, _MOST, out=state[:, 2:])
+    turning = polar.nonzero()[0]
+    if len(turning):
+        state[turning, 2] = wrap(state[turning, 2])
+    return state
 
 
 def to_polar(state: Floats, cov: Floats) -> tuple[Floats, Floats]:

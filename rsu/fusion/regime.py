@@ -23,6 +23,9 @@ from rsu.fusion.motion import (
     Floats,
     determinant2,
     distance2,
+    intersect_position,
+    intersect_velocity,
+    intersection,
     inverse2,
     largest_variance,
     product,
@@ -57,7 +60,7 @@ TURN_ON_SPOT = 0.5  # rad²/s: people turn where they stand, vehicles do not
 REST_TURN_STD = 0.05  # rad/s
 FOR_REST, AGAINST_REST = 2.0, 4.0  # nats one measurement may speak for and against rest
 HEARD_S, HEARD_MOST = 1.0, 10.0
-"""s and factor: errors of GNSS and of other units' filters last for many messages; ten words in one
+"""s and factor: errors of GNSS last for many messages; ten words in one
 second say no more about the place than one."""
 SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of walking is 1.3 m
 
@@ -82,26 +85,17 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
     _admit(rows, index, column)
     state, cov = rows.state[index], rows.cov[index]
     polar, held = rows.polar[index], rows.resting[index]
-    position, constant = scan.position[which], scan.constant_cov[which]
-    alone = seen_by_one(rows, column)[index]
-    noise = scan.position_cov[which] - np.where(alone[:, None, None], constant, 0.0)
-    if not scan.surveys:
-        # In company its standing error is noise that hardly changes from word to word: all the
-        # words of `HEARD_S` count as one. The track keeps the smaller standing error.
-        passed = (scan.capture_ns - np.maximum(rows.last_seen[index, column], 0)) / NS_PER_S
-        repeated = np.clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
-        noise = noise * np.where(alone, 1.0, repeated)[:, None, None]
-        old, new = (cov[:, 0, 0] + cov[:, 1, 1] for cov in (rows.constant_cov[index], constant))
-        constant = np.where(
-            (alone | (new < old))[:, None, None], constant, rows.constant_cov[index]
-        )
-    rows.constant_cov[index] = constant
-    rest_spread = rows.rest_cov[index] + noise
+    position = scan.position[which]
+    noise = _noise(rows, index, scan, which, column)
+    rest_cov = rows.rest_cov[index]
     off_rest = position - rows.rest_position[index]
-    evidence = _log_density(off_rest, rest_spread) - _log_density(
+    evidence = _log_density(off_rest, rest_cov + noise) - _log_density(
         position - state[:, :2], cov[:, :2, :2] + noise
     )
-    state, cov = update_position(state, cov, polar, held, position, noise)
+    # What another unit says of others may rest on what we said.
+    take_position = intersect_position if scan.hearsay else update_position
+    take_velocity = intersect_velocity if scan.hearsay else update_velocity
+    state, cov = take_position(state, cov, polar, held, position, noise)
     if scan.velocity is not None and scan.velocity_cov is not None:
         velocity, velocity_noise = scan.velocity[which], scan.velocity_cov[which]
         expected, jacobian = velocity_of(state, polar)
@@ -109,16 +103,40 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
         creep = REST_SPEED_STD**2 * np.eye(2)
         evidence += _log_density(velocity, velocity_noise + creep)
         evidence -= _log_density(velocity - expected, spread)
-        state, cov = update_velocity(state, cov, polar, held, velocity, velocity_noise)
+        state, cov = take_velocity(state, cov, polar, held, velocity, velocity_noise)
     rows.state[index], rows.cov[index] = state, cov
-    rest_cov = rows.rest_cov[index]
-    gain = product(rest_cov, inverse2(rest_spread))
-    rows.rest_position[index] += product(gain, off_rest[:, :, None])[:, :, 0]
-    # (1 − K)·P for the optimal gain, as P·spread⁻¹·noise, which stays positive.
-    rows.rest_cov[index] = symmetric(product(gain, noise))
+    if scan.hearsay:
+        step, rows.rest_cov[index] = intersection(rest_cov, noise, off_rest)
+    else:
+        gain = product(rest_cov, inverse2(rest_cov + noise))
+        step = product(gain, off_rest[:, :, None])[:, :, 0]
+        # (1 − K)·P for the optimal gain, as P·spread⁻¹·noise, which stays positive.
+        rows.rest_cov[index] = symmetric(product(gain, noise))
+    rows.rest_position[index] += step
     rest = rows.rest_probability[index]
     weight = np.exp(np.clip(evidence, -AGAINST_REST, FOR_REST))
     rows.rest_probability[index] = rest * weight / (rest * weight + 1.0 - rest)
+
+
+def _noise(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> Floats:
+    """What of the measured positions' covariances is noise to the filter; the standing error that
+    is not goes to the rows `index`, in place."""
+    noise, constant = scan.position_cov[which], scan.constant_cov[which]
+    alone = seen_by_one(rows, column)[index]
+    noise = noise - np.where(alone[:, None, None], constant, 0.0)
+    if not scan.surveys:
+        if not scan.hearsay:
+            # In company its standing error is noise that hardly changes from word to word: all the
+            # words of `HEARD_S` count as one.
+            passed = (scan.capture_ns - np.maximum(rows.last_seen[index, column], 0)) / NS_PER_S
+            repeated = np.clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
+            noise = noise * np.where(alone, 1.0, repeated)[:, None, None]
+        # The track keeps the smaller standing error; hearsay has none that is its own.
+        old, new = (cov[:, 0, 0] + cov[:, 1, 1] for cov in (rows.constant_cov[index], constant))
+        ours = ~alone & ((new >= old) | scan.hearsay)
+        constant = np.where(ours[:, None, None], rows.constant_cov[index], constant)
+    rows.constant_cov[index] = constant
+    return noise
 
 
 def _admit(rows: Rows, index: Index, column: int) -> None:

@@ -127,6 +127,39 @@ def test_a_vehicle_and_the_unit_that_sees_it_are_one(world: SimpleNamespace) -> 
     assert len(played.lists[-1].tracks) == 1
 
 
+def test_an_echo_of_our_own_words_makes_nothing_surer(world: SimpleNamespace) -> None:
+    _, alone = drive(world)
+    echoes = [
+        (
+            alone.seconds(one) + 0.15,
+            said(
+                "neighbour",
+                vehicle(
+                    "1", track.position.x, track.position.y, one.time_ns, self_reported=False,
+                    position_cov=track.position_cov, speed=track.speed, heading=track.heading,
+                    speed_std=track.speed_std, heading_std=track.heading_std,
+                ),
+                message="SDSM",
+            ),
+        )
+        for one in alone.lists
+        for track in one.tracks
+        if track.heading_std < 0.5
+    ]  # fmt: skip
+    assert len(echoes) > 20
+    _, both = drive(world, *echoes)
+    assert both.ids == alone.ids
+    assert both.lists[-1].tracks[0].sources == ("north", "v2x")
+    own, echoed = (
+        [area(one.tracks[0]) for one in run.lists if one.tracks] for run in (alone, both)
+    )
+    assert min(echoed) > 0.9 * min(own)
+    before = {one.time_ns: area(one.tracks[0]) for one in alone.lists if one.tracks}
+    shares = [area(one.tracks[0]) / before[one.time_ns] for one in both.lists if one.tracks]
+    # Where a look is missed the echo, carried along its own motion, bridges the gap.
+    assert sum(shares) / len(shares) > 0.9
+
+
 def test_a_clock_ahead_does_not_make_cameras_late(world: SimpleNamespace) -> None:
     ahead = [
         (arrival - 0.23, message)

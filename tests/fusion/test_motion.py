@@ -135,3 +135,69 @@ def test_a_measured_velocity_turns_a_driving_track() -> None:
 def test_angles_stay_in_one_turn() -> None:
     angles = motion.wrap(np.array([math.pi, -math.pi, 3.5 * math.pi, 0.2]))
     assert angles == pytest.approx([math.pi, math.pi, -0.5 * math.pi, 0.2])
+
+
+def spread_of(a: float, b: float, turn: float) -> np.ndarray:
+    """A 2×2 covariance with standard deviations a and b, turned."""
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    return np.asarray(rotation @ np.diag((a * a, b * b)) @ rotation.T)
+
+
+STD = st.floats(0.05, 20.0)
+TURN = st.floats(0.0, math.pi)
+
+
+@settings(deadline=None)
+@given(STD, STD, TURN, STD, STD, TURN)
+def test_an_intersection_is_the_best_of_all_weights(
+    a: float, b: float, turn: float, c: float, d: float, other: float
+) -> None:
+    ours, theirs = spread_of(a, b, turn), spread_of(c, d, other)
+    _, joint = motion.intersection(ours[None], theirs[None], np.zeros((1, 2)))
+    mine, yours = np.linalg.inv(ours), np.linalg.inv(theirs)
+    best = min(1.0 / np.linalg.det(w * mine + (1 - w) * yours) for w in np.linspace(0, 1, 201))
+    assert np.linalg.det(joint[0]) <= best * (1 + 1e-6)
+    # Some weight gives it: J⁻¹ lies on the way from one information matrix to the other.
+    way = (mine - yours).ravel()
+    if way @ way > 1e-9 * (mine * mine).sum():
+        share = float((np.linalg.inv(joint[0]) - yours).ravel() @ way / (way @ way))
+        assert -1e-6 <= share <= 1 + 1e-6
+        blend = share * mine + (1 - share) * yours
+        assert np.linalg.inv(joint[0]) == pytest.approx(blend, rel=1e-5, abs=1e-7)
+
+
+@settings(deadline=None)
+@given(STD, STD, TURN, STD, STD, TURN, st.floats(-1.0, 1.0))
+def test_an_intersection_is_never_surer_than_it_may_be(
+    a: float, b: float, turn: float, c: float, d: float, other: float, shared: float
+) -> None:
+    ours, theirs = spread_of(a, b, turn), spread_of(c, d, other)
+    difference = np.array([[1.0, 0.0], [0.0, 1.0]])
+    step, joint = motion.intersection(np.stack([ours] * 2), np.stack([theirs] * 2), difference)
+    weight = step.T  # of theirs; what remains is the weight of ours
+    own = np.eye(2) - weight
+    # Any correlation of the two errors: root of ours · (shared · unit) · root of theirs.
+    cross = shared * np.linalg.cholesky(ours) @ np.linalg.cholesky(theirs).T
+    true = own @ ours @ own.T + weight @ theirs @ weight.T
+    true += own @ cross @ weight.T + weight @ cross.T @ own.T
+    scale = np.trace(joint[0])
+    assert np.linalg.eigvalsh(joint[0] - true)[0] >= -1e-6 * scale
+
+
+def test_the_rest_of_a_state_follows_what_another_says_of_its_position() -> None:
+    state = np.array([[0.0, 0.0, 0.1, 8.0, 0.0]])
+    cov = np.diag((4.0, 4.0, 0.1, 1.0, 0.2))[None].copy()
+    cov[0, 0, 3] = cov[0, 3, 0] = 1.0
+    moved, after = motion.intersect_position(
+        state, cov, POLAR, MOVING, np.array([[2.0, 0.0]]), np.eye(2)[None]
+    )
+    # The other's word is better in every direction: ours weighs nothing.
+    assert moved[0] == pytest.approx([2.0, 0.0, 0.1, 8.5, 0.0])
+    assert after[0, :2, :2] == pytest.approx(np.eye(2))
+    assert after[0, 3, 3] == pytest.approx(1.0 - 0.25 + 0.0625)
+    assert after[0, 2:, 2:].diagonal()[[0, 2]] == pytest.approx([0.1, 0.2])
+    held, same = motion.intersect_position(
+        state, cov, POLAR, HELD, np.array([[2.0, 0.0]]), np.eye(2)[None]
+    )
+    assert held == pytest.approx(state)
+    assert same == pytest.approx(cov)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rsu.config.fusion import FusionOptions
+from rsu.fusion.blame import concerned, doubted, doubts, in_words
 from rsu.fusion.consistency import Consistency
 from rsu.fusion.heard import Heard
 from rsu.fusion.history import History
@@ -67,6 +68,7 @@ class FusionStage:
         self._looked_ns = boot.mono_ns - SILENCE_NS - 1  # no camera or radar yet
         self._heard = Heard()
         self._consistency = Consistency()
+        self._doubts: dict[str, float] = {}  # m² by sensor
         self._alarms: list[SensorAlarm] = []
         self._pending = False
         self._published: frozenset[int] = frozenset()
@@ -119,7 +121,8 @@ class FusionStage:
             self._pending = True
         reason = self._refusal(scan, now)
         if reason is None:
-            reason, outcome = self._history.offer(scan)
+            believed = doubted(scan, self._doubts)
+            reason, outcome = self._history.offer(believed)
             self._note_endings(outcome)
             if outcome.unborn:
                 self._drop(now, subject, "max_tracks", outcome.unborn)
@@ -137,11 +140,14 @@ class FusionStage:
             return
         if not scan.surveys or not len(outcome.hit):
             return  # what is heard comes from many senders
-        for alarm in self._consistency.take(scan, outcome.hit, outcome.which, outcome.velocity):
+        changed = self._consistency.take(scan, outcome.hit, outcome.which, outcome.velocity)
+        for alarm in changed:
             self._alarms.append(alarm)
             reason = f"{alarm.kind}_{'doubtful' if alarm.active else 'consistent'}"
-            for name in (alarm.sensor, alarm.against):
-                self._log.note(now, f"sensor:{name}", Verdict.WITHHELD, reason)
+            for name in concerned(alarm):
+                self._log.note(now, f"sensor:{name}", Verdict.WITHHELD, reason, in_words(alarm))
+        if changed:
+            self._doubts = doubts(self._consistency.standing())
 
     def _alarm_messages(self) -> list[Message]:
         alarms, self._alarms = self._alarms, []

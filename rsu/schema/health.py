@@ -51,8 +51,8 @@ class SensorAlarm(msgspec.Struct, frozen=True, kw_only=True):
 
     `shift` (m, site frame) is where `sensor` puts things against where `against` puts them,
     `shift_std` its deviation, stated standing errors included; `offset` (s) is how much earlier
-    `sensor` stamps than `against`. Which of the two is wrong is not known, and
-    nothing was corrected.
+    `sensor` stamps than `against`. `suspect` is the sensor that alone explains all alarms of this
+    kind, by what third sensors say; None: either may be wrong. Nothing was corrected.
     """
 
     kind: SensorAlarmKind
@@ -65,6 +65,7 @@ class SensorAlarm(msgspec.Struct, frozen=True, kw_only=True):
     shift_std: float
     offset: float
     offset_std: float
+    suspect: str | None = None
 
 
 class ClockQuality(StrEnum):

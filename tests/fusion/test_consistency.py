@@ -17,23 +17,25 @@ STD = 0.5  # m
 PATHS = ((-30.0, 2.0, 8.0, 0.0), (30.0, -2.0, -5.0, 0.0), (2.0, -30.0, 0.0, 9.0), (9.0, 9.0, 0, 0))
 
 
-def scan(sensor: str, seconds: float, position: np.ndarray, constant: float) -> Scan:
+def scan(sensor: str, seconds: float, position: np.ndarray, constant: float | np.ndarray) -> Scan:
     count = len(position)
+    standing = constant * np.eye(2) if isinstance(constant, float) else constant
     return Scan(
         sensor=sensor, capture_ns=START_NS + round(seconds * NS_PER_S), number=0,
-        position=position, position_cov=np.tile((STD**2 + constant) * np.eye(2), (count, 1, 1)),
-        constant_cov=np.tile(constant * np.eye(2), (count, 1, 1)), velocity=None, velocity_cov=None,
+        position=position, position_cov=np.tile(STD**2 * np.eye(2) + standing, (count, 1, 1)),
+        constant_cov=np.tile(standing, (count, 1, 1)), velocity=None, velocity_cov=None,
         class_index=np.zeros(count, dtype=np.intp), score=np.full(count, 0.8),
         size=np.full((count, 3), np.nan),
     )  # fmt: skip
 
 
 def watch(
-    seconds: float, *, shift: float = 0.0, offset: float = 0.0, constant: float = 0.0,
-    mended: float = 1e9,
+    seconds: float, *, shift: float = 0.0, offset: float = 0.0,
+    constant: float | np.ndarray = 0.0,
+    mended: float = 1e9, shared: bool = True,
 ) -> tuple[Consistency, list[SensorAlarm]]:  # fmt: skip
     """Four objects come and go on their paths; sensor b puts them `shift` m to the east and stamps
-    `offset` s late, until `mended`."""
+    `offset` s late, until `mended`. Tracks are `shared`, or each sensor has its own."""
     rng = np.random.default_rng(5)
     watched, alarms = Consistency(), []
     start, velocity = np.array(PATHS)[:, :2], np.array(PATHS)[:, 2:].astype(float)
@@ -44,7 +46,7 @@ def watch(
         place = start + velocity * (at % 6.0) + STD * rng.standard_normal((4, 2))
         place[:, 0] += shift if bad else 0.0
         look = scan("ba"[step % 2 == 0], at + (offset if bad else 0.0), place, constant)
-        ids = np.arange(4) + 10 * lap
+        ids = np.arange(4) + 10 * lap + (0 if shared or step % 2 == 0 else 10_000)
         alarms += watched.take(look, ids, np.arange(4), velocity)
     return watched, alarms
 
@@ -66,14 +68,34 @@ def test_a_camera_that_was_moved_is_told_of_until_it_is_mended() -> None:
     assert first.shift.x == pytest.approx(-2.0, abs=0.5)
     assert not last.active
     assert last.since_ns == first.since_ns
-    assert len(alarms) == 2
+    assert [alarm.active for alarm in alarms[:-1]] == [True] * (len(alarms) - 1)
+    # Told again every ten seconds, until a while after it was mended.
+    gaps = np.diff([alarm.time_ns for alarm in alarms[:-1]]) / NS_PER_S
+    assert (gaps >= 10.0).all()
+    assert (gaps < 12.0).all()
+    assert 60.0 < (last.time_ns - START_NS) / NS_PER_S < 110.0
+
+
+def test_a_shift_beyond_the_gate_is_found_though_no_track_is_shared() -> None:
+    _, alarms = watch(60.0, shift=4.0, shared=False)
+    assert alarms[0].kind is SensorAlarmKind.CALIBRATION
+    assert alarms[-1].shift.x == pytest.approx(-4.0, abs=0.5)
 
 
 def test_a_clock_that_is_off_is_told_of_and_how_much() -> None:
     _, alarms = watch(60.0, offset=0.12)
-    assert [alarm.kind for alarm in alarms] == [SensorAlarmKind.CLOCK]
+    assert {alarm.kind for alarm in alarms} == {SensorAlarmKind.CLOCK}
     # a stamps 0.12 s earlier than b: what b saw is carried too short a way, and lies behind.
     assert alarms[0].offset == pytest.approx(0.12, abs=0.06)
+
+
+def test_a_shift_across_the_view_is_news_where_one_along_it_is_none() -> None:
+    """A camera that looks east knows how far away things are worse than in what direction."""
+    along, across = 1.5**2 * np.diag((1.0, 0.0)), np.diag((0.0, 0.05**2))
+    _, silent = watch(40.0, shift=2.0, constant=along + across)
+    _, loud = watch(40.0, shift=2.0, constant=along[::-1, ::-1] + across[::-1, ::-1])
+    assert silent == []
+    assert {alarm.kind for alarm in loud} == {SensorAlarmKind.CALIBRATION}
 
 
 def test_a_shift_within_the_stated_standing_errors_is_no_news() -> None:

@@ -9,7 +9,7 @@ When all sensors are silent, ticks remove what has gone stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rsu.config.fusion import FusionOptions
 from rsu.fusion.blame import concerned, doubted, doubts, in_words
@@ -17,6 +17,7 @@ from rsu.fusion.consistency import Consistency
 from rsu.fusion.heard import Heard
 from rsu.fusion.history import History
 from rsu.fusion.measurements import Scan, scan_from_camera, scan_from_radar
+from rsu.fusion.occlusion import Viewpoint
 from rsu.fusion.publication import track_list
 from rsu.fusion.table import NEVER
 from rsu.fusion.tracker import Outcome, Tracker
@@ -56,8 +57,14 @@ class FusionStage:
     outputs: tuple[Topic, ...] = (TRACKS, SENSOR_ALARM, DECISION)
     period_ns: int | None = 100 * NS_PER_MS
 
-    def __init__(self, options: FusionOptions, boot: Instant) -> None:
-        self._tracker = Tracker(options)
+    def __init__(
+        self,
+        options: FusionOptions,
+        boot: Instant,
+        viewpoints: Mapping[str, Viewpoint] | None = None,
+    ) -> None:
+        """`viewpoints`: where the cameras hang, by id, as far as it is known."""
+        self._tracker = Tracker(options, viewpoints)
         # Second of boot (mod 10⁶) × 10⁶ + count: readable, below 2⁵³ (exact in JSON).
         first_id = boot.utc_ns // NS_PER_S % 1_000_000 * 1_000_000 + 1
         self._history = History(self._tracker, first_id, round(options.buffer_s * NS_PER_S))

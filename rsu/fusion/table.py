@@ -57,6 +57,7 @@ class Rows:
     motor: Floats  # probability of a motor vehicle among the known classes
     size: Floats  # [N×3]
     sized: Integers  # how many sizes were averaged
+    hidden_ns: Integers  # when last it was found hidden behind another, or NEVER
     label: Integers  # who said it was this object (see rsu.fusion.heard), 0: nobody
     labelled_ns: Integers  # when last, or NEVER
     last_seen: Integers  # [N×S] capture time of the last measurement by each sensor, or NEVER
@@ -217,6 +218,7 @@ def _blank(count: int, sensors: int) -> Rows:
         motor=np.zeros(count),
         size=np.zeros((count, 3)),
         sized=np.zeros(count, dtype=np.int64),
+        hidden_ns=np.full(count, NEVER),
         label=np.zeros(count, dtype=np.int64),
         labelled_ns=np.full(count, NEVER),
         last_seen=np.full((count, sensors), NEVER),

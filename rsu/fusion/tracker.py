@@ -7,6 +7,7 @@ its arguments; out-of-sequence scans are therefore handled by stepping again fro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from rsu.fusion.classes import ACCELERATION_PSD, CONFUSION, DEFAULT_SIZE, UNKNOW
 from rsu.fusion.existence import after_hit, after_miss, decay, responsible
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import predict, velocity_cov_of, velocity_of
+from rsu.fusion.occlusion import Viewpoint, hidden
 from rsu.fusion.regime import measure, predict_rest, settle
 from rsu.fusion.table import NEVER, Rows, Table, believed_position, live_labels, newborn
 from rsu.schema.units import NS_PER_S
@@ -46,10 +48,15 @@ class Outcome:
 class Tracker:
     """The step function with its parameters; sensors get their column at first appearance."""
 
-    def __init__(self, options: FusionOptions) -> None:
+    def __init__(
+        self, options: FusionOptions, viewpoints: Mapping[str, Viewpoint] | None = None
+    ) -> None:
+        """`viewpoints` by sensor: who hangs where and sees nothing behind what is nearer."""
         self._options = options
+        self._viewpoints = dict(viewpoints or {})
         self._gate = gate_threshold(options.gate_probability)
         self._coast_ns = round(options.coast_s * NS_PER_S)
+        self._hidden_ns = max(round(options.hidden_s * NS_PER_S), self._coast_ns)
         self._columns: dict[str, int] = {}
 
     @property
@@ -76,7 +83,7 @@ class Tracker:
         velocity[rows.resting[pairs.row]] = 0.0
         outcome.velocity = velocity
         if scan.surveys:
-            self._miss(rows, pairs, column, look_s)
+            self._miss(rows, scan, pairs, column, look_s)
         settle(rows, scan.capture_ns)
         unborn = self._bear(table, scan, pairs, column)
         outcome.unborn = unborn
@@ -85,8 +92,11 @@ class Tracker:
         return table, outcome
 
     def expire(self, before: Table, time_ns: int, outcome: Outcome) -> Table:
-        """A copy without the tracks that nobody measured for `coast_s` before `time_ns`."""
-        stale = before.rows.updated_ns < time_ns - self._coast_ns
+        """A copy without the tracks that nobody measured for `coast_s` before `time_ns`, or, where
+        something hid them, for `hidden_s`."""
+        seen, excused = before.rows.updated_ns, before.rows.hidden_ns
+        stale = np.maximum(seen, excused) < time_ns - self._coast_ns
+        stale |= seen < time_ns - self._hidden_ns
         outcome.ended += [(int(i), "coast_expired") for i in before.rows.id[stale]]
         if not stale.any():
             return before.copy()
@@ -96,7 +106,12 @@ class Tracker:
         psd = ACCELERATION_PSD[rows.class_index]
         rows.state, rows.cov = predict(rows.state, rows.cov, rows.polar, rows.resting, psd, dt)
         predict_rest(rows, dt)
-        rows.existence *= decay(dt, self._options.survival_s)
+        rows.existence *= np.where(
+            rows.hidden_ns > rows.updated_ns,
+            # Likelier there than not for as long as it may hide.
+            decay(dt, 2.0 * self._hidden_ns / NS_PER_S),
+            decay(dt, self._options.survival_s),
+        )
 
     def _update(self, rows: Rows, scan: Scan, pairs: Pairs, column: int, look_s: float) -> None:
         hit, which = pairs.row, pairs.measurement
@@ -129,10 +144,16 @@ class Tracker:
             rows.classify(named)
         _average_size(rows, hit, scan.size[which])
 
-    def _miss(self, rows: Rows, pairs: Pairs, column: int, look_s: float) -> None:
+    def _miss(self, rows: Rows, scan: Scan, pairs: Pairs, column: int, look_s: float) -> None:
         silent = responsible(rows, column)
         silent[pairs.row] = False
         missed = silent.nonzero()[0]
+        view = self._viewpoints.get(scan.sensor)
+        if view is not None:
+            # Young tracks are not excused: clutter must not hide behind a bus.
+            covered = hidden(view, rows, missed, scan.capture_ns) & rows.confirmed[missed]
+            rows.hidden_ns[missed[covered]] = scan.capture_ns
+            missed = missed[~covered]
         rows.existence[missed] = after_miss(
             rows.existence[missed], rows.confirmed[missed], look_s,
             self._options.detection_probability,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsu.config.base import utc_ns
-from rsu.config.cameras import CameraOptions
+from rsu.config.cameras import CameraOptions, PoseCalibration, RotationCalibration
 from rsu.config.model import SiteConfig
 from rsu.config.simulation import played
 from rsu.runtime.stage import Stage, StageGroup
@@ -24,6 +24,7 @@ from rsu.schema.units import Instant, Vec2
 
 if TYPE_CHECKING:
     from rsu.config.devices import DeviceOptions
+    from rsu.fusion.occlusion import Viewpoint
     from rsu.perception.detector import Detector
     from rsu.site.lanes import SiteMap
     from rsu.situation.parking.views import CameraView
@@ -87,7 +88,7 @@ def _build_core(config: SiteConfig, site_map: SiteMap, boot: Instant) -> StageGr
     from rsu.fusion.stage import FusionStage
     from rsu.situation.assembly import situation_stage
 
-    stages: list[Stage] = [FusionStage(config.fusion, boot)]
+    stages: list[Stage] = [FusionStage(config.fusion, boot, viewpoints(config))]
     if config.v2x is not None:
         from rsu.v2x.receive.stage import ReceiveStage
         from rsu.v2x.stage import V2xStage
@@ -122,6 +123,24 @@ def camera_views(config: SiteConfig) -> tuple[CameraView, ...]:
             )
         )  # fmt: skip
     return tuple(views)
+
+
+def viewpoints(config: SiteConfig) -> dict[str, Viewpoint]:
+    """Where cameras hang, as far as their calibration says so in plain numbers: one by surveyed
+    points does not, and working it out needs an image library that the core goes without."""
+    from rsu.fusion.occlusion import Viewpoint
+
+    out = {}
+    for camera in config.cameras:
+        known = camera.calibration
+        if isinstance(known, PoseCalibration):
+            out[camera.id] = Viewpoint(known.pose.x, known.pose.y, known.pose.z)
+        elif isinstance(known, RotationCalibration):
+            columns = zip(*known.extrinsic, strict=True)
+            *turn, shift = (tuple(column) for column in columns)  # the camera is at −Rᵀ·t
+            place = (-sum(r * t for r, t in zip(axis, shift, strict=True)) for axis in turn)
+            out[camera.id] = Viewpoint(*place)
+    return out
 
 
 def _priority(config: SiteConfig, site_map: SiteMap) -> list[Stage]:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from rsu.config.fusion import FusionOptions
+from rsu.fusion.occlusion import Viewpoint
 from rsu.fusion.stage import FusionStage
 from rsu.schema.health import Decision
 from rsu.schema.message import Message
@@ -40,6 +41,7 @@ SIZES = {
     ObjectClass.CAR: Size(4.5, 1.8, 1.5),
     ObjectClass.PEDESTRIAN: Size(0.5, 0.5, 1.7),
     ObjectClass.BICYCLE: Size(1.8, 0.6, 1.7),
+    ObjectClass.BUS: Size(12.0, 2.5, 3.2),
 }
 
 
@@ -173,9 +175,10 @@ def play(
     messages: list[tuple[float, Message]],
     options: FusionOptions | None = None,
     until_s: float | None = None,
+    viewpoints: dict[str, Viewpoint] | None = None,
 ) -> Played:
     """Messages at their arrival times and ticks every 100 ms, like a lock-step host."""
-    stage = FusionStage(options or FusionOptions(), BOOT)
+    stage = FusionStage(options or FusionOptions(), BOOT, viewpoints)
     lists: list[TrackList] = []
     decisions: list[Decision] = []
 

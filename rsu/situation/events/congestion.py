@@ -27,6 +27,9 @@ from rsu.situation.picture import Picture
 LONGEST_STEP_NS = NS_PER_S // 2  # between pictures; beyond it nobody was looking
 WATCHED = 0.48  # share of the minute that must have been watched
 CROWD = 5  # vehicles that stand on a link at once: more than a usual red light holds up
+FIRST = 0.5
+"""When a link is judged for the first time nobody knows which side of the hysteresis it was on:
+half-way between both bounds of the density decides."""
 LEAVING = 0.6
 """Share of the density that is enough on an exit: no light explains that anybody is slow there, and
 of a queue seen from behind not half is seen."""
@@ -56,6 +59,7 @@ class _Flow:
     seconds: deque[_Second] = field(default_factory=deque)
     state: tuple[float, float, float] = (0.0, math.inf, 0.0)
     congested: bool = False
+    judged: bool = False
     since_ns: int = 0
 
 
@@ -111,7 +115,8 @@ class CongestionDetector:
         """The clock was set back."""
         for flow in self._flows:
             flow.seconds.clear()
-            flow.congested, flow.state = False, (0.0, math.inf, 0.0)
+            flow.congested, flow.judged = False, False
+            flow.state = (0.0, math.inf, 0.0)
         self._second = -1
         self._last_ns = None
 
@@ -160,9 +165,13 @@ class CongestionDetector:
             eased = EASED * (LEAVING if flow.leaving else 1.0)
             flow.congested = speed <= EASED_SHARE * limit and density >= eased
         elif speed <= self._options.congestion_speed_share * limit:
+            bound = self._options.congestion_density
+            if not flow.judged:
+                bound -= FIRST * max(bound - EASED, 0.0)
             share = LEAVING if flow.leaving else 1.0
-            flow.congested = density >= share * self._options.congestion_density
+            flow.congested = density >= share * bound
             flow.since_ns = time_ns
+        flow.judged = True
 
     def _state(self, flow: _Flow) -> tuple[float, float, float]:
         """Seconds watched, mean speed m/s, density 1/m."""

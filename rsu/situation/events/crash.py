@@ -47,21 +47,31 @@ class CrashDetector:
         self._speeds: dict[int, deque[tuple[int, float, float]]] = {}
         self._stops: dict[int, _Stop] = {}
         self._identity = Identity(4.0, 10.0)
+        self._tidied_ns = 0
 
     def look(self, picture: Picture) -> list[Sighting]:
         """Who has stopped too hard against another."""
         now_ns = picture.time_ns
-        for track in picture.tracks:
-            past = self._speeds.setdefault(track.id, deque(maxlen=12))
-            known = now_ns - track.born_ns >= KNOWN_NS
-            if known and track.speed < STANDS_BELOW and track.id not in self._stops:
-                stop = _too_hard(past, now_ns)
-                if stop is not None:
-                    self._stops[track.id] = stop
+        # Only who was fast may have stopped too hard: few are looked at.
+        fast = picture.speed >= LEAST_LOSS
+        slow = picture.speed < STANDS_BELOW
+        for i in np.flatnonzero(fast | slow).tolist():
+            track = picture.tracks[i]
+            past = self._speeds.get(track.id)
+            if not fast[i]:
+                known = past is not None and now_ns - track.born_ns >= KNOWN_NS
+                if past is not None and known and track.id not in self._stops:
+                    stop = _too_hard(past, now_ns)
+                    if stop is not None:
+                        self._stops[track.id] = stop
+                continue
+            if past is None:
+                past = self._speeds[track.id] = deque(maxlen=12)
             past.append((now_ns, track.speed, track.speed_std))
-        if len(self._speeds) > 2 * len(picture.tracks) + 32:
-            here = {track.id for track in picture.tracks}
-            self._speeds = {n: past for n, past in self._speeds.items() if n in here}
+        if self._speeds and now_ns - self._tidied_ns > NS_PER_S:
+            self._tidied_ns = now_ns
+            oldest = now_ns - WITHIN_NS
+            self._speeds = {n: past for n, past in self._speeds.items() if past[-1][0] >= oldest}
         self._stops = {n: one for n, one in self._stops.items() if now_ns - one.at_ns < MEMORY_NS}
         if not self._stops:
             return []
@@ -81,6 +91,7 @@ class CrashDetector:
         self._speeds.clear()
         self._stops.clear()
         self._identity.forget()
+        self._tidied_ns = 0
 
     def _against(self, picture: Picture, index: int, stop: _Stop) -> list[Sighting]:
         track = picture.tracks[index]

@@ -33,12 +33,16 @@ SLOWEST = 2.5  # m/s: slower, it may be rolling back, or far away and standing
 GAP_NS = NS_PER_S
 BORN_NS = NS_PER_S // 2  # a new track's motion is a guess
 THERE = 0.8  # probability of being between the lane's edges: not just beside them
+MOVED_BACK, SURE_BACK, FOR_NS = 2.0, 3.0, 3 * NS_PER_S // 10
+"""Or its velocity along the lane is this many σ below zero for some pictures, and it has been seen
+to cover some metres: a filter's velocity weighs all places, not only the first and the last."""
 VERY_SURE = 2.33  # standard deviations: 99 %; there are many vehicles, and few wrong-way drivers
 
 
 @dataclass(slots=True)
 class _Way:
-    """Where a vehicle began to go against a lane."""
+    """Where a vehicle began to go against a lane; since when (-1: not), and by how many σ at most
+    from then on, its velocity was backwards."""
 
     lane: int
     x: float
@@ -46,6 +50,8 @@ class _Way:
     std: float
     begun_ns: int
     seen_ns: int
+    backwards_ns: int = -1
+    surest: float = 0.0
 
 
 class WrongWayDetector:
@@ -98,11 +104,12 @@ class WrongWayDetector:
             way.seen_ns = now_ns
             back = -((x - way.x) * math.cos(heading) + (y - way.y) * math.sin(heading))
             doubt = math.hypot(way.std, std)
-            if back < max(self._least, VERY_SURE * doubt):
+            shown = back >= max(self._least, VERY_SURE * doubt)
+            if not (self._backwards(picture, int(rows[j]), heading, way, back) or shown):
                 continue
             (key,) = self._identity.keys([track], now_ns)
             one = self._site.lanes[lane]
-            moved = normal_share(back / doubt)
+            moved = normal_share(max(back / doubt, way.surest))
             there = chance_between_edges(track, one, float(match.lateral[j]), heading)
             if there < THERE:
                 continue
@@ -114,6 +121,21 @@ class WrongWayDetector:
                 )
             )  # fmt: skip
         return found
+
+    def _backwards(
+        self, picture: Picture, index: int, heading: float, way: _Way, back: float
+    ) -> bool:
+        """Whether its velocity says so, and its way does not contradict."""
+        track = picture.tracks[index]
+        along = track.speed * math.cos(track.heading - heading)
+        sigmas = -along / max(track.speed_std, 0.3)
+        if math.isnan(picture.heading[index]) or sigmas < SURE_BACK:
+            way.backwards_ns, way.surest = -1, 0.0
+            return False
+        if way.backwards_ns < 0:
+            way.backwards_ns = picture.time_ns
+        way.surest = max(way.surest, sigmas)
+        return back >= MOVED_BACK and picture.time_ns - way.backwards_ns >= FOR_NS
 
     def forget(self) -> None:
         """The clock was set back."""

@@ -26,7 +26,8 @@ from rsu.situation.events.direction import WrongWayDetector
 from rsu.situation.events.kinds import RULES
 from rsu.situation.events.lights import Lights
 from rsu.situation.events.red_light import RedLightDetector
-from rsu.situation.events.speed import SpeedDetector
+from rsu.situation.events.slow import SlowDetector
+from rsu.situation.events.speed import SpeedingDetector
 from rsu.situation.events.standing import StandingDetector
 from rsu.situation.events.surface import Said, SurfaceDetector
 from rsu.situation.events.walkers import WalkerDetector
@@ -63,7 +64,7 @@ class Events:
         detectors: tuple[Detector, ...] = (
             congestion, StandingDetector(site, options, congestion.dense),
             WrongWayDetector(site, options, congestion.dense),
-            SpeedDetector(site, options, congestion.dense),
+            SpeedingDetector(site, options), SlowDetector(site, options, congestion.dense),
             WalkerDetector(site, options), RedLightDetector(site, options, self._lights),
             CrashDetector(site, options),
         )  # fmt: skip

@@ -65,6 +65,8 @@ class RedLightDetector:
             self._lines[index] = _Line(
                 lane.id, x, y, math.cos(heading), math.sin(heading), lane.width / 2, groups
             )
+        self._lined = np.zeros(len(site.lanes) + 1, np.bool_)
+        self._lined[list(self._lines)] = True
         self._coming: dict[int, _Coming] = {}
         self._shown: dict[int, tuple[int, Sighting]] = {}
 
@@ -75,7 +77,10 @@ class RedLightDetector:
         now_ns = picture.time_ns
         lanes = picture.road.lane.tolist()
         inside = picture.road.inside.tolist()
-        for i in np.flatnonzero(picture.vehicle).tolist():
+        watched = self._lined[picture.road.lane] & picture.road.inside
+        if self._coming:
+            watched |= np.array([track.id in self._coming for track in picture.tracks], np.bool_)
+        for i in np.flatnonzero(picture.vehicle & watched).tolist():
             track = picture.tracks[i]
             coming = self._coming.get(track.id)
             line = self._lines.get(lanes[i]) if inside[i] else None

@@ -20,6 +20,9 @@ from rsu.situation.events.surroundings import SURE, Floats, Identity
 from rsu.situation.picture import WALK_KINDS, Picture
 
 OFF_WALK = 1.0  # m beside a crossing or footway: people cut corners, and it is still theirs
+LIKELY = 0.5
+"""Confidence from which it is told: what far away may as well be a motorcycle or a car's edge is no
+walker yet."""
 MIDDLE, AROUND = 0.5, 0.125  # weights of the five points
 
 
@@ -49,7 +52,13 @@ class WalkerDetector:
         clear = np.where(walk.lane >= 0, walk.distance > self._half[walk.lane] + OFF_WALK, True)
         there = (road.inside & clear).reshape(-1, 5)
         chance = MIDDLE * there[:, 0] + AROUND * there[:, 1:].sum(axis=1)
-        rows = [(i, j) for j, i in enumerate(on_foot) if chance[j] >= self._least]
+        believed = [picture.tracks[i].existence * picture.tracks[i].class_probability
+                    for i in on_foot]  # fmt: skip
+        rows = [
+            (i, j)
+            for j, i in enumerate(on_foot)
+            if chance[j] >= self._least and believed[j] * chance[j] >= LIKELY
+        ]
         keys = self._identity.keys((picture.tracks[i] for i, _ in rows), picture.time_ns)
         found = []
         for key, (i, j) in zip(keys, rows, strict=True):
@@ -57,7 +66,7 @@ class WalkerDetector:
             found.append(
                 Sighting(
                     kinds.PEDESTRIAN, key, Vec2(track.position.x, track.position.y),
-                    track.existence * track.class_probability * float(chance[j]), radius=2.0,
+                    believed[j] * float(chance[j]), radius=2.0,
                     lanes=(self._site.lanes[int(road.lane[5 * j])].id,),
                     tracks=(track.id,), sources=track.sources,
                 )

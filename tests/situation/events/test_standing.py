@@ -22,7 +22,7 @@ def test_a_vehicle_that_stops_on_a_free_road_is_told_within_two_seconds(player: 
     assert event.start_ns - player.now.utc_ns == pytest.approx(-5 * NS_PER_S, abs=2e8)
     assert 0.9 < event.confidence < 0.99
     player.play(5, lambda s: [track(1, -65 + 5 * (s - 8), 0, 5.0)])
-    assert [phase for _, phase in player.told()] == ["onset", "end"]
+    assert [phase for _, phase in player.told("stopped-vehicle")] == ["onset", "end"]
     assert player.last.ending == "cleared"
 
 

@@ -1,0 +1,260 @@
+"""Slow vehicles: who has covered too little way on a free road.
+
+In: pictures. Out: sightings. Twice a second every vehicle's place is kept. Slow is who, with 90 %
+probability, was slower than allowed over the last `slow_after_s`, went straight on at a steady
+speed, and has nobody in front: not in a queue, not at a stop line, neither setting off nor coming
+to rest. Far away tracks end and begin anew; a new one that is where a lost one may have come to,
+and nobody else, carries on its way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from rsu.config.situation import EventOptions
+from rsu.schema.units import NS_PER_S, Vec2
+from rsu.site.lanes import LaneKind, LaneRole, Maneuver, SiteMap
+from rsu.situation.events import kinds
+from rsu.situation.events.book import Sighting
+from rsu.situation.events.surroundings import links_of, normal_share, std_along
+from rsu.situation.picture import CITY_LIMIT, Picture
+
+SAMPLE_NS = NS_PER_S // 2
+ALIGNED = math.radians(30.0)  # to the lane: a turning or crossing vehicle is not on it
+CERTAIN = 1.28  # standard deviations: 90 % below the bound; steadiness and free road come on top
+FREE_AHEAD = 40.0  # m to the next one ahead on a free road: 3 s at 50 km/h
+STANDING_AHEAD = 25.0
+"""m to one that stands: who brakes for it from the bound, 5.6 m/s at 1.5 m/s², is within 12 m, and
+far away places are some metres wrong."""
+CORRIDOR = 1.9  # m to either side of its middle: half a lane and a little
+HINDERED_SHARE = 0.6  # of the limit: those ahead on its link who are slower hold others up
+STOP_NEAR = 20.0
+"""m before a stop line within which one may roll towards a red light: 5.6 m/s (0.4 × 50 km/h) at
+the gentlest braking in use, 0.8 m/s²."""
+EDGE = 60.0  # m from where the map ends: others may stand there whom nobody sees
+STEADY = 1.6  # most that the way of one half of the time may be times that of the other
+STEADY_SETTING_OFF = 1.35  # … where it began within `SETTING_OFF` of a turn or a stop line
+SETTING_OFF = 15.0  # m
+STRAIGHT = math.radians(20.0)  # between both halves: one that turns is slow by that
+KEEPS_ON = 0.7  # of its mean speed: slower, it is coming to rest
+CREEPS = 1.5  # m/s: slower is standing and creeping
+STOOD_S = 3.0  # at rest for so long it has stood: far away new tracks seem to for a moment
+SETS_OFF_NS = 10 * NS_PER_S
+"""ns from rest: 6 s to 0.4 × 50 km/h at 1 m/s², and some for a slow beginning."""
+FOLLOWS_NS = 15 * NS_PER_S  # ns that those behind one who is slow are held up by it
+LOST_NS = 4 * NS_PER_S  # a way waits so long for a track to carry it on
+BEHIND = 10.0  # m that a lost track may have been taken too far ahead (2 σ at 90 m)
+ASIDE = 2.5  # m beside where it was: less than a lane
+
+
+@dataclass(slots=True)
+class _Point:
+    at_ns: int
+    x: float
+    y: float
+
+
+@dataclass(slots=True)
+class _Way:
+    """Where one vehicle was, every `SAMPLE_NS`; `key` stays when another track carries it on."""
+
+    key: int
+    heading: float
+    first_std: float
+    told: bool = False
+    stood_ns: int = -SETS_OFF_NS
+    points: list[_Point] = field(default_factory=list)
+
+
+class SlowDetector:
+    """Watches how far everybody on a lane gets."""
+
+    kinds: tuple[str, ...] = (kinds.SLOW,)
+
+    def __init__(self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool]) -> None:
+        self._share = options.slow_share
+        self._after_ns = round(options.slow_after_s * NS_PER_S)
+        self._kept = round(options.slow_after_s * NS_PER_S / SAMPLE_NS) + 2
+        self._dense = dense
+        lanes = site.lanes
+        self._names = [lane.id for lane in lanes]
+        self._limit = np.array([lane.speed_limit or CITY_LIMIT for lane in lanes])
+        self._open = np.array(
+            [
+                lane.kind is LaneKind.VEHICLE
+                and (lane.role is not LaneRole.CONNECTION or lane.maneuver is Maneuver.STRAIGHT)
+                for lane in lanes
+            ],
+            np.bool_,
+        )
+        self._inside_junction = np.array([x.role is LaneRole.CONNECTION for x in lanes], np.bool_)
+        self._stop = np.array([math.inf if x.stop_line is None else x.stop_line for x in lanes])
+        self._known = np.array(
+            [math.inf if lane.successors else lane.length - EDGE for lane in lanes]
+        )
+        self._link = np.arange(len(lanes))
+        for link in links_of(site):
+            self._link[list(link.lanes)] = link.lanes[0]
+        self._ways: dict[int, _Way] = {}
+        self._leaders: dict[int, tuple[int, int]] = {}
+        self._looked_ns = -SAMPLE_NS
+        self._seen: list[Sighting] = []
+
+    def look(self, picture: Picture) -> list[Sighting]:
+        """Who is too slow now."""
+        if 0 <= picture.time_ns - self._looked_ns < SAMPLE_NS:
+            return self._seen
+        self._looked_ns = picture.time_ns
+        self._remember(picture)
+        self._seen = list(self._slow(picture))
+        return self._seen
+
+    def forget(self) -> None:
+        """The clock was set back."""
+        self._ways.clear()
+        self._leaders.clear()
+        self._looked_ns, self._seen = -SAMPLE_NS, []
+
+    def _slow(self, picture: Picture) -> Iterator[Sighting]:
+        road = picture.road
+        turn = np.abs((picture.heading - road.heading + math.pi) % math.tau - math.pi)
+        # Slow ones far away have no sure heading; their way will show.
+        there = picture.vehicle & road.inside & self._open[road.lane] & ~(turn >= ALIGNED)
+        for i in np.flatnonzero(there & (picture.speed < self._limit[road.lane])).tolist():
+            track = picture.tracks[i]
+            lane = int(road.lane[i])
+            way = self._ways.get(track.id)
+            if way is None or picture.time_ns - way.points[0].at_ns < self._after_ns:
+                continue
+            bound = self._share * float(self._limit[lane])
+            speed, std = self._mean_speed(picture, i, way)
+            halting = track.speed < KEEPS_ON * speed
+            slow = speed + (0.0 if way.told else CERTAIN * std) < bound
+            if halting or not slow or not self._steady(picture, i, way):
+                way.told = False
+                continue
+            if not (way.told or self._by_itself(picture, i, way)):
+                continue
+            way.told = True
+            self._leaders[int(self._link[lane])] = (way.key, picture.time_ns)
+            sure = normal_share((bound - speed) / max(std, 0.1))
+            yield Sighting(
+                kinds.SLOW, way.key, Vec2(track.position.x, track.position.y),
+                track.existence * sure, lanes=(self._names[lane],), tracks=(track.id,),
+                sources=track.sources,
+            )  # fmt: skip
+
+    def _mean_speed(self, picture: Picture, index: int, way: _Way) -> tuple[float, float]:
+        """Over its way, m/s, and 1 σ of it: places at both ends are as sure as the tracks were."""
+        first, last = way.points[0], way.points[-1]
+        passed_s = (last.at_ns - first.at_ns) / NS_PER_S
+        last_std = std_along(picture.tracks[index], float(picture.road.heading[index]))
+        along = math.hypot(last.x - first.x, last.y - first.y)
+        return along / passed_s, math.hypot(way.first_std, last_std) / passed_s
+
+    def _steady(self, picture: Picture, index: int, way: _Way) -> bool:
+        """Straight on, at one speed, and faster than creeping."""
+        first, last = way.points[0], way.points[-1]
+        middle_ns = (first.at_ns + last.at_ns) // 2
+        middle = min(way.points, key=lambda one: abs(one.at_ns - middle_ns))
+        if not first.at_ns < middle.at_ns < last.at_ns:
+            return False
+        halves = []
+        for a, b in ((first, middle), (middle, last)):
+            passed_s = (b.at_ns - a.at_ns) / NS_PER_S
+            halves.append(((b.x - a.x) / passed_s, (b.y - a.y) / passed_s))
+        one, other = (math.hypot(*half) for half in halves)
+        if min(one, other) < CREEPS:
+            return False
+        bend = math.atan2(halves[1][1], halves[1][0]) - math.atan2(halves[0][1], halves[0][0])
+        bent = abs((bend + math.pi) % math.tau - math.pi) > STRAIGHT
+        lane = int(picture.road.lane[index])
+        begun = float(picture.road.station[index]) - math.hypot(last.x - first.x, last.y - first.y)
+        setting_off = self._inside_junction[lane] or begun < SETTING_OFF
+        most = STEADY_SETTING_OFF if setting_off and not way.told else STEADY
+        return max(one, other) <= most * min(one, other) and not bent
+
+    def _by_itself(self, picture: Picture, index: int, way: _Way) -> bool:
+        """Whether nothing else explains that it is slow."""
+        if picture.time_ns - way.stood_ns < SETS_OFF_NS:
+            return False
+        link = int(self._link[picture.road.lane[index]])
+        leader, at_ns = self._leaders.get(link, (way.key, 0))
+        if leader != way.key and picture.time_ns - at_ns < FOLLOWS_NS:
+            return False
+        return self._on_free_road(picture, index)
+
+    def _on_free_road(self, picture: Picture, index: int) -> bool:
+        road = picture.road
+        lane = int(road.lane[index])
+        station = float(road.station[index])
+        # In a junction there are many reasons; who goes on like that is slow beyond it too.
+        if self._inside_junction[lane] or self._dense(lane):
+            return False
+        if self._stop[lane] - station < STOP_NEAR or station > self._known[lane]:
+            return False
+        heading = float(road.heading[index])
+        cos, sin = math.cos(heading), math.sin(heading)
+        offset = picture.position - picture.position[index]
+        ahead = offset[:, 0] * cos + offset[:, 1] * sin
+        aside = np.abs(offset[:, 1] * cos - offset[:, 0] * sin)
+        near = (ahead > 1.0) & (
+            ahead < np.where(picture.speed < CREEPS, STANDING_AHEAD, FREE_AHEAD)
+        )
+        slow = picture.speed < HINDERED_SHARE * self._limit[lane]
+        same = road.inside & (self._link[road.lane] == self._link[lane]) & picture.vehicle & slow
+        return not bool((near & ((aside < CORRIDOR) | same)).any())
+
+    def _remember(self, picture: Picture) -> None:
+        """Where everybody is; ways of tracks that are gone wait for a while."""
+        now_ns = picture.time_ns
+        here = {track.id for track in picture.tracks}
+        self._ways = {
+            number: way
+            for number, way in self._ways.items()
+            if number in here or now_ns - way.points[-1].at_ns <= LOST_NS
+        }
+        lost = [number for number in self._ways if number not in here]
+        for i in np.flatnonzero(picture.vehicle).tolist():
+            track = picture.tracks[i]
+            way = self._ways.get(track.id)
+            if way is None:
+                way = self._carried_on(picture, i, lost)
+                if way is None:
+                    way = _Way(track.id, float(picture.road.heading[i]), 0.0)
+                self._ways[track.id] = way
+            if picture.standing_s(i) >= STOOD_S:
+                way.stood_ns = now_ns
+            if not way.points:
+                way.first_std = std_along(track, way.heading)
+            way.points.append(_Point(now_ns, track.position.x, track.position.y))
+            oldest_ns = now_ns - self._after_ns
+            past = sum(point.at_ns <= oldest_ns for point in islice(way.points, self._kept))
+            if past > 1:
+                del way.points[: past - 1]
+                way.first_std = std_along(track, way.heading)
+
+    def _carried_on(self, picture: Picture, index: int, lost: list[int]) -> _Way | None:
+        """The one lost way that a new track may carry on; None where there is none, or several."""
+        fitting = []
+        x, y = picture.position[index].tolist()
+        limit = float(self._limit[picture.road.lane[index]])
+        for number in lost:
+            way = self._ways.get(number)
+            if way is None:
+                continue
+            last = way.points[-1]
+            cos, sin = math.cos(way.heading), math.sin(way.heading)
+            ahead = (x - last.x) * cos + (y - last.y) * sin
+            aside = abs((y - last.y) * cos - (x - last.x) * sin)
+            gone_s = (picture.time_ns - last.at_ns) / NS_PER_S
+            if aside < ASIDE and -BEHIND < ahead < BEHIND + limit * gone_s:
+                fitting.append(number)
+        if len(fitting) != 1:
+            return None
+        return self._ways.pop(fitting[0])

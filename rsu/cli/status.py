@@ -85,6 +85,11 @@ def print_status(answer: dict[str, Any]) -> None:
         f"[bold]{answer['site']}[/bold]  up {answer['uptime_s']:.0f} s  "
         f"clock {unit.get('clock', '?')}  capability {unit.get('capability', '?')}\n"
     )
+    for alarm in unit.get("alarms", []):
+        console.print(
+            f"[red]{alarm['kind']}[/red]: {alarm['sensor']} and {alarm['against']} contradict each "
+            f"other ({alarm['suspect'] or 'either'} may be wrong)"
+        )
     processes = _table("process", "state", "pid", "restarts", "problem")
     for process in unit.get("processes", []):
         processes.add_row(

@@ -1,10 +1,11 @@
 """Who is wrong where sensors contradict each other, and what is then believed of its looks.
 
-In: which pairs contradict each other, which agree. Out: the one sensor that explains it, if there
-is only one; and scans whose covariances say what is doubted. With two sensors that contradict each
-other either may be wrong, and both are doubted. A third decides it: who contradicts both others, or
-who contradicts one that a third bears out, is wrong. Nothing is corrected by what was found: a
-doubted look stays where its sensor put it and is only believed less, by as much as it may be off.
+In: which pairs contradict each other. Out: the one sensor that explains all of it; and scans whose
+covariances say what is doubted. With two sensors that contradict each other either may be wrong,
+and both are doubted; who contradicts two others is wrong. That a sensor agrees with a third clears
+nobody: where their views meet, near the camera perhaps, the same fault may hardly show. Nothing is
+corrected by what was found: a doubted look stays where its sensor put it and is only believed less,
+by as much as it may be off.
 """
 
 from __future__ import annotations
@@ -22,17 +23,11 @@ Pair = tuple[str, str]
 SPEED = 14.0  # m/s: 50 km/h, what an offset in time is worth in metres
 
 
-def suspect(contradict: Iterable[Pair], agree: Iterable[Pair]) -> str | None:
-    """The only sensor that is in every pair that contradicts and in none that agrees; None where
-    there is none, or more than one."""
-    pairs = list(contradict)
-    if not pairs:
-        return None
-    could = set(pairs[0])
-    for pair in pairs[1:]:
-        could &= set(pair)
-    for pair in agree:
-        could -= set(pair)
+def suspect(contradict: Iterable[Pair]) -> str | None:
+    """The only sensor that is in every pair that contradicts, two at least; None where there is
+    none, or more than one."""
+    pairs = [set(pair) for pair in contradict]
+    could = set.intersection(*pairs) if pairs else set()
     return could.pop() if len(could) == 1 else None
 
 

@@ -46,11 +46,10 @@ SensorPair = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class _Finding:
     """What one kind of disagreement amounts to: its size (m or s), its deviation in that
-    direction, the deviation in the worst direction, and how many deviations it is."""
+    direction, and how many deviations it is."""
 
     size: float
     std: float
-    worst_std: float
     score: float
 
     def loud(self, kind: SensorAlarmKind) -> bool:
@@ -134,22 +133,8 @@ class Consistency:
 
     def _standing_of(self, kind: SensorAlarmKind) -> list[SensorAlarm]:
         """Alarms of a kind that must be told (again)."""
-        contradicting = {
-            key: pair.findings[kind] for key, pair in self._pairs.items() if kind in pair.alarms
-        }
-        if not contradicting:
-            return []
-        # Who would have been found out, had he been off by as much, bears the other out.
-        smallest = min(one.size for one in contradicting.values())
-        agreeing = [
-            key
-            for key, pair in self._pairs.items()
-            if (one := pair.findings.get(kind)) is not None
-            and kind not in pair.alarms
-            and one.quiet(kind)
-            and LOUD[kind] * one.worst_std < smallest
-        ]
-        blamed = suspect(contradicting, agreeing)
+        contradicting = [key for key, pair in self._pairs.items() if kind in pair.alarms]
+        blamed = suspect(contradicting)
         told = []
         for key in sorted(contradicting):
             pair = self._pairs[key]
@@ -232,13 +217,12 @@ def _shift(mean: Floats, cov: Floats) -> _Finding:
     return _Finding(
         size=size,
         std=math.sqrt(float(direction @ cov @ direction)),
-        worst_std=math.sqrt(float(np.linalg.eigvalsh(cov)[-1])),
         score=math.sqrt(float(mean @ np.linalg.solve(cov, mean))),
     )
 
 
 def _offset(mean: float, std: float) -> _Finding:
-    return _Finding(abs(mean), std, std, abs(mean) / std)
+    return _Finding(abs(mean), std, abs(mean) / std)
 
 
 def _root(cov: Floats) -> Floats:

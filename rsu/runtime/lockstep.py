@@ -12,12 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from rsu.runtime.capability import capability_of
+from rsu.runtime.capability import Alarms, capability_of
 from rsu.runtime.stage import StageGroup, Stamp
 from rsu.schema.health import Capability, ClockQuality, SensorHealth, UnitHealth
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
-from rsu.schema.topics import SENSOR_HEALTH, UNIT_HEALTH, Topic
+from rsu.schema.topics import SENSOR_ALARM, SENSOR_HEALTH, UNIT_HEALTH, Topic
 from rsu.schema.units import NS_PER_S, Instant
 
 Sink = Callable[[Message], None]
@@ -54,6 +54,7 @@ class LockStepHost:
         self._boot = boot
         self._journaled = frozenset(journaled)
         self._stamp = Stamp(boot)
+        self._alarms = Alarms()
         inputs = {topic for group in self._groups for topic in group.inputs}
         self._takers = {
             topic.name: tuple(group for group in self._groups if topic in group.inputs)
@@ -124,12 +125,14 @@ class LockStepHost:
             yield arrival, message
 
     def _virtual_health(self, true_ns: int, reports: Mapping[str, SensorHealth]) -> Message:
-        capability = Capability.FULL
+        capability, alarms = Capability.FULL, self._alarms.standing(true_ns)
         # In the first second nobody has reported yet, and nothing is wrong.
         if self._sensors and reports:
-            capability = capability_of(self._sensors, reports, true_ns)
+            capability = capability_of(self._sensors, reports, true_ns, alarms)
         time_ns = self._instant(true_ns).utc_ns
-        health = UnitHealth(time_ns=time_ns, clock=ClockQuality.LOCKED, capability=capability)
+        health = UnitHealth(
+            time_ns=time_ns, clock=ClockQuality.LOCKED, capability=capability, alarms=alarms
+        )
         return Message.draft(UNIT_HEALTH, "unit", time_ns, health)
 
     def _deliver(self, message: Message, now: Instant) -> None:
@@ -144,6 +147,8 @@ class LockStepHost:
         waiting = deque(messages)
         for message in messages:
             self._sink(message)
+            if message.topic is SENSOR_ALARM:
+                self._alarms.take(message.payload)
         while waiting:
             message = waiting.popleft()
             for other in self._takers.get(message.topic.name, ()):

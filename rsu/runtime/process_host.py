@@ -28,7 +28,14 @@ from rsu.runtime.status import Overview, StatusServer
 from rsu.runtime.supervisor import Supervisor, run_folder_for, write_run_folder
 from rsu.schema.health import SensorState, UnitHealth
 from rsu.schema.message import Message
-from rsu.schema.topics import DECISION, METRICS, SENSOR_HEALTH, UNIT_HEALTH, V2X_TX
+from rsu.schema.topics import (
+    DECISION,
+    METRICS,
+    SENSOR_ALARM,
+    SENSOR_HEALTH,
+    UNIT_HEALTH,
+    V2X_TX,
+)
 from rsu.schema.units import NS_PER_S, Instant
 
 TURN_MS = 50
@@ -90,7 +97,7 @@ class ProcessHost:
         self, until: Callable[[Overview], bool], on_second: Callable[[Overview], None]
     ) -> list[str]:
         control = ControlReceiver(self.folder)
-        bus = BusClient(self.folder, (SENSOR_HEALTH, METRICS, DECISION, V2X_TX))
+        bus = BusClient(self.folder, (SENSOR_HEALTH, SENSOR_ALARM, METRICS, DECISION, V2X_TX))
         status = StatusServer(self.folder, self._config.runtime.metrics_port)
         overview = self.overview
         supervisor = Supervisor(process_plans(self._config), self._config.runtime, self.folder)
@@ -130,11 +137,13 @@ class ProcessHost:
         self, supervisor: Supervisor, overview: Overview, bus: BusClient, now: Instant
     ) -> None:
         clock = self._clock.update(now, synchronised=kernel_clock_synchronised())
+        alarms = overview.alarms.standing(now.utc_ns)
         health = UnitHealth(
             time_ns=now.utc_ns,
             clock=clock,
-            capability=capability_of(self._sensors, overview.sensors, now.utc_ns),
+            capability=capability_of(self._sensors, overview.sensors, now.utc_ns, alarms),
             processes=overview.processes,
+            alarms=alarms,
         )
         overview.unit = health
         overview.errors = {

@@ -16,9 +16,16 @@ from typing import Any
 import msgspec
 import zmq
 
-from rsu.runtime.capability import state_of
+from rsu.runtime.capability import Alarms, state_of
 from rsu.runtime.metrics import prometheus_text
-from rsu.schema.health import Decision, Metrics, ProcessHealth, SensorHealth, UnitHealth
+from rsu.schema.health import (
+    Decision,
+    Metrics,
+    ProcessHealth,
+    SensorAlarm,
+    SensorHealth,
+    UnitHealth,
+)
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
 from rsu.schema.units import NS_PER_S, Instant
@@ -47,6 +54,7 @@ class Overview:
         self.unit: UnitHealth | None = None
         self.processes: tuple[ProcessHealth, ...] = ()  # as of now, not of the last second
         self.sensors: dict[str, SensorHealth] = {}
+        self.alarms = Alarms()
         self.metrics: dict[str, Metrics] = {}
         self.errors: dict[str, str] = {}
         self.decisions: deque[Decision] = deque(maxlen=DECISIONS_KEPT)
@@ -58,6 +66,8 @@ class Overview:
         payload = message.payload
         if isinstance(payload, SensorHealth):
             self.sensors[payload.sensor] = payload
+        elif isinstance(payload, SensorAlarm):
+            self.alarms.take(payload)
         elif isinstance(payload, Metrics):
             with self._lock:
                 self.metrics[payload.process] = payload
@@ -70,6 +80,7 @@ class Overview:
     def as_json(self) -> dict[str, Any]:
         """Everything, as plain data."""
         now_ns = self.unit.time_ns if self.unit else self.boot.utc_ns
+        alarms = self.alarms.standing(now_ns)
         return {
             "site": self.site,
             "uptime_s": round((now_ns - self.boot.utc_ns) / NS_PER_S, 1),
@@ -77,7 +88,7 @@ class Overview:
             "sensors": {
                 name: {
                     **(msgspec.to_builtins(self.sensors[name]) if name in self.sensors else {}),
-                    "state": str(state_of(self.sensors.get(name), now_ns)),
+                    "state": str(state_of(self.sensors.get(name), now_ns, alarms)),
                 }
                 for name in self.configured
             },

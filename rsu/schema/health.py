@@ -52,7 +52,7 @@ class SensorAlarm(msgspec.Struct, frozen=True, kw_only=True):
     `shift` (m, site frame) is where `sensor` puts things against where `against` puts them,
     `shift_std` its deviation, stated standing errors included; `offset` (s) is how much earlier
     `sensor` stamps than `against`. `suspect` is the sensor that alone explains all alarms of this
-    kind, by what third sensors say; None: either may be wrong. Nothing was corrected.
+    kind, since it contradicts two others; None: either may be wrong. Nothing was corrected.
     """
 
     kind: SensorAlarmKind
@@ -95,12 +95,13 @@ class ProcessHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnitHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole unit, about once a second."""
+    """The whole unit, about once a second; `alarms` are those between its sensors that stand."""
 
     time_ns: int
     clock: ClockQuality
     capability: Capability
     processes: tuple[ProcessHealth, ...] = ()
+    alarms: tuple[SensorAlarm, ...] = ()
 
 
 class Verdict(StrEnum):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rsu.schema.events import Conflict, RoadEvent
-from rsu.schema.health import SensorHealth, UnitHealth
+from rsu.schema.health import SensorAlarm, SensorHealth, SensorState, UnitHealth
 from rsu.schema.parking import BayState, BayStay, ParkingState
 from rsu.schema.tracks import Track
 from rsu.schema.traffic import LaneTraffic, TrafficState
@@ -178,7 +178,10 @@ def _stay(stay: BayStay) -> Document:
 def health_document(
     unit: UnitHealth | None, sensors: Iterable[SensorHealth], now_ns: int
 ) -> Document:
-    """How the unit and its sensors are."""
+    """How the unit and its sensors are. A sensor that works is `shifted` while it is the suspect
+    of an alarm."""
+    alarms = () if unit is None else unit.alarms
+    suspects = {alarm.suspect for alarm in alarms}
     return {
         "time_utc": utc_text(now_ns),
         "clock": None if unit is None else unit.clock.value,
@@ -192,7 +195,11 @@ def health_document(
             {
                 "sensor": s.sensor,
                 "kind": s.kind.value,
-                "state": s.state.value,
+                "state": (
+                    SensorState.SHIFTED
+                    if s.state is SensorState.LIVE and s.sensor in suspects
+                    else s.state
+                ).value,
                 "since_utc": utc_text(s.since_ns),
                 "age_s": _age(s.time_ns, now_ns),
                 "detail": s.detail[:_DETAIL_CHARACTERS],
@@ -202,6 +209,25 @@ def health_document(
             }
             for s in sensors
         ],
+        "alarms": [alarm_document(alarm) for alarm in alarms],
+    }
+
+
+def alarm_document(alarm: SensorAlarm) -> Document:
+    """Two sensors that contradict each other, or (`active` false) no longer do."""
+    return {
+        "kind": alarm.kind.value,
+        "sensor": alarm.sensor,
+        "against": alarm.against,
+        "suspect": alarm.suspect,
+        "active": alarm.active,
+        "since_utc": utc_text(alarm.since_ns),
+        "time_utc": utc_text(alarm.time_ns),
+        "shift_east_m": rounded(alarm.shift.x, alarm.shift_std),
+        "shift_north_m": rounded(alarm.shift.y, alarm.shift_std),
+        "shift_sigma_m": round(alarm.shift_std, 2),
+        "offset_s": rounded(alarm.offset, alarm.offset_std),
+        "offset_sigma_s": round(alarm.offset_std, 3),
     }
 
 

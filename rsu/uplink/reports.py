@@ -2,9 +2,10 @@
 
 Tracks, traffic, parking, road events and health in; `UplinkReport`s out. Periodic summaries go out
 on the tick (tracks every `tracks_s`, traffic every `traffic_s`, health every `health_s` and at
-every change of state); parking lots at every change of a bay, and every `parking_s`; road events at
-once. Tracks that fusion has not renewed are not repeated: no news is no report. Ids are
-`<site>-<boot ns>-<n>`: unique for ever, and the same again in a replay.
+every change of state); parking lots at every change of a bay, and every `parking_s`; road events,
+and sensors that begin or cease to contradict each other, at once. Tracks that fusion has not
+renewed are not repeated: no news is no report. Ids are `<site>-<boot ns>-<n>`: unique for ever, and
+the same again in a replay.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import msgspec
 from rsu.config.place import OriginOptions
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.events import EventPhase, RoadEvent
-from rsu.schema.health import SensorHealth, UnitHealth
+from rsu.schema.health import SensorAlarm, SensorHealth, UnitHealth
 from rsu.schema.message import Message
 from rsu.schema.parking import ParkingState
 from rsu.schema.reports import Priority, UplinkReport
 from rsu.schema.topics import (
     PARKING,
     ROAD_EVENT,
+    SENSOR_ALARM,
     SENSOR_HEALTH,
     TRACKS,
     TRAFFIC,
@@ -37,6 +39,7 @@ from rsu.site.geodesy import LocalFrame
 from rsu.uplink.documents import (
     Document,
     TrafficSum,
+    alarm_document,
     event_document,
     health_document,
     parking_documents,
@@ -55,6 +58,7 @@ TRACKS_PER_DOCUMENT = 256
 EVENT_UPDATE_NS = NS_PER_S  # updates of one event at most this often; onset and end always
 MAX_EVENTS = 256  # events remembered for that; forgetting one only lets an update through
 MAX_LOTS = 64  # likewise
+MAX_ALARMS = 256  # likewise
 MAX_SENSORS = 128  # a bound on memory: a site file allows far fewer
 
 
@@ -62,7 +66,9 @@ class ReportStage:
     """Deterministic maker of upstream reports."""
 
     name = "reports"
-    inputs: tuple[Topic, ...] = (TRACKS, TRAFFIC, PARKING, ROAD_EVENT, UNIT_HEALTH, SENSOR_HEALTH)
+    inputs: tuple[Topic, ...] = (
+        TRACKS, TRAFFIC, PARKING, ROAD_EVENT, UNIT_HEALTH, SENSOR_HEALTH, SENSOR_ALARM,
+    )  # fmt: skip
     outputs: tuple[Topic, ...] = (UPLINK_REPORT,)
 
     def __init__(
@@ -85,6 +91,7 @@ class ReportStage:
         self._unit: UnitHealth | None = None
         self._sensors: dict[str, SensorHealth] = {}
         self._health_changed = False
+        self._alarms: dict[tuple[str, str, str], SensorAlarm] = {}  # as last reported
         self._updated: dict[int, int] = {}  # event id -> mono ns of its last report
 
     def handle(self, message: Message, now: Instant) -> Iterable[Message]:
@@ -107,6 +114,8 @@ class ReportStage:
                 self._health_changed |= before is None or before.state is not payload.state
         elif isinstance(payload, RoadEvent):
             return self._event(payload, now)
+        elif isinstance(payload, SensorAlarm):
+            return self._alarm(payload)
         elif isinstance(payload, ParkingState):
             return self._parking(payload, now)
         return ()
@@ -172,6 +181,19 @@ class ReportStage:
         document = health_document(self._unit, sensors, now.utc_ns)
         yield self._report("health", Priority.STATE, STATE_TTL_S, min(times), document)
 
+    def _alarm(self, alarm: SensorAlarm) -> Iterable[Message]:
+        """At its beginning, at its end, and when another sensor is suspected; not when repeated."""
+        key = alarm.sensor, alarm.against, alarm.kind.value
+        said = self._alarms.pop(key, None)
+        if alarm.active:
+            self._alarms[key] = alarm
+            if said is not None and said.suspect == alarm.suspect:
+                return
+            if len(self._alarms) > MAX_ALARMS:
+                del self._alarms[next(iter(self._alarms))]
+        document = alarm_document(alarm)
+        yield self._report("alarm", Priority.STATE, STATE_TTL_S, alarm.time_ns, document)
+
     def _event(self, event: RoadEvent, now: Instant) -> Iterable[Message]:
         last = self._updated.get(event.id)
         if (
@@ -220,4 +242,6 @@ class _Due:
 
 def _unit_state(unit: UnitHealth) -> tuple[object, ...]:
     """What of the unit's health is worth a report of its own when it changes."""
-    return unit.clock, unit.capability, tuple((p.name, p.state) for p in unit.processes)
+    processes = tuple((p.name, p.state) for p in unit.processes)
+    alarms = tuple((a.kind, a.sensor, a.against, a.suspect) for a in unit.alarms)
+    return unit.clock, unit.capability, processes, alarms

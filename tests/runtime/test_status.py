@@ -15,14 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from rsu.runtime.capability import STALE_NS, capability_of, state_of
+from rsu.runtime.capability import ALARM_STALE_NS, STALE_NS, Alarms, capability_of, state_of
 from rsu.runtime.metrics import Meter, prometheus_text, quantile_of
 from rsu.runtime.status import Overview, Request, StatusServer, ask_unit, serve_metrics
-from rsu.schema.health import Capability, Decision, SensorHealth, SensorState, Verdict
+from rsu.schema.health import (
+    Capability,
+    Decision,
+    SensorAlarm,
+    SensorAlarmKind,
+    SensorHealth,
+    SensorState,
+    Verdict,
+)
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
 from rsu.schema.topics import DECISION, METRICS, SENSOR_HEALTH
-from rsu.schema.units import Instant
+from rsu.schema.units import NS_PER_S, Instant, Vec2
 
 CAMERAS = {"north": SensorKind.CAMERA, "south": SensorKind.CAMERA}
 
@@ -84,6 +92,39 @@ def test_losing_a_kind_of_sensor_is_a_named_capability() -> None:
     assert capability_of(sensors, both, 0) is Capability.FULL
     assert capability_of(sensors, {"north": both["north"]}, 0) is Capability.CAMERA_ONLY
     assert capability_of(sensors, {"mast": both["mast"]}, 0) is Capability.RADAR_ONLY
+
+
+def contradiction(suspect: str | None, *, active: bool = True, second: int = 0) -> SensorAlarm:
+    return SensorAlarm(
+        kind=SensorAlarmKind.CALIBRATION, sensor="mast", against="north", active=active,
+        since_ns=0, time_ns=second * NS_PER_S, shift=Vec2(2.0, 0.0), shift_std=0.5, offset=0.0,
+        offset_std=0.1, suspect=suspect,
+    )  # fmt: skip
+
+
+def test_a_suspect_is_shifted_and_carries_no_capability() -> None:
+    sensors = {"north": SensorKind.CAMERA, "mast": SensorKind.RADAR}
+    both = {name: health(name, SensorState.LIVE) for name in sensors}
+    blamed = (contradiction("north"),)
+    assert state_of(both["north"], 0, blamed) is SensorState.SHIFTED
+    assert state_of(both["mast"], 0, blamed) is SensorState.LIVE
+    assert capability_of(sensors, both, 0, blamed) is Capability.RADAR_ONLY
+    # What is worse than shifted stays what it is.
+    assert state_of(health("north", SensorState.FROZEN), 0, blamed) is SensorState.FROZEN
+    # Either may be wrong: none is called so.
+    either = (contradiction(None),)
+    assert state_of(both["north"], 0, either) is SensorState.LIVE
+    assert capability_of(sensors, both, 0, either) is Capability.FULL
+
+
+def test_an_alarm_stands_until_it_ends_or_nobody_speaks_of_it_any_more() -> None:
+    alarms = Alarms()
+    alarms.take(contradiction(None))
+    alarms.take(contradiction("north", second=10))
+    assert [one.suspect for one in alarms.standing(20 * NS_PER_S)] == ["north"]
+    assert alarms.standing(10 * NS_PER_S + ALARM_STALE_NS) == ()
+    alarms.take(contradiction("north", active=False, second=30))
+    assert alarms.standing(31 * NS_PER_S) == ()
 
 
 def test_a_sensor_that_stopped_reporting_is_gone_but_an_ended_recording_is_not() -> None:

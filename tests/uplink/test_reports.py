@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from rsu.schema.health import (
     Capability,
     ClockQuality,
     ProcessHealth,
+    SensorAlarm,
+    SensorAlarmKind,
     SensorHealth,
     SensorState,
     UnitHealth,
@@ -30,6 +33,7 @@ from rsu.schema.sensing import ObjectClass, SensorKind
 from rsu.schema.topics import (
     PARKING,
     ROAD_EVENT,
+    SENSOR_ALARM,
     SENSOR_HEALTH,
     TRACKS,
     TRAFFIC,
@@ -255,6 +259,44 @@ def test_health_goes_out_at_every_change_and_else_every_period() -> None:
         (1, "full", "live"), (10, "full", "live"), (14, "full", "gone"), (15, "radar-only", "gone"),
         (20, "radar-only", "gone"), (30, "radar-only", "gone"), (40, "radar-only", "gone"),
     ]  # fmt: skip
+
+
+def alarm(suspect: str | None, *, active: bool = True, seconds: float = 1.0) -> SensorAlarm:
+    return SensorAlarm(
+        kind=SensorAlarmKind.CALIBRATION, sensor="north", against="west", active=active,
+        since_ns=at(0.5).utc_ns, time_ns=at(seconds).utc_ns, shift=Vec2(-0.123, 2.5678),
+        shift_std=0.4, offset=0.0123, offset_std=0.05, suspect=suspect,
+    )  # fmt: skip
+
+
+def test_an_alarm_is_reported_at_its_beginning_its_end_and_when_another_is_suspected() -> None:
+    reports = stage()
+    told = []
+    for seconds, suspect, active in (
+        (1, None, True), (11, None, True), (15, "north", True), (25, "north", True),
+        (40, "north", False),
+    ):  # fmt: skip
+        one = alarm(suspect, active=active, seconds=seconds)
+        for document in documents(reports.handle(message(SENSOR_ALARM, one), at(seconds))):
+            told.append((seconds, document["suspect"], document["active"]))
+            assert document["schema"] == "rsu.alarm/1"
+            assert (document["shift_east_m"], document["shift_north_m"]) == (-0.1, 2.6)
+    assert told == [(1, None, True), (15, "north", True), (40, "north", False)]
+
+
+def test_a_suspect_is_shifted_in_the_health_report() -> None:
+    reports = stage(health_s=10.0)
+    whole = msgspec.structs.replace(unit(Capability.FULL, 1), alarms=(alarm("north"),))
+    reports.handle(message(UNIT_HEALTH, whole), at(1))
+    for name in ("north", "west"):
+        sensor = SensorHealth(
+            sensor=name, kind=SensorKind.CAMERA, state=SensorState.LIVE, since_ns=at(0).utc_ns,
+            time_ns=at(1).utc_ns,
+        )  # fmt: skip
+        reports.handle(message(SENSOR_HEALTH, sensor), at(1))
+    (document,) = documents(reports.tick(at(1.5)))
+    assert [one["state"] for one in document["sensors"]] == ["shifted", "live"]
+    assert [one["suspect"] for one in document["alarms"]] == ["north"]
 
 
 def test_the_same_input_gives_the_same_bytes_and_another_boot_other_ids() -> None:

@@ -14,8 +14,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from rsu.config.cameras import CameraOptions, ModelledDetectorOptions, SimSourceOptions
 from rsu.config.environment import MqttEnvironmentOptions
 from rsu.config.gnss import NmeaOptions
@@ -40,6 +38,7 @@ from rsu.sim.devices import (
     SignalDevice,
     TruthDevice,
 )
+from rsu.sim.disturbances import Disturbances, arrived, places_of, stamped
 from rsu.sim.errors import SimulationError
 from rsu.sim.field import BayDevice, GnssDevice, ObuDevice, StationDevice
 from rsu.sim.outages import Outages
@@ -112,7 +111,11 @@ def simulated_messages(
     signals = [device.id for device in devices if device.kind is SensorKind.SIGNAL]
     outages = Outages(script, start_ns, signals)
     end_ns = None if duration_ns is None else start_ns + duration_ns
-    run = _Run(world, devices, outages, start_ns, end_ns, deque() if commands is None else commands)
+    disturbances = Disturbances(script, start_ns, places_of(config) if script else {})
+    run = _Run(
+        world, devices, outages, disturbances, start_ns, end_ns,
+        deque() if commands is None else commands,
+    )  # fmt: skip
     return run.arrivals()
 
 
@@ -252,6 +255,7 @@ class _Run:
         world: World,
         devices: Sequence[Device],
         outages: Outages,
+        disturbances: Disturbances,
         start_ns: int,
         end_ns: int | None,
         commands: Commands,
@@ -259,6 +263,7 @@ class _Run:
         self._commands = commands
         self._given_ns = start_ns  # arrival of the last message that was handed out
         self._world, self._devices, self._outages = world, devices, outages
+        self._disturbances = disturbances
         self._start_ns, self._end_ns = start_ns, end_ns
         self._looks = [(start_ns + device.phase_ns, i) for i, device in enumerate(devices)]
         # Health comes as from the last device, once a second.
@@ -296,7 +301,7 @@ class _Run:
         while self._under_way and (until_ns is None or self._under_way[0][0] <= until_ns):
             arrival, _, message = heapq.heappop(self._under_way)
             self._given_ns = max(self._given_ns, arrival)
-            yield arrival, _arrived(message)
+            yield arrival, arrived(message)
 
     def _take_commands(self) -> None:
         """Hand on what the unit has commanded since it got its last message."""
@@ -315,7 +320,8 @@ class _Run:
             kept = self._outages.passed(device.id, arrival, exact)
             if kept is not None:
                 self._received[device.id] += 1
-                self._send(kept[0], _shifted(exact, offset_ns) if offset_ns else exact)
+                told = self._disturbances.disturbed(device.id, time_ns, exact)
+                self._send(kept[0], stamped(told, offset_ns) if offset_ns else told)
 
     def _send(self, arrival: int, message: Message) -> None:
         self._number += 1
@@ -337,22 +343,3 @@ class _Run:
                 received=self._received[device.id],
             )
             self._send(time_ns, Message.draft(SENSOR_HEALTH, device.id, told_ns, health))
-
-
-def _shifted(message: Message, offset_ns: int) -> Message:
-    """A message as a unit whose clock is off would have stamped it."""
-    payload = _arrived(message).payload
-    changed = {"capture_ns": payload.capture_ns + offset_ns}
-    if getattr(payload, "clock_offset_ns", None) is not None:
-        changed["clock_offset_ns"] = payload.clock_offset_ns + offset_ns
-    payload = msgspec.structs.replace(payload, **changed)
-    header = message.header
-    return Message.draft(message.topic, header.source, header.capture_ns + offset_ns, payload)
-
-
-def _arrived(message: Message) -> Message:
-    """A message whose content may have been worked out elsewhere meanwhile."""
-    if not hasattr(message.payload, "result"):
-        return message
-    header = message.header
-    return Message.draft(message.topic, header.source, header.capture_ns, message.payload.result())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsu.schema.events import EventPhase, RoadEvent
+from rsu.schema.health import SensorState
 from rsu.schema.message import Message
 from rsu.schema.topics import DECISION, ROAD_EVENT, SENSOR_HEALTH, UNIT_HEALTH, V2X_TX
 from rsu.schema.units import NS_PER_S
@@ -77,6 +78,8 @@ class Evidence:
             self.sensors.append((second, payload.sensor, str(payload.state)))
         elif message.topic == UNIT_HEALTH:
             self.capabilities.append((second, str(payload.capability)))
+            for suspect in sorted({one.suspect for one in payload.alarms if one.suspect}):
+                self.sensors.append((second, suspect, str(SensorState.SHIFTED)))
 
     def _second(self, time_ns: int) -> float:
         return (time_ns - self._start_ns) / NS_PER_S

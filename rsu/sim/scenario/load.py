@@ -22,9 +22,11 @@ from rsu.sim.scenario.model import (
     Action,
     Expectation,
     FailSensor,
+    MoveSensor,
     ParkIllegally,
     ParkingDemand,
     Scenario,
+    SkewSensor,
     WrongWay,
 )
 from rsu.sim.world.engine import refused
@@ -107,6 +109,7 @@ class _Site:
         self.lanes = {lane.id: lane for lane in site_map.lanes}
         self.zones = {zone.id for zone in site_map.zones}
         self.lots = {bay.lot for bay in site_map.bays if bay.lot}
+        self.eyes = {one.id for one in (*config.cameras, *config.radars)}
         # Every section whose entries have an id is a sensor or another device that can fail.
         self.sensors = {
             str(one.id)
@@ -141,6 +144,8 @@ def _misfits(scenario: Scenario, site: _Site) -> Iterator[Problem]:
             yield from site.unknown((*at, "lot"), action.lot, site.lots, "lot")
         if isinstance(action, FailSensor):
             yield from site.unknown((*at, "sensor"), action.sensor, site.sensors, "sensor")
+        if isinstance(action, SkewSensor | MoveSensor):
+            yield from site.unknown((*at, "sensor"), action.sensor, site.eyes, "camera or radar")
     for index, expectation in enumerate(scenario.expect):
         at = ("expect", index)
         for number, name in enumerate(getattr(expectation, "lanes", ())):

@@ -168,6 +168,28 @@ class FailSensor(Action):
     duration_s: Positive
 
 
+class SkewSensor(Action):
+    """The clock of a camera or radar is off, and nothing else: what it sees is dated `by_s` later
+    than it was (negative: earlier)."""
+
+    do: Literal["skew-sensor"]
+    sensor: Identifier
+    by_s: float = Field(ge=-5.0, le=5.0)
+    duration_s: Positive
+
+
+class MoveSensor(Action):
+    """A camera or radar is knocked askew while its calibration stays as it was: turned to the left
+    by `turn` degrees and pushed by `east` and `north` m. What it reports is off accordingly."""
+
+    do: Literal["move-sensor"]
+    sensor: Identifier
+    turn: float = Field(0.0, ge=-180.0, le=180.0, description="Degrees, counter-clockwise.")
+    east: float = Field(0.0, ge=-50.0, le=50.0, description="m.")
+    north: float = Field(0.0, ge=-50.0, le=50.0, description="m.")
+    duration_s: Positive
+
+
 class SilenceController(Action):
     """The signal controller says nothing; the lights go on as they were."""
 
@@ -185,7 +207,7 @@ class StepClock(Action):
 AnyAction = Annotated[
     StopVehicle | WrongWay | WalkOnCarriageway | StepOut | RunRedLight | DriveAt | DropDebris
     | ParkIllegally | BlockExit | ChangeDemand | SendVehicle | ParkingDemand | ChangeWeather
-    | Flood | FailSensor | SilenceController | StepClock,
+    | Flood | FailSensor | SkewSensor | MoveSensor | SilenceController | StepClock,
     Field(discriminator="do"),
 ]  # fmt: skip
 

@@ -389,7 +389,8 @@ def test_a_large_lot_is_reported_in_parts() -> None:
 def test_the_documents_look_as_they_are_described(root: Path) -> None:
     reports = stage()
     list(reports.handle(message(TRAFFIC, traffic(0, 4, lane(3, 10.0))), at(9.0)))
-    reports.handle(message(UNIT_HEALTH, unit(Capability.FULL, 9.5)), at(9.5))
+    whole = msgspec.structs.replace(unit(Capability.FULL, 9.5), alarms=(alarm("north"),))
+    reports.handle(message(UNIT_HEALTH, whole), at(9.5))
     reports.handle(message(TRACKS, TrackList(time_ns=at(9.9).utc_ns, tracks=(track(),))), at(9.9))
     sensor = SensorHealth(
         sensor="north", kind=SensorKind.CAMERA, state=SensorState.LIVE, since_ns=0, time_ns=0
@@ -398,6 +399,7 @@ def test_the_documents_look_as_they_are_described(root: Path) -> None:
     made = documents(reports.tick(at(10.0)))
     made += documents(reports.handle(message(ROAD_EVENT, event(EventPhase.ONSET)), at(10.0)))
     made += documents(reports.handle(message(PARKING, lot()), at(10.0)))
+    made += documents(reports.handle(message(SENSOR_ALARM, alarm("north")), at(10.0)))
     page = (root / "docs" / "uplink.md").read_text("utf-8")
     shown = {d["schema"]: d for d in map(json.loads, re.findall(r"```json\n(.*?)```", page, re.S))}
     assert shown.pop("rsu.status/1")

@@ -25,6 +25,7 @@ from rsu.runtime.lockstep import LockStepHost, virtual_boot
 from rsu.schema.health import SensorAlarm, SensorAlarmKind
 from rsu.schema.message import Message
 from rsu.schema.reports import Truth
+from rsu.schema.sensing import ObjectClass
 from rsu.schema.topics import (
     DECISION,
     SENSOR_ALARM,
@@ -48,6 +49,8 @@ ACCURACY = (
     "unavailable", "a500m", "a200m", "a100m", "a50m", "a20m", "a10m", "a5m", "a2m", "a1m",
     "a50cm", "a20cm", "a10cm", "a5cm", "a2cm", "a1cm",
 )  # fmt: skip
+
+VEHICLES = (ObjectClass.CAR, ObjectClass.VAN, ObjectClass.TRUCK, ObjectClass.BUS)
 
 Window = tuple[float, float]
 
@@ -219,6 +222,29 @@ def test_its_words_name_the_sensors_that_are_left(losses: Played) -> None:
     assert losses.sources((4.5, 7)) == {"video"}
     assert losses.sources((10.5, 13)) == {"microwaveRadar"}
     assert {"video", "integrated"} <= losses.sources((20, 23))
+
+
+def test_without_the_radar_the_leg_it_looks_up_is_told_as_less_sure(losses: Played) -> None:
+    """Along the view a camera knows distances badly, a radar well (docs/fusion.md, limits)."""
+    with_radar = along_west_leg(losses, (0.5, 3.0))
+    without = along_west_leg(losses, (4.5, 7.0))
+    assert with_radar
+    assert without
+    assert sum(without) / len(without) > 1.3 * sum(with_radar) / len(with_radar)
+
+
+def along_west_leg(played: Played, during: Window) -> list[float]:
+    """Standard deviations (m) along the leg of vehicles 20 to 70 m west of the middle."""
+    return [
+        math.sqrt(one.position_cov.xx)
+        for second, told in played.tracks
+        if within(second, during)
+        for one in told.tracks
+        if -70.0 < one.position.x < -20.0
+        and abs(one.position.y) < 10.0
+        and one.object_class in VEHICLES
+        and "north-east" in one.sources
+    ]
 
 
 def test_a_blind_unit_says_nothing_and_speaks_again(losses: Played) -> None:

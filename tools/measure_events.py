@@ -15,7 +15,7 @@ import argparse
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,7 +41,7 @@ from rsu.schema.topics import (
     TRUTH,
     V2X_OBJECTS,
 )
-from rsu.schema.units import NS_PER_S
+from rsu.schema.units import NS_PER_S, Instant
 from rsu.sim.scenario.load import (
     LoadedScenario,
     find_scenario,
@@ -54,6 +54,7 @@ from rsu.sim.score.happenings import Happenings
 from rsu.sim.score.moments import scene_of
 from rsu.sim.source import simulated_messages
 from rsu.situation.events.part import Events
+from rsu.situation.picture import Picture
 from rsu.situation.stage import SituationStage
 
 HEARD = (TRACKS, SIGNAL_STATE, SENSOR_HEALTH, ENVIRONMENT, SIGNAL_REQUEST, V2X_OBJECTS)
@@ -75,6 +76,7 @@ class Tally:
         self.false: defaultdict[str, list[str]] = defaultdict(list)
         self.simulated_s = 0.0
         self.spent_s = 0.0
+        self.spent_by_part_s = 0.0
 
     def add(self, run: str, began_ns: int, all_: Happenings, seen: Happenings) -> None:
         """One run: against every true event, and against those in view from then on."""
@@ -120,7 +122,10 @@ class Tally:
             for kind in kinds:
                 for line in table[kind]:
                     print(f"  {title} {kind}: {line}")
-        print(f"{1000 * self.spent_s / max(self.simulated_s, 1e-9):.2f} ms per simulated second")
+        whole, part = (
+            1000 * one / max(self.simulated_s, 1e-9) for one in (self.spent_s, self.spent_by_part_s)
+        )
+        print(f"{part:.2f} ms per simulated second, {whole:.2f} with the picture all parts share")
 
 
 def heard(name: str, seed: int, file: Path, loaded: LoadedScenario, most_s: float) -> None:
@@ -160,7 +165,8 @@ def measure(
     start_ns = utc_ns(loaded.scenario.start_utc)
     boot = virtual_boot(start_ns)
     site = load_map(loaded.config, loaded.base)
-    stage = SituationStage([Events(loaded.config.situation.events, site, boot)], site)
+    part = _TimedEvents(loaded.config.situation.events, site, boot)
+    stage = SituationStage([part], site)
     group = StageGroup("situation", [stage], boot)
     coverage = Coverage(loaded.config)
     all_, seen = Happenings(), Happenings()
@@ -192,6 +198,7 @@ def measure(
     LockStepHost([spent], take, boot, journaled=()).run(replayed())
     tally.simulated_s += min(loaded.scenario.duration_s, most_s)
     tally.spent_s += spent.seconds
+    tally.spent_by_part_s += part.seconds
     tally.add(f"{name} {seed}", start_ns, all_, seen)
     if verbose:
         print(f"{name} {seed}")
@@ -199,6 +206,18 @@ def measure(
             begin, end = (one.start_ns - start_ns) / NS_PER_S, (one.end_ns - start_ns) / NS_PER_S
             print(f"    {begin:7.1f} .. {end:7.1f} true {one.kind}")
         print("\n".join(lines))
+
+
+class _TimedEvents(Events):
+    """The part, with the processor time that it takes by itself."""
+
+    seconds = 0.0
+
+    def follow(self, picture: Picture, now: Instant) -> Iterable[Message]:
+        began = time.process_time()
+        out = super().follow(picture, now)
+        self.seconds += time.process_time() - began
+        return out
 
 
 class _Spent(StageGroup):

@@ -24,6 +24,7 @@ from rsu.situation.events.book import Sighting
 from rsu.situation.events.surroundings import Link, links_of, normal_share
 from rsu.situation.picture import Picture
 
+LOOK_NS = 190_000_000  # ns between looks: a minute's mean does not need more
 LONGEST_STEP_NS = NS_PER_S // 2  # between pictures; beyond it nobody was looking
 WATCHED = 0.48  # share of the minute that must have been watched
 CROWD = 5  # vehicles that stand on a link at once: more than a usual red light holds up
@@ -80,11 +81,18 @@ class CongestionDetector:
             self._of_lane[list(flow.link.lanes)] = index
         self._second = -1
         self._last_ns: int | None = None
+        self._seen: list[Sighting] = []
         self._standing: list[int] = [0] * len(self._flows)
         self._leads_on = np.array([bool(lane.successors) for lane in site.lanes], np.bool_)
 
     def look(self, picture: Picture) -> list[Sighting]:
         """Links that are congested now."""
+        if self._last_ns is not None and 0 <= picture.time_ns - self._last_ns < LOOK_NS:
+            return self._seen
+        self._seen = self._look(picture)
+        return self._seen
+
+    def _look(self, picture: Picture) -> list[Sighting]:
         step_s = (
             min(picture.time_ns - (self._last_ns or picture.time_ns), LONGEST_STEP_NS) / NS_PER_S
         )
@@ -118,7 +126,7 @@ class CongestionDetector:
             flow.congested, flow.judged = False, False
             flow.state = (0.0, math.inf, 0.0)
         self._second = -1
-        self._last_ns = None
+        self._last_ns, self._seen = None, []
 
     def dense(self, lane: int) -> bool:
         """Whether so many stand on a lane's link, or are on it, that they say nothing by it."""

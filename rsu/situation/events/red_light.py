@@ -23,6 +23,7 @@ from rsu.situation.picture import STANDS_BELOW, Picture
 
 BEYOND = 3.0  # m: a car that stops too late stands with its front up to half its length beyond
 MOVING = 2.5  # m/s: whoever is slower there has not shown that it goes on
+FAR_BEYOND = 5.0  # m: from a slow start, farther than who stops too late
 ASIDE = 1.0  # m beyond a lane's edge within a car's length of the line: still on its way
 SHOWN_S = 3.0  # about as long as crossing takes
 NEAR = 60.0  # m before the line from which a vehicle counts as coming
@@ -45,6 +46,7 @@ class _Coming:
     line: _Line
     seen_ns: int
     speed: float
+    passed_ns: int = -1
 
 
 class RedLightDetector:
@@ -97,15 +99,17 @@ class RedLightDetector:
                 continue
             coming.seen_ns = now_ns
             aside = abs(dx * line.sin - dy * line.cos)
-            if min(track.speed, coming.speed) < STANDS_BELOW or aside > line.half + ASIDE:
-                # It stood at the line, or is somebody else by now.
+            if coming.passed_ns < 0:
+                coming.passed_ns = now_ns
+            if track.speed < STANDS_BELOW or aside > line.half + ASIDE:
+                # It stands at the line, or is somebody else by now.
                 del self._coming[track.id]
                 continue
-            if past < BEYOND or track.speed < MOVING:
+            hesitated = coming.speed < MOVING
+            if past < (FAR_BEYOND if hesitated else BEYOND) or track.speed < MOVING:
                 continue
             del self._coming[track.id]
-            if coming.speed >= MOVING:
-                self._judge(picture, i, line, past)
+            self._judge(picture, i, coming, past, hesitated=hesitated)
         self._coming = {
             number: one for number, one in self._coming.items() if now_ns - one.seen_ns <= MEMORY_NS
         }
@@ -117,14 +121,19 @@ class RedLightDetector:
         self._coming.clear()
         self._shown.clear()
 
-    def _judge(self, picture: Picture, index: int, line: _Line, past: float) -> None:
-        track = picture.tracks[index]
-        passed_ns = picture.time_ns - round(past / track.speed * NS_PER_S)
+    def _judge(
+        self, picture: Picture, index: int, coming: _Coming, past: float, *, hesitated: bool
+    ) -> None:
+        track, line = picture.tracks[index], coming.line
+        if hesitated:  # when it began to go is uncertain: red all the time leaves no doubt
+            passed_ns, until_ns = coming.passed_ns, picture.time_ns
+        else:
+            until_ns = passed_ns = picture.time_ns - round(past / track.speed * NS_PER_S)
         std = std_along(track, math.atan2(line.sin, line.cos))
         doubt_ns = self._margin_ns + round(std / track.speed * NS_PER_S)
         if not all(
             self._lights.red_throughout(
-                group, passed_ns - doubt_ns, passed_ns + self._margin_ns // 2
+                group, passed_ns - doubt_ns, until_ns + self._margin_ns // 2
             )
             for group in line.groups
         ):

@@ -46,6 +46,7 @@ CREEPS = 1.5  # m/s: slower is standing and creeping
 STOOD_S = 3.0  # at rest for so long it has stood: far away new tracks seem to for a moment
 SETS_OFF_NS = 10 * NS_PER_S
 """ns from rest: 6 s to 0.4 × 50 km/h at 1 m/s², and some for a slow beginning."""
+AFTERWARDS_NS = 3 * NS_PER_S  # until who was held up is faster than slow again: 1 to 2 m/s²
 FOLLOWS_NS = 15 * NS_PER_S  # ns that those behind one who is slow are held up by it
 LOST_NS = 4 * NS_PER_S  # a way waits so long for a track to carry it on
 BEHIND = 10.0  # m that a lost track may have been taken too far ahead (2 σ at 90 m)
@@ -68,6 +69,7 @@ class _Way:
     first_std: float
     told: bool = False
     stood_ns: int = -SETS_OFF_NS
+    hindered_ns: int = -SETS_OFF_NS
     points: list[_Point] = field(default_factory=list)
 
 
@@ -134,6 +136,8 @@ class SlowDetector:
             bound = self._share * float(self._limit[lane])
             speed, std = self._mean_speed(picture, i, way)
             halting = track.speed < KEEPS_ON * speed
+            if track.speed < bound and self._hindered(picture, i):
+                way.hindered_ns = picture.time_ns
             slow = speed + (0.0 if way.told else CERTAIN * std) < bound
             if halting or not slow or not self._steady(picture, i, way):
                 way.told = False
@@ -183,21 +187,29 @@ class SlowDetector:
         """Whether nothing else explains that it is slow."""
         if picture.time_ns - way.stood_ns < SETS_OFF_NS:
             return False
+        if picture.time_ns - way.hindered_ns < AFTERWARDS_NS:
+            return False
         link = int(self._link[picture.road.lane[index]])
         leader, at_ns = self._leaders.get(link, (way.key, 0))
         if leader != way.key and picture.time_ns - at_ns < FOLLOWS_NS:
             return False
-        return self._on_free_road(picture, index)
+        return self._on_open_road(picture, index)
 
-    def _on_free_road(self, picture: Picture, index: int) -> bool:
+    def _on_open_road(self, picture: Picture, index: int) -> bool:
+        """On none of the places where many are slow."""
         road = picture.road
         lane = int(road.lane[index])
         station = float(road.station[index])
         # In a junction there are many reasons; who goes on like that is slow beyond it too.
         if self._inside_junction[lane] or self._dense(lane):
             return False
-        if self._stop[lane] - station < STOP_NEAR or station > self._known[lane]:
-            return False
+        before_line = bool(self._stop[lane] - station < STOP_NEAR)
+        return not (before_line or station > self._known[lane])
+
+    def _hindered(self, picture: Picture, index: int) -> bool:
+        """Somebody is in front of it, or slow on its link."""
+        road = picture.road
+        lane = int(road.lane[index])
         heading = float(road.heading[index])
         cos, sin = math.cos(heading), math.sin(heading)
         offset = picture.position - picture.position[index]
@@ -208,7 +220,7 @@ class SlowDetector:
         )
         slow = picture.speed < HINDERED_SHARE * self._limit[lane]
         same = road.inside & (self._link[road.lane] == self._link[lane]) & picture.vehicle & slow
-        return not bool((near & ((aside < CORRIDOR) | same)).any())
+        return bool((near & ((aside < CORRIDOR) | same)).any())
 
     def _remember(self, picture: Picture) -> None:
         """Where everybody is; ways of tracks that are gone wait for a while."""

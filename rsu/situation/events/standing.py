@@ -50,6 +50,7 @@ seconds as the square of it, as averaging does."""
 LONGEST_WAIT_S = 180.0
 """Nobody waits longer at a signal: usual cycles are up to 180 s (HCM 2010)."""
 BUS_DWELL_S = 60.0  # at a stop, usual up to 60 s (TCQSM 2013, ch. 6); the map knows no bus stops
+WAITS_S = 3.0  # at rest with a reason for so long it waits; less may be one who drives on ahead
 SETS_OFF_S = 5.0
 """After its reason has driven off: three hidden in between set off one after another, at some 1.2 s
 each (start wave: 7 m at 5 to 6 m/s), and it reacts."""
@@ -64,6 +65,10 @@ REACH_MEMORY_NS = 120 * NS_PER_S
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
 QUEUE = 3
 """Vehicles that stand ahead on a link: a queue in which others may be hidden from all sensors."""
+THING_PLACE = 3.0  # m
+THING_NS = 60 * NS_PER_S
+"""Where a thing lay within this time nothing begins to be a stopped vehicle: the track of the one
+behind it jumps to it, or what it is goes to and fro."""
 THINGS = frozenset({ObjectClass.OBSTACLE})
 
 
@@ -108,6 +113,7 @@ class StandingDetector:
         for link in links_of(site):
             self._link[list(link.lanes)] = link.lanes[0]
         self._reach: dict[int, tuple[float, int]] = {}
+        self._lay: dict[int, tuple[float, float, int]] = {}
         self._looked_ns, self._seen = -LOOK_NS, list[Sighting]()
 
     def look(self, picture: Picture) -> list[Sighting]:
@@ -148,6 +154,7 @@ class StandingDetector:
         self._identity.forget()
         self._places.clear()
         self._reach.clear()
+        self._lay.clear()
         self._looked_ns, self._seen = -LOOK_NS, []
 
     def _sighting(
@@ -166,6 +173,8 @@ class StandingDetector:
             # What no sensor could name may be a car in a queue.
             known = track.object_class in THINGS
             kind = kinds.OBSTACLE if on_lane and (known or free) else None
+            if kind is not None:
+                self._lay[key] = (*at, picture.time_ns)
         elif _in_any(self._fire, at):
             kind = self._after_a_while(picture, place, kinds.FIRE_LANE)
         elif on_lane:
@@ -189,7 +198,8 @@ class StandingDetector:
         stood_s = (now_ns - place.since_ns) / NS_PER_S
         if not place.told:
             if not free:
-                place.free_ns, place.waited = -1, True
+                place.free_ns = -1
+                place.waited = place.waited or stood_s >= WAITS_S
                 return None
             if place.free_ns < 0:
                 place.free_ns = now_ns
@@ -201,10 +211,18 @@ class StandingDetector:
             elif not place.arrived:
                 patience_s += FIRST_SEEN_S
             # What comes to stand around it later is no reason any more.
-            place.told = free_s >= enough_s and stood_s >= patience_s
+            place.told = (
+                free_s >= enough_s
+                and stood_s >= patience_s
+                and not self._thing_lay_at(place.x, place.y, now_ns)
+            )
         if not place.told:
             return None
         return kinds.PARKED if stood_s >= self._options.parked_after_s else kinds.STOPPED
+
+    def _thing_lay_at(self, x: float, y: float, now_ns: int) -> bool:
+        self._lay = {key: one for key, one in self._lay.items() if now_ns - one[2] <= THING_NS}
+        return any(math.hypot(x - a, y - b) <= THING_PLACE for a, b, _ in self._lay.values())
 
     def _said(self, picture: Picture, index: int, key: int, kind: str, since_ns: int) -> Sighting:
         track = picture.tracks[index]
@@ -256,8 +274,8 @@ class StandingDetector:
         reach = np.where(leaving, AHEAD_LEAVING, AHEAD)[:, None]
         slow = (picture.speed < STARTING)[None, :]
         before = (ahead > half[standing][:, None]) & (ahead - half[None, :] < reach)
-        blocked = (before & (aside < CORRIDOR) & slow).any(axis=1)
-        blocked |= self._behind_ghost(picture, standing, cos, sin, half, reach)
+        blocked: npt.NDArray[np.bool_] = (before & (aside < CORRIDOR) & slow).any(axis=1)
+        blocked = blocked | self._behind_ghost(picture, standing, cos, sin, half, reach)
         stands = picture.vehicle & road.inside & (picture.standing_since_ns >= 0)
         further = road.station[None, :] > road.station[standing][:, None]
         link = self._link[road.lane]
@@ -290,8 +308,7 @@ class StandingDetector:
         aside = np.abs(offset[..., 1] * cos - offset[..., 0] * sin)
         # A body's length in front of its middle: nearer, it is itself under another id.
         there = (ahead > half[standing][:, None]) & (ahead < reach) & (aside < CORRIDOR)
-        out: npt.NDArray[np.bool_] = there.any(axis=1)
-        return out
+        return np.asarray(there.any(axis=1), np.bool_)
 
     def _edge(self, lane: int) -> float:
         """How far along a lane anybody was seen lately, m: what lies beyond is not known."""

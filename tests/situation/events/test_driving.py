@@ -54,6 +54,33 @@ def test_who_sets_off_or_follows_is_not_slow(player: Any) -> None:
     assert [event.tracks for _, event in player.events if event.tracks == (2,)] == []
 
 
+def test_who_is_slow_behind_a_slow_one_is_not_told_when_that_one_is_lost(player: Any) -> None:
+    def scene(s: float) -> list[Any]:
+        one, other = player.track(1, 52 + 3 * s, 0, 3.0), player.track(2, 40 + 3 * s, 0, 3.0)
+        return [one, other] if s < 9 else [other]
+
+    player.play(14, scene)
+    assert [event.tracks for _, event in player.events if event.phase == "onset"] == [(1,)]
+
+
+def test_a_slow_one_that_a_new_track_carries_on_is_told_as_soon(player: Any) -> None:
+    def scene(s: float) -> list[Any]:
+        if 3.0 < s < 4.0:
+            return []
+        return [player.track(1 if s <= 3.0 else 2, 40 + 3 * s, 0, 3.0)]
+
+    player.play(12, scene)
+    assert player.kinds == ["slow-vehicle"]
+    assert 4.9 <= player.told()[0][0] <= 6.1
+
+
+def test_who_goes_on_at_red_after_hesitating_has_run_it(player: Any) -> None:
+    player.light = LightState.RED
+    player.play(5, lambda s: [player.track(1, -6 + 0.6 * s, 0, 0.6)])
+    player.play(5, lambda s: [player.track(1, -3 + 0.5 * (s - 5) ** 2, 0, s - 5)])
+    assert player.kinds == ["red-light-running"]
+
+
 @pytest.mark.parametrize(
     ("light", "told"),
     [(LightState.RED, ["red-light-running"]), (LightState.YELLOW, []),

@@ -38,6 +38,26 @@ def test_who_stands_in_a_queue_is_not_told(player: Any, others: list[Any]) -> No
     assert player.kinds == []
 
 
+def test_a_reason_that_is_lost_from_sight_is_one_for_some_seconds(player: Any) -> None:
+    # The track of the one in front ends, and begins anew 8 s later.
+    def scene(s: float) -> list[Any]:
+        lost = 10.0 < s < 18.0
+        return [player.track(1, -65, 0), *([] if lost else [player.track(2, -52, 0)])]
+
+    player.play(22, scene)
+    assert {event.tracks for _, event in player.events} == {(2,)}
+
+
+def test_who_waited_is_told_once_it_had_time_to_set_off(player: Any) -> None:
+    def scene(s: float) -> list[Any]:
+        leader = -55 + 10 * max(s - 10, 0.0)
+        return [player.track(1, -65, 0), player.track(2, leader, 0, 10.0 if s > 10 else 0.0)]
+
+    player.play(30, scene)
+    ((second, _),) = [one for one in player.told("stopped-vehicle") if one[1] == "onset"][-1:]
+    assert 15.0 < second < 19.0
+
+
 def test_who_waits_at_a_stop_line_or_in_the_junction_is_not_told(player: Any) -> None:
     player.play(20, lambda s: [player.track(1, -4, 0), player.track(2, 20, 0)])
     assert player.kinds == []

@@ -144,9 +144,9 @@ def on_tud(folder: Path, progress: Callable[[str], None]) -> Iterator[Row]:
 
 
 def _simulate(scenario: str, seed: int, recording: Path) -> None:
-    from rsu.cli.main import main as rsu
+    from rsu.cli.main import run_command
 
-    code = rsu(
+    code = run_command(
         ["sim", "--scenario", scenario, "--seed", str(seed), "--duration", str(SIMULATED_S),
          "--cameras", "modelled", "--out", str(recording), "--json"]
     )  # fmt: skip

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,19 +19,6 @@ from rsu.site.lanes import SiteMap
 
 BEGIN_NS = 1_767_225_600_000_000_000
 WARM_UP_NS = 180 * NS_PER_S
-
-
-@pytest.fixture(scope="module")
-def collisions() -> Callable[[Scene], list[tuple[int, int]]]:
-    """The overlap check of the world's own tests."""
-    path = Path(__file__).with_name("test_world.py")
-    spec = importlib.util.spec_from_file_location("world_tests", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: Callable[[Scene], list[tuple[int, int]]] = module.collisions
-    return found
 
 
 @pytest.fixture

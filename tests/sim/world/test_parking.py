@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,19 +21,6 @@ BEGIN_NS = 1_767_225_600_000_000_000
 @pytest.fixture(scope="module")
 def lot() -> LoadedScenario:
     return load_scenario(find_scenario("parking-lot"))
-
-
-@pytest.fixture(scope="module")
-def collisions() -> Callable[[Scene], list[tuple[int, int]]]:
-    """The overlap check of the world's own tests."""
-    path = Path(__file__).with_name("test_world.py")
-    spec = importlib.util.spec_from_file_location("world_tests", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: Callable[[Scene], list[tuple[int, int]]] = module.collisions
-    return found
 
 
 def play(

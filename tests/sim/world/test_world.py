@@ -4,50 +4,70 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
-import shapely
 
+from rsu.config.simulation import SimulationOptions
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.signals import LightState
 from rsu.schema.units import NS_PER_S
 from rsu.sim.world.scene import Scene
 from rsu.sim.world.traffic import STEP_NS
 from rsu.sim.world.world import World
+from rsu.site.lanes import SiteMap
 
 MakeWorld = Callable[..., World]
-VEHICLES = frozenset(
-    {
-        ObjectClass.CAR,
-        ObjectClass.VAN,
-        ObjectClass.TRUCK,
-        ObjectClass.BUS,
-        ObjectClass.MOTORCYCLE,
-    }
-)
+START_NS = 1_767_225_600_000_000_000
+VEHICLES = {
+    ObjectClass.CAR,
+    ObjectClass.VAN,
+    ObjectClass.TRUCK,
+    ObjectClass.BUS,
+    ObjectClass.MOTORCYCLE,
+}
+Collisions = Callable[[Scene], list[tuple[int, int]]]
+RECORDED_S = 600
 
 
-def outlines(scene: Scene) -> np.ndarray:
-    """Footprints as polygons, worked out here from the published numbers."""
-    corners = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) / 2
-    local = corners[None] * scene.size[:, None, :2]
-    cos, sin = np.cos(scene.heading)[:, None], np.sin(scene.heading)[:, None]
-    x = scene.position[:, :1] + local[..., 0] * cos - local[..., 1] * sin
-    y = scene.position[:, 1:] + local[..., 0] * sin + local[..., 1] * cos
-    return shapely.polygons(np.stack((x, y), axis=-1))
+@dataclass
+class Moment:
+    """What there is at one step: lights before it, fronts of vehicles, who crosses."""
+
+    lights: dict[int, LightState]
+    fronts: dict[int, tuple[float, float, int | None, str | None]]
+    """By id: along the route, its stop line (m), its group, its way through the junction."""
+    crossing: dict[int, tuple[LightState, bool]]
+    """By walker: their light, and whether they are between the kerbs."""
+    scene: Scene | None
+    """Every other step, half a step on."""
 
 
-def collisions(scene: Scene) -> list[tuple[int, int]]:
-    """Pairs of ids that overlap and of which at least one is a vehicle."""
-    shapes = outlines(scene)
-    driven = np.array([c in VEHICLES for c in scene.classes], dtype=bool)
-    one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-    return [
-        (scene.ids[i], scene.ids[j])
-        for i, j in zip(one.tolist(), other.tolist(), strict=True)
-        if i < j and (driven[i] or driven[j])
-    ]
+@pytest.fixture(scope="module", params=[4, pytest.param(7, marks=pytest.mark.long)])
+def recorded(junction_map: SiteMap, request: pytest.FixtureRequest) -> list[Moment]:
+    """Ten busy minutes from an empty road, step by step; looked at by several tests."""
+    options = SimulationOptions(vehicles_per_hour=900, pedestrians_per_hour=600)
+    world = World(junction_map, options, request.param, START_NS)
+    time, moments = world.now_ns, []
+    for step in range(RECORDED_S * NS_PER_S // STEP_NS):
+        lights = {group: world.plan.light(group, time) for group in world.plan.groups}
+        time += STEP_NS
+        world.advance(time)
+        fronts = {
+            one.id: (one.s, one.route.stop, one.route.group, one.route.connection)
+            for one in world.traffic.vehicles
+        }
+        crossing = {}
+        for walker in world.pedestrians.walkers:
+            if walker.crossing:
+                way = walker.crossed[walker.next]
+                light = world.plan.light(way.group, time)
+                crossing[walker.id] = light, way.enter < walker.s < way.leave
+        scene = world.scene(time + STEP_NS // 2) if step % 2 else None
+        moments.append(Moment(lights, fronts, crossing, scene))
+    return moments
 
 
 @pytest.mark.parametrize(
@@ -59,7 +79,7 @@ def collisions(scene: Scene) -> list[tuple[int, int]]:
     ],
 )
 def test_no_vehicle_overlaps_anyone(
-    make_world: MakeWorld, seed: int, vehicles: float, pedestrians: float
+    make_world: MakeWorld, collisions: Collisions, seed: int, vehicles: float, pedestrians: float
 ) -> None:
     world = make_world(seed, vehicles_per_hour=vehicles, pedestrians_per_hour=pedestrians)
     time = world.now_ns
@@ -73,7 +93,7 @@ def test_no_vehicle_overlaps_anyone(
     assert seen > 4_000  # the road was not empty
 
 
-def test_the_overlap_check_finds_overlaps(make_world: MakeWorld) -> None:
+def test_the_overlap_check_finds_overlaps(make_world: MakeWorld, collisions: Collisions) -> None:
     world = make_world()
     world.advance(world.now_ns + 60 * NS_PER_S)
     scene = world.scene(world.now_ns)
@@ -89,19 +109,13 @@ def test_the_overlap_check_finds_overlaps(make_world: MakeWorld) -> None:
     assert len(collisions(on_top)) > 0
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(7, marks=pytest.mark.long)])
-def test_stop_lines_are_crossed_at_green_or_yellow_only(make_world: MakeWorld, seed: int) -> None:
-    world = make_world(seed, vehicles_per_hour=1500, pedestrians_per_hour=600)
-    time, fronts, crossed = world.now_ns, {}, []
-    for _ in range(420 * NS_PER_S // STEP_NS):
-        light_before = {g: world.plan.light(g, time) for g in world.plan.groups}
-        time += STEP_NS
-        world.advance(time)
-        for vehicle in world.traffic.vehicles:
-            before = fronts.get(vehicle.id, 0.0)
-            if before < vehicle.route.stop <= vehicle.s:
-                crossed.append(light_before[vehicle.route.group])
-            fronts[vehicle.id] = vehicle.s
+def test_stop_lines_are_crossed_at_green_or_yellow_only(recorded: list[Moment]) -> None:
+    crossed = []
+    for before, now in pairwise(recorded):
+        for identity, (s, stop, group, _) in now.fronts.items():
+            was, *_ = before.fronts.get(identity, (0.0,))
+            if was < stop <= s:
+                crossed.append(now.lights[group])
     assert len(crossed) > 100
     assert set(crossed) <= {
         LightState.PERMISSIVE_GREEN,
@@ -111,51 +125,42 @@ def test_stop_lines_are_crossed_at_green_or_yellow_only(make_world: MakeWorld, s
 
 
 def test_walkers_start_to_cross_at_walk_only_and_are_over_before_others_go(
-    make_world: MakeWorld,
+    recorded: list[Moment],
 ) -> None:
-    world = make_world(3, vehicles_per_hour=900, pedestrians_per_hour=900)
-    time, crossing = world.now_ns, set()
     starts, on_red = 0, 0
-    for _ in range(400 * NS_PER_S // STEP_NS):
-        time += STEP_NS
-        world.advance(time)
-        now = set()
-        for walker in world.pedestrians.walkers:
-            if not walker.crossing:
-                continue
-            now.add(walker.id)
-            way = walker.crossed[walker.next]
-            light = world.plan.light(way.group, time)
-            if walker.id not in crossing:
+    for before, now in pairwise(recorded):
+        for identity, (light, between_kerbs) in now.crossing.items():
+            if identity not in before.crossing:
                 starts += 1
                 assert light is LightState.PROTECTED_GREEN
-            if way.enter < walker.s < way.leave and light is LightState.RED:
-                on_red += 1
-        crossing = now
+            on_red += between_kerbs and light is LightState.RED
     assert starts > 50
     # Only those whom a turning vehicle held up are late, and only for a moment.
     assert on_red * STEP_NS / NS_PER_S < 0.05 * starts
 
 
-def test_everyone_moves_continuously_and_leaves(make_world: MakeWorld) -> None:
-    world = make_world(5)
-    time, last, born = world.now_ns, {}, {}
-    for _ in range(600 * 8):
-        time += NS_PER_S // 8
-        world.advance(time)
-        scene = world.scene(time)
+def test_everyone_moves_continuously_and_leaves(recorded: list[Moment]) -> None:
+    last: dict[int, list[float]] = {}
+    born: dict[int, int] = {}
+    for scene in (moment.scene for moment in recorded if moment.scene is not None):
         places = dict(zip(scene.ids, scene.position.tolist(), strict=True))
         for identity, place in places.items():
-            born.setdefault(identity, time)
+            born.setdefault(identity, scene.time_ns)
             if identity in last:
                 # 15 m/s over 0.1 s, and half a metre for a walker's corner
                 assert math.dist(place, last[identity]) < 2.0
-        last = places
-    assert len(born) > 100
+        last, time = places, scene.time_ns
+    assert len(born) > 200
     # The slowest walker needs 430 s for the longest way of 300 m, and waits twice.
     assert all(time - born[identity] < 550 * NS_PER_S for identity in last)
-    driven = {vehicle.id for vehicle in world.traffic.vehicles}
-    assert all(time - born[identity] < 150 * NS_PER_S for identity in driven)
+    assert all(time - born[identity] < 150 * NS_PER_S for identity in recorded[-1].fronts)
+
+
+def test_every_class_and_every_way_occurs(recorded: list[Moment]) -> None:
+    classes = {one for moment in recorded if moment.scene for one in moment.scene.classes}
+    ways = {way for moment in recorded for *_, way in moment.fronts.values()}
+    assert classes == VEHICLES | {ObjectClass.PEDESTRIAN, ObjectClass.BICYCLE}
+    assert len(ways) == 12
 
 
 def test_between_steps_motion_is_exact(make_world: MakeWorld) -> None:
@@ -186,19 +191,6 @@ def test_no_demand_no_traffic(make_world: MakeWorld) -> None:
     world = make_world(vehicles_per_hour=0, pedestrians_per_hour=0)
     world.advance(world.now_ns + 120 * NS_PER_S)
     assert world.truth(world.now_ns).objects == ()
-
-
-def test_every_class_and_every_way_occurs(make_world: MakeWorld) -> None:
-    world = make_world(4, vehicles_per_hour=1200, pedestrians_per_hour=600)
-    classes, ways = set(), set()
-    time = world.now_ns
-    for _ in range(500):
-        time += NS_PER_S
-        world.advance(time)
-        classes |= set(world.scene(time).classes)
-        ways |= {vehicle.route.connection for vehicle in world.traffic.vehicles}
-    assert classes == VEHICLES | {ObjectClass.PEDESTRIAN, ObjectClass.BICYCLE}
-    assert len(ways) == 12
 
 
 def test_vehicles_keep_to_the_limit_and_slow_down_for_turns(make_world: MakeWorld) -> None:

@@ -248,6 +248,16 @@ Detector = Annotated[
 ]
 
 
+class PreviewOptions(Options):
+    """Small masked pictures for the dashboard (docs/privacy.md)."""
+
+    rate_hz: float = Field(2.0, ge=0.0, le=2.0, description="Pictures per second; 0: none.")
+    width: int = Field(
+        640, ge=160, le=640, description="px. Wider could show what masking overlooked."
+    )
+    quality: int = Field(70, ge=20, le=90, description="JPEG quality.")
+
+
 class CameraOptions(Options):
     """One camera with its detector and its place in the world."""
 
@@ -264,6 +274,7 @@ class CameraOptions(Options):
     classes: tuple[str, ...] = Field(
         (), description="Only these of our classes occur here and are published; none: all."
     )
+    preview: PreviewOptions = PreviewOptions()
 
     @model_validator(mode="after")
     def _regions_inside(self) -> Self:

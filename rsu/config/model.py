@@ -9,6 +9,7 @@ from rsu.config.fusion import FusionOptions
 from rsu.config.gnss import Gnss
 from rsu.config.parking import BaySensor
 from rsu.config.place import PlaceOptions
+from rsu.config.privacy import PrivacyOptions
 from rsu.config.radars import Radar
 from rsu.config.radios import Radio
 from rsu.config.running import RecordingOptions, RuntimeOptions
@@ -17,6 +18,7 @@ from rsu.config.simulation import SimulationOptions
 from rsu.config.situation import SituationOptions
 from rsu.config.uplink import UplinkOptions
 from rsu.config.v2x import V2xOptions
+from rsu.config.web import WebOptions
 
 
 class SiteConfig(Options):
@@ -35,5 +37,7 @@ class SiteConfig(Options):
     radios: tuple[Radio, ...] = Field((), max_length=8)
     uplink: UplinkOptions | None = Field(None, description="None: no broker.")
     recording: RecordingOptions | None = Field(None, description="None: nothing is recorded.")
+    privacy: PrivacyOptions = PrivacyOptions()
     runtime: RuntimeOptions = RuntimeOptions()
+    web: WebOptions | None = Field(None, description="None: no dashboard.")
     simulation: SimulationOptions | None = None

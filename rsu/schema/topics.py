@@ -16,6 +16,7 @@ from rsu.schema.events import RoadEvent
 from rsu.schema.health import Decision, Metrics, SensorAlarm, SensorHealth, UnitHealth
 from rsu.schema.journal import Journal
 from rsu.schema.parking import ParkingRequest, ParkingState
+from rsu.schema.preview import CameraPreview
 from rsu.schema.priority import SignalCommand, SignalPriority, SignalRequest
 from rsu.schema.reports import Truth, UplinkReport
 from rsu.schema.sensing import CameraDetections, RadarObjects, V2xObjects
@@ -53,6 +54,7 @@ def _topic(
 
 CAMERA_FRAME = _topic("camera/frame", None, 25, recorded=False)
 CAMERA_DETECTIONS = _topic("detections/camera", CameraDetections, 25)
+CAMERA_PREVIEW = _topic("camera/preview", CameraPreview, 2, recorded=False)
 RADAR_OBJECTS = _topic("detections/radar", RadarObjects, 14)
 V2X_OBJECTS = _topic("detections/v2x", V2xObjects, 0)
 SIGNAL_STATE = _topic("signal/state", SignalState, 10)
@@ -90,8 +92,8 @@ JOURNAL = _topic("journal", Journal, 10)
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
-        CAMERA_FRAME, CAMERA_DETECTIONS, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE, BAY_READING,
-        GNSS_FIX, ENVIRONMENT, SIGNAL_PUSHED,
+        CAMERA_FRAME, CAMERA_DETECTIONS, CAMERA_PREVIEW, RADAR_OBJECTS, V2X_OBJECTS, SIGNAL_STATE,
+        BAY_READING, GNSS_FIX, ENVIRONMENT, SIGNAL_PUSHED,
         SIGNAL_REQUEST, PARKING_REQUEST, SIGNAL_PRIORITY, SIGNAL_COMMAND, TRACKS, PARKING, TRAFFIC,
         TRAFFIC_SUMMARY, TRAFFIC_CYCLE, LANES, ROAD_EVENT, COORDINATION,
         CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH,

@@ -108,7 +108,7 @@ def drawn(any_value: Callable[[str, str], Any]) -> Callable[[str], list[bytes]]:
         if profile not in found:
             codec, frames = codec_for(profile), []
 
-            @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=30, suppress_health_check=list(HealthCheck))
             @given(any_value(profile, FRAME))
             def collect(value: Any) -> None:
                 frames.append(codec.encode(value))

@@ -38,11 +38,14 @@ def test_corpus_is_taken_by_the_written_code_as_by_the_plain_one(shared: Path, p
             assert codec.specialised.encode(value, FRAME) == octets
 
 
+@pytest.mark.parametrize("examples", [50, pytest.param(500, marks=pytest.mark.long)])
 @pytest.mark.parametrize("profile", PROFILES)
-def test_any_value_has_the_octets_of_the_plain_codec(profile: str, any_value: Any) -> None:
+def test_any_value_has_the_octets_of_the_plain_codec(
+    profile: str, examples: int, any_value: Any
+) -> None:
     codec = codec_for(profile)
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(any_value(profile, FRAME))
     def check(value: Any) -> None:
         octets = codec.plain.encode(value, FRAME)

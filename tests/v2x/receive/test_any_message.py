@@ -183,7 +183,7 @@ def test_the_stage_takes_any_pushed_spat(
 
     @given(state=any_value(profile, "IntersectionState"))
     @settings(
-        max_examples=20, deadline=None, derandomize=True, phases=[Phase.generate],
+        max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate],
         suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow],
     )  # fmt: skip
     def check(state: Any) -> None:

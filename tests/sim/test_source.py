@@ -34,13 +34,17 @@ START_NS = 1_767_225_600_123_456_789
 DIGEST = """
 import hashlib, sys
 from pathlib import Path
+from rsu.config.cameras import ModelledDetectorOptions
 from rsu.config.load import load_site
 from rsu.schema.wire import pack
 from rsu.sim.source import simulated_messages
 site = Path(sys.argv[1])
+config = load_site(site)
+detector = ModelledDetectorOptions(driver="modelled")
+cameras = tuple(one.model_copy(update={"detector": detector}) for one in config.cameras)
 digest = hashlib.sha256()
 for arrival, message in simulated_messages(
-    load_site(site), site.parent, int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    config.model_copy(update={"cameras": cameras}), site.parent, *map(int, sys.argv[2:])
 ):
     digest.update(repr(arrival).encode())
     for part in pack(message):

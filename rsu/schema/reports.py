@@ -10,6 +10,9 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.signals import LightState
 from rsu.schema.units import Size, Vec2
 
+JSON = "application/json"
+BINARY = "application/octet-stream"
+
 
 class Priority(IntEnum):
     """Order in which a backlog is drained; lower goes first."""
@@ -22,9 +25,9 @@ class Priority(IntEnum):
 class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
     """One report to a platform.
 
-    `subject` is appended to the broker topic prefix; `body` is the JSON document; a report not
-    delivered within `ttl_s` seconds is dropped and counted. `id` is unique for ever per unit, so
-    that a receiver can drop duplicates.
+    `subject` is appended to the broker topic prefix, or is a whole topic after a leading `/`;
+    `body` is what is sent, of `content_type`; a report not delivered within `ttl_s` seconds is
+    dropped and counted. `id` is unique for ever per unit, so that a receiver can drop duplicates.
     """
 
     id: str
@@ -32,6 +35,16 @@ class UplinkReport(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority
     ttl_s: float
     body: bytes
+    content_type: str = JSON
+
+    def topic(self, prefix: str) -> str:
+        """Where it goes, for a session of that topic prefix."""
+        return topic_of(self.subject, prefix)
+
+
+def topic_of(subject: str, prefix: str) -> str:
+    """The topic of a report's `subject`."""
+    return subject[1:] if subject.startswith("/") else f"{prefix}/{subject}"
 
 
 class TruthObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -158,7 +158,7 @@ class Outbox:
             entry = Entry(
                 self._next_seq, report.priority,
                 now.mono_ns + self._offset_ns + int(report.ttl_s * NS_PER_S),
-                report.id, report.subject, report.body,
+                report.id, report.subject, report.body, content_type=report.content_type,
             )  # fmt: skip
             self._next_seq += 1
             self._handover[entry.priority].append(entry)
@@ -499,7 +499,7 @@ def _refusal(report: UplinkReport) -> DropReason | None:
     """Why a report cannot be queued at all."""
     if len(report.body) > MAX_BODY_BYTES or len(report.id) + len(report.subject) > 1024:
         return DropReason.OVERSIZE
-    subject = report.subject
+    subject = report.subject.removeprefix("/")
     try:
         _ = report.id.encode(), subject.encode()
     except UnicodeEncodeError:

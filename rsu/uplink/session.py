@@ -31,6 +31,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from rsu.config.uplink import UplinkOptions
+from rsu.schema.reports import BINARY, topic_of
 from rsu.uplink.outbox import Outbox
 from rsu.uplink.store import DropReason, Entry
 from rsu.uplink.tls import failure_reason, make_context
@@ -268,7 +269,7 @@ class Session:
             if not entries:
                 return
             for index, entry in enumerate(entries):
-                topic = f"{self._prefix}/{entry.subject}"
+                topic = topic_of(entry.subject, self._prefix)
                 if entry.size + len(topic) + _OVERHEAD_BYTES > link.max_packet:
                     self._outbox.discard(entry.seq, DropReason.OVERSIZE)
                     continue
@@ -283,8 +284,8 @@ class Session:
     def _properties(self, entry: Entry) -> Properties:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.UserProperty = ("id", entry.id)
-        properties.ContentType = "application/json"
-        properties.PayloadFormatIndicator = 1  # UTF-8
+        properties.ContentType = entry.content_type
+        properties.PayloadFormatIndicator = int(entry.content_type != BINARY)  # 1: UTF-8
         properties.MessageExpiryInterval = max(1, math.ceil(self._outbox.remaining_s(entry)))
         return properties
 

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from rsu.schema.reports import Priority
+from rsu.schema.reports import JSON, Priority
 
 APPLICATION_ID = 0x52535542  # "RSUB": tells our file from any other SQLite file
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 had no content types: all was JSON."""
 ROW_OVERHEAD = 96
 """Bytes added to body, id and subject when the quota is accounted: row header, integers and the
 two index entries (measured: a full file of 500-byte reports is within 1.3 times the quota)."""
@@ -37,7 +38,8 @@ _SCHEMA = f"""
 CREATE TABLE reports(
   seq INTEGER PRIMARY KEY, priority INTEGER NOT NULL, expires_ns INTEGER NOT NULL,
   not_before_ns INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL, crc INTEGER NOT NULL,
-  id BLOB NOT NULL, subject BLOB NOT NULL, body BLOB NOT NULL);
+  id BLOB NOT NULL, subject BLOB NOT NULL, body BLOB NOT NULL,
+  content_type BLOB NOT NULL DEFAULT '');
 CREATE INDEX reports_order ON reports(priority, seq);
 CREATE INDEX reports_expiry ON reports(expires_ns);
 CREATE TABLE ledger(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -116,6 +118,7 @@ class Entry:
     subject: str
     body: bytes
     not_before_ns: int = 0
+    content_type: str = JSON
 
     @property
     def size(self) -> int:
@@ -125,7 +128,12 @@ class Entry:
     @property
     def crc(self) -> int:
         """Check sum over what is sent (SQLite itself has none)."""
-        return _crc(self.id.encode(), self.subject.encode(), self.body)
+        return _crc(self.id.encode(), self.subject.encode(), self.body, self.stored_type)
+
+    @property
+    def stored_type(self) -> bytes:
+        """The content type as it is stored: nothing for JSON, which nearly all of it is."""
+        return b"" if self.content_type == JSON else self.content_type.encode()
 
 
 class Store:
@@ -189,10 +197,11 @@ class Store:
         """Add entries; one that is already there (a commit that failed only seemingly) is kept."""
         for entry in entries:
             cursor = self._db.execute(
-                "INSERT OR IGNORE INTO reports VALUES(?,?,?,?,?,?,?,?,?)",
+                "INSERT OR IGNORE INTO reports VALUES(?,?,?,?,?,?,?,?,?,?)",
                 (
                     entry.seq, int(entry.priority), entry.expires_ns, entry.not_before_ns,
                     entry.size, entry.crc, entry.id.encode(), entry.subject.encode(), entry.body,
+                    entry.stored_type,
                 ),
             )  # fmt: skip
             if cursor.rowcount == 1:
@@ -274,7 +283,7 @@ class Store:
         good: list[Entry] = []
         damaged: list[int] = []
         query = (
-            "SELECT priority, expires_ns, not_before_ns, crc, id, subject, body"
+            "SELECT priority, expires_ns, not_before_ns, crc, id, subject, body, content_type"
             " FROM reports WHERE seq = ?"
         )
         for seq in seqs:
@@ -368,7 +377,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         return
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+    if application != APPLICATION_ID or version not in {1, SCHEMA_VERSION}:
         raise StoreCorruptError(f"{path}: not an outbox of version {SCHEMA_VERSION}")
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
@@ -376,6 +385,11 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         with contextlib.suppress(sqlite3.Error):
             ledger = _ledger(_ledger_values(connection))
         raise StoreCorruptError(f"{path}: {' '.join(str(verdict).split())}", ledger)
+    if version == 1:
+        connection.executescript(
+            "BEGIN IMMEDIATE; ALTER TABLE reports ADD COLUMN content_type BLOB NOT NULL DEFAULT '';"
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
 
 
 def _ledger_values(connection: sqlite3.Connection) -> dict[str, int]:
@@ -392,22 +406,23 @@ def _ledger(values: dict[str, int]) -> Ledger:
     return Ledger(values.get("produced", 0), values.get("delivered", 0), dropped)
 
 
-def _entry(seq: int, row: tuple[int, int, int, int, bytes, bytes, bytes]) -> Entry | None:
+def _entry(seq: int, row: tuple[int, int, int, int, bytes, bytes, bytes, bytes]) -> Entry | None:
     """The entry of a row, None when the row is not what was written."""
-    priority, expires_ns, not_before_ns, crc, name, subject, body = row
+    priority, expires_ns, not_before_ns, crc, name, subject, body, kind = row
+    kind = kind or b""  # SQLite's '' of rows of version 1
     try:
-        if crc != _crc(name, subject, body):
+        if crc != _crc(name, subject, body, kind):
             return None
         return Entry(
             seq, Priority(priority), expires_ns, name.decode(), subject.decode(), body,
-            not_before_ns,
+            not_before_ns, kind.decode() or JSON,
         )  # fmt: skip
     except (TypeError, ValueError, AttributeError):  # a flipped type or an impossible value
         return None
 
 
-def _crc(name: bytes, subject: bytes, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(subject, zlib.crc32(name)))
+def _crc(name: bytes, subject: bytes, body: bytes, kind: bytes) -> int:
+    return zlib.crc32(kind, zlib.crc32(body, zlib.crc32(subject, zlib.crc32(name))))
 
 
 @contextlib.contextmanager

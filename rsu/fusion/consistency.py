@@ -29,12 +29,12 @@ from rsu.schema.units import NS_PER_S, Vec2
 
 TOGETHER_NS = 150_000_000  # ns: a sensor's newest look, at 7 Hz and more
 MEMORY_S = 20.0  # s: of all that two sensors see together; a fault shows after about as long
-LEAST_SAMPLES = 20.0  # fading count: below it nothing is said
+LEAST_SAMPLES = 40.0  # fading count: who share but the edges of their views are not compared
 LEAST_SHIFT = 1.0  # m: less does not move an object to the next lane
 LEAST_OFFSET = 0.06  # s: a car at 50 km/h moves 0.8 m in that time
 # 3 σ of a normal variable, 99.73 %. A shift has two dimensions: √χ² of that probability.
 LOUD = {SensorAlarmKind.CALIBRATION: 3.44, SensorAlarmKind.CLOCK: 3.0}
-QUIET = 0.5  # of what begins an alarm ends it: no flicker
+QUIET = 0.7  # of what begins an alarm ends it; stated standing errors alone exceed it at 6 %
 CORRELATED = 3.0  # looks 0.5 s apart share a third of their error and tracks their velocity
 SHIFT_PRIOR, OFFSET_PRIOR = 5.0, 1.0  # 1 σ, m and s: next to no information
 SPEED_STD = 0.5  # m/s: of a track's own velocity, which carries one look to the other

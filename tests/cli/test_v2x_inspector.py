@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rsu.cli.v2x_commands import UnreadableSourceError, v2x
+from rsu.schema import uplink_frame
 from rsu.v2x.codec import codec_for
-from rsu.v2x.network import dsmp, uplink_frame
+from rsu.v2x.network import dsmp
 
 NODE = {"region": 1, "id": 9}
 PLACE = {"lat": 312304000, "long": 1214737000}

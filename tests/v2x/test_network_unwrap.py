@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsu.schema import uplink_frame
 from rsu.schema.immediate_forward import ImmediateForward, format_immediate_forward
 from rsu.schema.psid import MAX_PSID
 from rsu.v2x.codec import codec_for
 from rsu.v2x.errors import CodecError, NetworkError
-from rsu.v2x.network import dsmp, uplink_frame, wsmp
+from rsu.v2x.network import dsmp, wsmp
 from rsu.v2x.network.elements import Element
 from rsu.v2x.network.unwrap import unwrap
 from rsu.v2x.security.envelope import build_unsecured

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rsu.schema import uplink_frame
 from rsu.schema.immediate_forward import ForwardTextError, parse_immediate_forward
 from rsu.v2x.errors import NetworkError, V2xError
-from rsu.v2x.network import dsmp, uplink_frame, wsmp
+from rsu.v2x.network import dsmp, wsmp
 from rsu.v2x.network.elements import Element
 from rsu.v2x.security.certificate import Certificate
 from rsu.v2x.security.envelope import Envelope, parse_envelope, utc_ns
@@ -171,7 +172,7 @@ def _forward_text(octets: bytes) -> _Peeled | None:
 def _uplink(octets: bytes, *, counted: bool) -> _Peeled | None:
     try:
         frame = uplink_frame.parse(octets, counted=counted)
-    except NetworkError:
+    except uplink_frame.UplinkFrameError:
         return None  # it has no mark by which to say "looks like it"
     text = frame.unit.rstrip(b"\0")
     name = text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else None

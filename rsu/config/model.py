@@ -12,7 +12,7 @@ from rsu.config.place import PlaceOptions
 from rsu.config.privacy import PrivacyOptions
 from rsu.config.radars import Radar
 from rsu.config.radios import Radio
-from rsu.config.running import RecordingOptions, RuntimeOptions
+from rsu.config.running import AuditOptions, RecordingOptions, RuntimeOptions
 from rsu.config.signals import Signal
 from rsu.config.simulation import SimulationOptions
 from rsu.config.situation import SituationOptions
@@ -38,6 +38,7 @@ class SiteConfig(Options):
     uplink: UplinkOptions | None = Field(None, description="None: no broker.")
     recording: RecordingOptions | None = Field(None, description="None: nothing is recorded.")
     privacy: PrivacyOptions = PrivacyOptions()
+    audit: AuditOptions = AuditOptions()
     runtime: RuntimeOptions = RuntimeOptions()
     web: WebOptions | None = Field(None, description="None: no dashboard.")
     simulation: SimulationOptions | None = None

@@ -1,4 +1,5 @@
-"""Sections `recording` and `runtime`: what is kept, where sockets lie, how processes restart."""
+"""Sections `recording`, `audit`, `runtime`: what is kept, where sockets lie, how processes
+restart."""
 
 from pathlib import Path
 
@@ -15,6 +16,24 @@ class RecordingOptions(Options):
     split_bytes: int = Field(256_000_000, ge=100_000, description="… or at this size.")
     keep_bytes: int = Field(
         2_000_000_000, ge=1_000_000, description="Oldest files go beyond this total."
+    )
+
+
+class AuditOptions(Options):
+    """The log of what was taken out, changed and commanded (docs/privacy.md)."""
+
+    path: Path = Field(
+        Path("var/audit.jsonl"),
+        description="Relative to the site file; $RSU_AUDIT, where set, goes before it.",
+    )
+    keep_days: float = Field(
+        180.0, ge=7.0, le=3650.0, description="Older files go. 180: half a year of network logs is "
+        "what China's Cybersecurity Law asks for (article 21)."
+    )  # fmt: skip
+    keep_bytes: int = Field(
+        50_000_000,
+        ge=4_000_000,
+        description="Beyond this total files go earlier, but never within 7 days.",
     )
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,11 @@ from rsu.v2x.network.unwrap import unwrap
 START_NS = 1_750_000_000 * NS_PER_S  # 2025-06-15: within the times of the sign at a school
 SECONDS = 4
 
+Rsu = Callable[..., subprocess.CompletedProcess[str]]
+
 CSAE, SAE = "csae157_2020", "j2735_2024"
 
 pytestmark = pytest.mark.component
-
-
-def rsu(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rsu.cli", *map(str, arguments)],
-        capture_output=True, text=True, timeout=110, check=False,
-    )  # fmt: skip
 
 
 @dataclass
@@ -71,7 +66,7 @@ def site(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def said(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Said:
+def said(rsu: Rsu, site: Path, tmp_path_factory: pytest.TempPathFactory) -> Said:
     folder = tmp_path_factory.mktemp("both")
     devices, out = folder / "devices.mcap", folder / "out.mcap"
     stamp = Stamp(Instant(START_NS, 0))
@@ -90,7 +85,7 @@ def said(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Said:
     return Said([json.loads(line) for line in done.stdout.splitlines()], frames)
 
 
-def test_it_is_clean_to_the_last_warning(site: Path) -> None:
+def test_it_is_clean_to_the_last_warning(rsu: Rsu, site: Path) -> None:
     assert [str(problem) for problem in check_site(site).problems] == []
     done = rsu("config", "check", "--strict", site)
     assert (done.returncode, done.stdout) == (0, f"{site}: ok: 0 errors, 0 warnings\n")
@@ -166,7 +161,7 @@ def test_the_page_of_the_demo_shows_frames_of_both_worlds(said: Said) -> None:
         assert f"  {first}: {{" in drawn.get()
 
 
-def test_the_demo_shows_it(site: Path) -> None:
+def test_the_demo_shows_it(rsu: Rsu, site: Path) -> None:
     done = rsu("demo", "--site", site, "--duration", "3", "--json")
     assert done.returncode == 0, done.stderr
     assert not done.stderr

@@ -34,8 +34,8 @@ def test_a_headless_demo_tracks_and_speaks() -> None:
 
 def test_json_lines_are_whole_objects_with_ages_and_drops() -> None:
     done = subprocess.run(
-        [*DEMO, "--duration", "4", "--json"],
-        capture_output=True, text=True, timeout=60, check=True,
+        [*DEMO, "--duration", "2", "--json"],
+        capture_output=True, text=True, timeout=110, check=True,
     )  # fmt: skip
     summaries = [json.loads(line) for line in done.stdout.splitlines()]
     last = summaries[-1]

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from rsu.cli.main import run_command
+from rsu.recording.reader import read_messages
+from rsu.schema.topics import CAMERA_DETECTIONS
 from rsu.sim.scenario.load import load_scenario, scenario_names
 
 SIM = [sys.executable, "-m", "rsu.cli", "sim"]
@@ -31,37 +33,49 @@ def test_two_processes_in_different_folders_record_the_same_bytes(
         folder = tmp_path / name
         folder.mkdir()
         done = sim(
-            str(root / "configs" / "junction.yaml"), "--cameras", "modelled", "--duration", "5",
+            str(root / "configs" / "junction.yaml"), "--cameras", "modelled", "--duration", "2",
             "--seed", seed, "--out", "run.mcap", "--json", cwd=folder, hash_seed=hash_seed,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         summary = json.loads(done.stdout)
-        assert summary["seconds"] == 5.0
-        assert summary["v2x_frames"]["RSM"] > 20
+        assert summary["seconds"] == 2.0
+        assert summary["v2x_frames"]["RSM"] > 10
         recordings.append((folder / "run.mcap").read_bytes())
     assert recordings[0] == recordings[1]
     assert recordings[0] != recordings[2]
 
 
 @pytest.mark.component
-def test_rendered_cameras_are_the_same_again_too(tmp_path: Path) -> None:
+def test_a_rendered_camera_is_the_same_again_too(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSU_MODELS", str(root / "models"))
+    text = (root / "configs" / "junction.yaml").read_text(encoding="utf-8")
+    first, second = "  - id: north-east", "  - id: south-west"
+    assert text.index(first) < text.index(second) < text.index("\nradars:")
+    text = text[: text.index(second)] + text[text.index("\nradars:") :]
+    site = tmp_path / "site.yaml"
+    site.write_text(text, encoding="utf-8")
+    for name in ("junction-lanes.geojson", "junction-zones.geojson"):
+        (tmp_path / name).write_bytes((root / "configs" / name).read_bytes())
     recordings = []
     for name in ("a", "b"):
         folder = tmp_path / name
         folder.mkdir()
-        done = sim("--duration", "1.5", "--out", "run.mcap", cwd=folder)
+        done = sim(str(site), "--duration", "0.6", "--out", "run.mcap", cwd=folder)
         assert done.returncode == 0, done.stderr
         recordings.append((folder / "run.mcap").read_bytes())
+        assert len(list(read_messages(folder / "run.mcap", [CAMERA_DETECTIONS]))) >= 5
     assert recordings[0] == recordings[1]
 
 
 def scenario(tmp_path: Path, root: Path, reason: str) -> Path:
     path = tmp_path / "own.yaml"
     path.write_text(
-        f"title: Own\nsite: {root / 'configs' / 'junction.yaml'}\nduration_s: 6\n"
-        "script:\n  - {at_s: 2, do: silence-controller, duration_s: 4}\n"
+        f"title: Own\nsite: {root / 'configs' / 'junction.yaml'}\nduration_s: 3\n"
+        "script:\n  - {at_s: 1, do: silence-controller, duration_s: 2}\n"
         f"expect:\n  - {{expect: decision, subject: message:SPAT, reason: {reason}, "
-        "during_s: [2, 6]}\n",
+        "during_s: [1, 3]}\n",
         encoding="utf-8",
     )
     return path
@@ -74,7 +88,9 @@ def test_a_scenario_is_played_and_checked(
     assert run_command(["sim", "--scenario", path, "--cameras", "modelled"]) == 0
     assert "ok   decision controller_silent about message:SPAT" in capsys.readouterr().out
     # Half a scenario fulfils half of it: nothing is held against it.
-    assert run_command(["sim", "--scenario", path, "--cameras", "modelled", "--duration", "1"]) == 0
+    assert (
+        run_command(["sim", "--scenario", path, "--cameras", "modelled", "--duration", "0.5"]) == 0
+    )
 
 
 def test_what_is_not_reported_is_exit_code_1(
@@ -122,6 +138,7 @@ def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> No
     assert sorted(json.loads(capsys.readouterr().out)) == scenario_names()
 
 
+@pytest.mark.long  # a silent controller is told of in `test_a_scenario_is_played_and_checked`, too
 def test_a_failure_is_reported_as_its_scenario_says(capsys: pytest.CaptureFixture[str]) -> None:
     code = run_command(
         ["sim", "--scenario", "controller-silence", "--cameras", "modelled", "--json"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+Rsu = Callable[..., subprocess.CompletedProcess[str]]
 
 pytestmark = pytest.mark.component
 
@@ -23,13 +25,6 @@ def folder(root: Path, tmp_path: Path) -> Path:
     (tmp_path / "site.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "in.mcap").write_bytes(b"never read: the site is refused first")
     return tmp_path
-
-
-def rsu(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rsu.cli", *arguments],
-        capture_output=True, text=True, timeout=60, check=False, cwd=folder,
-    )  # fmt: skip
 
 
 def edit_site(folder: Path, old: str, new: str) -> None:
@@ -59,10 +54,10 @@ STARTING = [
 
 @pytest.mark.parametrize("command", STARTING, ids=lambda command: command[0])
 def test_a_map_that_no_message_can_carry_stops_every_command_that_starts_a_unit(
-    folder: Path, command: tuple[str, ...]
+    rsu: Rsu, folder: Path, command: tuple[str, ...]
 ) -> None:
     edit_lane(folder, "in-n-1", stop_line=None)
-    done = rsu(folder, *command)
+    done = rsu(*command, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     lines = (folder / "site.yaml").read_text(encoding="utf-8").splitlines()
     csae, sae = (n for n, line in enumerate(lines, 1) if line == "    map: {enabled: true}")
@@ -74,9 +69,9 @@ def test_a_map_that_no_message_can_carry_stops_every_command_that_starts_a_unit(
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_config_check_finds_it_before_the_start(folder: Path, as_json: bool) -> None:
+def test_config_check_finds_it_before_the_start(rsu: Rsu, folder: Path, as_json: bool) -> None:
     edit_lane(folder, "in-n-1", upstream_node=None, downstream_node=None, lane_id=None)
-    done = rsu(folder, "config", "check", "site.yaml", *(["--json"] if as_json else []))
+    done = rsu("config", "check", "site.yaml", *(["--json"] if as_json else []), cwd=folder)
     assert (done.returncode, done.stderr) == (2, "")
     keys = ["upstream_node", "downstream_node", "lane_id"]
     expected = [f"lane in-n-1: {key}: missing: entry lanes belong to a link" for key in keys]
@@ -91,51 +86,51 @@ def test_config_check_finds_it_before_the_start(folder: Path, as_json: bool) -> 
         assert verdict == "site.yaml: not ok: 3 errors, 0 warnings"
 
 
-def test_many_findings_of_one_message_are_cut_short(folder: Path) -> None:
+def test_many_findings_of_one_message_are_cut_short(rsu: Rsu, folder: Path) -> None:
     for leg in "nesw":
         for number in (1, 2):
             edit_lane(folder, f"in-{leg}-{number}", stop_line=0.5)
             edit_lane(folder, f"out-{leg}-{number}", lane_id=None)
-    done = rsu(folder, "config", "check", "site.yaml")
+    done = rsu("config", "check", "site.yaml", cwd=folder)
     assert done.returncode == 2
     told = [line for line in done.stdout.splitlines() if ": v2x.csae.map: " in line]
     assert len(told) == 9
     assert told[-1].endswith(" more: see `rsu map check`")
 
 
-def test_each_message_that_cannot_be_said_is_named(folder: Path) -> None:
+def test_each_message_that_cannot_be_said_is_named(rsu: Rsu, folder: Path) -> None:
     octets = "00" * 2000
     edit_site(
         folder, "    ssm:\n", f'    test: {{enabled: true, user_data: "{octets}"}}\n    ssm:\n'
     )
     edit_lane(folder, "in-n-1", stop_line=None)
-    done = rsu(folder, "config", "check", "site.yaml")
+    done = rsu("config", "check", "site.yaml", cwd=folder)
     paths = [line.split(": ")[1] for line in done.stdout.splitlines()[:-1]]
     assert done.returncode == 2
     assert sorted(paths) == ["v2x.csae.map", "v2x.csae.test", "v2x.sae.map"]
 
 
-def test_a_position_that_no_message_can_say_is_refused(folder: Path) -> None:
+def test_a_position_that_no_message_can_say_is_refused(rsu: Rsu, folder: Path) -> None:
     edit_site(folder, "antenna_height: 6.0", "antenna_height: 9000.0")
-    done = rsu(folder, "config", "check", "site.yaml")
+    done = rsu("config", "check", "site.yaml", cwd=folder)
     assert (done.returncode, done.stderr) == (2, "")
     assert "v2x.csae.rsm: " in done.stdout
 
 
-def test_errors_elsewhere_do_not_hide_what_the_messages_lack(folder: Path) -> None:
+def test_errors_elsewhere_do_not_hide_what_the_messages_lack(rsu: Rsu, folder: Path) -> None:
     edit_lane(folder, "in-n-1", stop_line=None)
     edit_site(folder, "heading: 45, tilt: 20", "heading: 45, tilt: -60")
-    done = rsu(folder, "config", "check", "site.yaml")
+    done = rsu("config", "check", "site.yaml", cwd=folder)
     paths = [line.split(": ")[1] for line in done.stdout.splitlines()[:-1]]
     assert paths == ["cameras[1].calibration.pose", "v2x.csae.map", "v2x.sae.map"]
 
 
-def test_a_site_that_is_sound_starts(folder: Path) -> None:
-    done = rsu(folder, "config", "check", "site.yaml")
+def test_a_site_that_is_sound_starts(rsu: Rsu, folder: Path) -> None:
+    done = rsu("config", "check", "site.yaml", cwd=folder)
     assert (done.returncode, done.stdout) == (0, "site.yaml: ok: 0 errors, 0 warnings\n")
 
 
-def test_a_lot_that_no_parking_message_can_carry_is_refused(folder: Path) -> None:
+def test_a_lot_that_no_parking_message_can_carry_is_refused(rsu: Rsu, folder: Path) -> None:
     path = folder / "junction-zones.geojson"
     zones = json.loads(path.read_text(encoding="utf-8"))
     ring = [[121.0002, 31.0004], [121.00025, 31.0004], [121.00025, 31.00042], [121.0002, 31.0004]]
@@ -149,7 +144,7 @@ def test_a_lot_that_no_parking_message_can_carry_is_refused(folder: Path) -> Non
     )
     path.write_text(json.dumps(zones), encoding="utf-8")
     edit_site(folder, "    ssm:\n", "    pam: {enabled: true, aid: 3700}\n    ssm:\n")
-    done = rsu(folder, "config", "check", "site.yaml")
+    done = rsu("config", "check", "site.yaml", cwd=folder)
     assert (done.returncode, done.stderr) == (2, "")
     (line, _) = done.stdout.splitlines()
     assert "v2x.csae.pam: " in line

@@ -18,7 +18,7 @@ from scipy.special import ndtr
 
 from rsu.schema.units import Vec2
 from rsu.situation.conflicts.encroachment import COMFORTABLE, encroachments
-from rsu.situation.conflicts.prediction import BRAKES, TAUS, Forecast
+from rsu.situation.conflicts.prediction import BRAKES, CRAWLS, TAUS, Forecast
 from rsu.situation.conflicts.ways import Floats, Indices
 from rsu.situation.picture import Picture
 
@@ -261,8 +261,8 @@ def _merged(
         time_s = float(TAUS[step])
         turn = float(seen.heading[other[best], step] - seen.heading[ego[best], step])
         turn = abs((turn + np.pi) % (2 * np.pi) - np.pi)
-        # The heading of somebody at rest says little: on a lane it is the end of a queue.
-        along = turn < SAME_WAY or speed[theirs] <= 0.0
+        # The heading of somebody so slow says little: on a lane it is the end of a queue.
+        along = turn < SAME_WAY or speed[theirs] <= CRAWLS
         sort = Sort.FOLLOWING if along and picture.road.inside[theirs] else Sort.CROSSING
         if picture.tracks[theirs].object_class.is_vru and sort is Sort.CROSSING:
             sort = Sort.VULNERABLE

@@ -34,6 +34,8 @@ ACCELERATION_STD, WALK_STD = 0.5, 0.15
 town (Treiber & Kesting 2013); walkers are some 0.6 m off after 3 s (Weidmann 1993: σ 0.26 m/s)."""
 LANE_STD = 0.4
 """m, 1 σ of how far off the middle of a lane drivers are (Treiber & Kesting 2013)."""
+CRAWLS = 2.0
+"""m/s: the fused heading of whoever is slower says little; on a lane the lane's is taken."""
 BRAKES = -0.6
 """m/s²: slower than engine drag alone; such a driver has reacted."""
 BEND_COST = 2.0
@@ -76,7 +78,7 @@ def forecast(
     heading = np.array([t.heading for t in tracks])
     lane_heading = road.heading
     turn = np.abs(np.remainder(heading - lane_heading + np.pi, 2 * np.pi) - np.pi)
-    known = ~np.isnan(picture.heading)
+    known = ~np.isnan(picture.heading) & (speed > CRAWLS)
     width = np.array([lane.width for lane in picture.site.lanes])[road.lane] / 2 + ON_LANE
     follows = (
         among & picture.vehicle & (road.lane >= 0) & (np.abs(road.lateral) <= width)
@@ -88,7 +90,8 @@ def forecast(
     chosen = np.concatenate((way, np.full(len(off), -1, dtype=np.intp)))
     arcs = travelled(speed, acceleration)[user]
     # Nobody knows where somebody without a heading goes: along the lane, else nowhere.
-    direction = np.where(known, heading, np.where(follows, lane_heading, 0.0))[user]
+    own = np.where(np.isnan(picture.heading), 0.0, heading)
+    direction = np.where(follows & ~known, lane_heading, own)[user]
     rate = np.array([t.turn_rate for t in tracks])[user]
     rate = np.where(np.arange(len(user)) < len(on), rate, 0.0)
     place, course = _turning(picture.position[user], direction, rate, arcs, speed[user])

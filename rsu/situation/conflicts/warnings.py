@@ -8,6 +8,7 @@ is warned of before the line.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -49,6 +50,16 @@ MOVES, WALKS = 2.0, 0.5
 FOOTSTEP_S = 0.5
 """s of one step (Weidmann 1993: 2 steps/s): whoever takes the next one off the footways onto the
 road does not stop at its edge any more."""
+LATEST_S = 0.7
+"""s: whoever is told later than this can do nothing about it any more (the fastest drivers react
+within 0.7 s, Green 2000). What comes up so late was no conflict a moment ago, so it is a track that
+jumped or a speed that lags behind braking, and is not begun to be told."""
+LEAPS = 2.5
+"""m/s, and 1 σ: no vehicle in town gains more within a second (Treiber & Kesting 2013: up to
+2 m/s²); such a track has been moved, not driven."""
+SURE_STDS = 2.0
+"""σ less than its estimate at which a vehicle must still be too fast for those ahead: in queues
+that form, fused speeds are up to 2 σ above those of the braking drivers."""
 OLD_ENOUGH_NS = NS_PER_S  # a track's first second: its speed is still settling
 FRESH_NS = NS_PER_S // 2  # what is only extrapolated for longer is no evidence
 SURE_SPEED = 2.5
@@ -88,6 +99,7 @@ class Warnings:
         self._past: dict[int, deque[_Look]] = {}
         self._velocity: Floats = np.zeros((0, 2))  # m/s, of the present picture
         self._lights: dict[int, tuple[SignalGroup, int]] = {}
+        self._seen: dict[tuple[str, tuple[int, ...]], int] = {}
         self._looked_ns: int | None = None
         self._stops = _stop_lines(site)
 
@@ -122,6 +134,7 @@ class Warnings:
         self._past.clear()
         self._lights.clear()
         self._conflicts.clear()
+        self._seen.clear()
         self._looked_ns = None
         return ended
 
@@ -139,6 +152,8 @@ class Warnings:
 
     def _sightings(self, picture: Picture) -> list[Sighting]:
         acceleration = self._accelerations(picture)
+        oldest = picture.time_ns - CLEAR_S * NS_PER_S
+        self._seen = {key: last for key, last in self._seen.items() if last >= oldest}
         tracks = picture.tracks
         if len(tracks) == 0:
             return []
@@ -146,6 +161,7 @@ class Warnings:
         stands = picture.vehicle & (picture.standing_since_ns >= 0)
         speed = np.where(stands, 0.0, picture.speed)
         sure = np.array([_is_evidence(track, picture.time_ns) for track in tracks], np.bool_)
+        sure &= ~picture.vehicle | ~np.array([self._leaps(track) for track in tracks], np.bool_)
         # For people it is said by how much a speed is in doubt.
         exact = np.array([track.speed_std <= SURE_SPEED for track in tracks], np.bool_)
         egos = (
@@ -160,10 +176,22 @@ class Warnings:
             picture, seen, speed, self._velocity, acceleration, egos, exact,
             self._options.probability / 4,
         )  # fmt: skip
-        return [
+        found = [
             *self._urgent(picture, met, speed, set(seen.user[seen.way >= 0].tolist())),
             *self._red_lights(picture, met, speed, acceleration, egos & exact),
         ]
+        return self._in_time(found, picture.time_ns)
+
+    def _in_time(self, found: list[Sighting], time_ns: int) -> list[Sighting]:
+        """Without what comes up too late to be of use; what was seen in time is followed on."""
+        kept = [
+            one for one in found
+            if (one.kind, one.tracks[:1]) in self._seen
+            or self._conflicts[one.kind, one.tracks].time_to_conflict_s >= LATEST_S
+        ]  # fmt: skip
+        for one in kept:
+            self._seen[one.kind, one.tracks[:1]] = time_ns
+        return kept
 
     def _urgent(
         self, picture: Picture, met: list[Encounter], speed: Floats, follows: set[int]
@@ -186,6 +214,8 @@ class Warnings:
                 continue  # the other driver can still give way comfortably; not one off the lanes
             if crossing and (other, ego) in urgent and other < ego:
                 continue  # told from the other's side
+            if one.sort is not Sort.FOLLOWING and self._held(picture, one, float(speed[ego])):
+                continue
             if one.sort is Sort.FOLLOWING and not _too_fast(picture, one, speed):
                 continue
             if one.sort is Sort.VULNERABLE and self._waits(picture, one, speed):
@@ -194,6 +224,22 @@ class Warnings:
                 KINDS[one.sort], picture, (ego, other), one.probability, one.time_s,
                 one.required, one.place,
             )  # fmt: skip
+
+    def _held(self, picture: Picture, one: Encounter, pace: float) -> bool:
+        """Whether a red light comes before the place at which the driver can still stop: drivers
+        are taken to heed it as long as they can (who does not is told as `RED_LIGHT`)."""
+        lane = int(picture.road.lane[one.ego])
+        stop = self._stops.get(lane) if picture.road.inside[one.ego] else None
+        if stop is None:
+            return False
+        line, groups = stop
+        half = picture.tracks[one.ego].size.length / 2
+        left = float(line - picture.road.station[one.ego]) - half
+        x, y, heading = self._site.lanes[lane].at(line)
+        beyond = (one.place.x - x) * math.cos(heading) + (one.place.y - y) * math.sin(heading)
+        if left <= 0.0 or beyond + half <= 0.0:
+            return False
+        return pace**2 / (2.0 * COMFORTABLE) <= left and self._all_red(groups, picture.time_ns, 0.0)
 
     def _waits(self, picture: Picture, one: Encounter, speed: Floats) -> bool:
         """Whether people do not step in front of it: who stands, and who is not on the road with
@@ -301,6 +347,11 @@ class Warnings:
         self._past = kept
         return out
 
+    def _leaps(self, track: Track) -> bool:
+        """Whether it has gained more speed over the last looks than vehicles do."""
+        slowest = min(speed for _, speed, _, _ in self._past[track.id])
+        return track.speed - slowest > LEAPS + track.speed_std
+
     def _velocities(self, picture: Picture, speed: Floats) -> Floats:
         """m/s, N×2. Somebody who sets off has no heading yet: by least squares over where they
         were at the last looks."""
@@ -322,10 +373,10 @@ def _runs(track: Track, pace: float, acceleration: float, left: float) -> bool:
 
 def _too_fast(picture: Picture, one: Encounter, speed: Floats) -> bool:
     """Whether the one behind would surely have to brake harder than comfortably: fused speeds lag
-    behind those of drivers who brake for a queue, so at 1 σ less it must still be so."""
+    behind those of drivers who brake for a queue, so at `SURE_STDS` less it must still be so."""
     ego, other = one.ego, one.other
     gap = max(float(speed[ego] - speed[other]) * one.time_s, 0.1)
-    slow = float(speed[ego]) - picture.tracks[ego].speed_std - float(speed[other])
+    slow = float(speed[ego]) - SURE_STDS * picture.tracks[ego].speed_std - float(speed[other])
     return max(slow, 0.0) ** 2 / (2.0 * gap) >= COMFORTABLE
 
 

@@ -119,7 +119,8 @@ def test_who_waits_at_the_kerb_is_not() -> None:
     assert not _events(car, (2, 44.0, -2.6, math.pi / 2, 0.0, ObjectClass.PEDESTRIAN))
 
 
-@pytest.mark.parametrize(("gap", "warned"), [(18.0, True), (70.0, False)])
+# The last one comes up 0.45 s before: nobody could react to that any more.
+@pytest.mark.parametrize(("gap", "warned"), [(18.0, True), (70.0, False), (0.0, False)])
 def test_the_end_of_a_queue(gap: float, warned: bool) -> None:
     told = _events(
         (1, 10.0, 0.0, 0.0, 12.0, ObjectClass.CAR), (2, 20.0 + gap, 0.0, 0.0, 0.0, ObjectClass.CAR),
@@ -151,6 +152,38 @@ def test_two_on_crossing_ways_at_the_same_time() -> None:
 def test_who_cannot_stop_at_red(light: LightState, warned: bool) -> None:
     told = _events((1, 75.0, 0.0, 0.0, 13.0, ObjectClass.CAR), light=light, seconds=0.6)
     assert ({one.kind for one in told} == {"red-light-warning"}) is warned
+
+
+@pytest.mark.parametrize(("light", "warned"), [(None, True), (LightState.RED, False)])
+def test_a_driver_who_can_still_stop_at_red_is_taken_to(
+    light: LightState | None, warned: bool
+) -> None:
+    # 10 m/s takes 14.7 m to stop, with a reaction of 1.5 s 29.7 m: the line is 24.7 m ahead, the
+    # person 25.9 m.
+    told = _events(
+        (1, 73.0, 0.0, 0.0, 10.0, ObjectClass.CAR),
+        (2, 101.5, -0.5, math.pi / 2, 0.6, ObjectClass.PEDESTRIAN),
+        light=light, seconds=0.2,
+    )  # fmt: skip
+    assert ({one.kind for one in told} == {"vru-warning"}) is warned
+
+
+def test_a_car_that_leaps_from_rest_is_a_track_that_jumped() -> None:
+    def kinds(before: float) -> set[str]:
+        part = Warnings(WarningOptions(enabled=True), SITE, EventIds(Instant(START, 0)))
+        viewer, told = Viewer(SITE), []
+        for step in range(4):
+            time_ns = START + round(step * 0.2 * NS_PER_S)
+            now, way = Instant(time_ns, time_ns), 11.0 * (step - 2) * 0.2
+            speed = 11.0 if step >= 2 else before
+            ego = _track(1, 98.0 + way, 0.0, 0.0, speed, time_ns)
+            other = _track(2, 120.0, -22.0 + way, math.pi / 2, 11.0, time_ns)
+            picture = viewer.look(TrackList(time_ns=time_ns, tracks=(ego, other)))
+            told += [message.payload for message in part.follow(picture, now)]
+        return {one.kind for one in told}
+
+    assert kinds(before=11.0) == {"collision-warning"}
+    assert kinds(before=3.0) == set()
 
 
 def test_who_brakes_comes_to_rest() -> None:

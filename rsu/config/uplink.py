@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from rsu.config.base import Options, Positive, misfit
+from rsu.config.platforms import DownlinkOptions, PlainProfile, Profile
 
 
 class TlsOptions(Options):
@@ -43,6 +44,11 @@ class UplinkOptions(Options):
     traffic_s: Positive = Field(10.0, description="Period of traffic counts, s.")
     parking_s: Positive = Field(60.0, description="Period of unchanged parking states, s.")
     health_s: Positive = Field(10.0, description="Period of health reports, s.")
+    profiles: tuple[Profile, ...] = Field(
+        (PlainProfile(kind="plain"),), max_length=8,
+        description="In which platforms' words (docs/platforms/).",
+    )  # fmt: skip
+    downlink: DownlinkOptions = DownlinkOptions()
     outbox: OutboxOptions = OutboxOptions()
 
     @model_validator(mode="after")

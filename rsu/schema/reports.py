@@ -47,6 +47,16 @@ def topic_of(subject: str, prefix: str) -> str:
     return subject[1:] if subject.startswith("/") else f"{prefix}/{subject}"
 
 
+class LivePublication(msgspec.Struct, frozen=True, kw_only=True):
+    """Octets that are worth sending now or never: to each of `topics`, unless they are older than
+    `max_age_s` seconds, counted from `time_ns`, when the link takes them. Never queued on disk."""
+
+    topics: tuple[str, ...]
+    payload: bytes
+    time_ns: int
+    max_age_s: float
+
+
 class TruthObject(msgspec.Struct, frozen=True, kw_only=True):
     """One road user or thing on the road as the simulated world knows it (site frame, SI).
 

@@ -18,7 +18,7 @@ from rsu.schema.journal import Journal
 from rsu.schema.parking import ParkingRequest, ParkingState
 from rsu.schema.preview import CameraPreview
 from rsu.schema.priority import SignalCommand, SignalPriority, SignalRequest
-from rsu.schema.reports import Truth, UplinkReport
+from rsu.schema.reports import LivePublication, Truth, UplinkReport
 from rsu.schema.sensing import CameraDetections, RadarObjects, V2xObjects
 from rsu.schema.signals import SignalState
 from rsu.schema.tracks import TrackList
@@ -81,6 +81,7 @@ V2X_PUSHED = _topic("v2x/pushed", PushedV2x, 0)
 V2X_TX = _topic("v2x/tx", V2xFrame, 10)
 RADIO_REPORT = _topic("v2x/report", RadioReport, 10)
 UPLINK_REPORT = _topic("uplink/report", UplinkReport, 0)
+UPLINK_LIVE = _topic("uplink/live", LivePublication, 0, recorded=False)
 TRUTH = _topic("sim/truth", Truth, 10)
 SENSOR_HEALTH = _topic("health/sensor", SensorHealth, 1)
 SENSOR_ALARM = _topic("health/alarm", SensorAlarm, 0)
@@ -96,8 +97,8 @@ TOPICS: dict[str, Topic] = {
         BAY_READING, GNSS_FIX, ENVIRONMENT, SIGNAL_PUSHED,
         SIGNAL_REQUEST, PARKING_REQUEST, SIGNAL_PRIORITY, SIGNAL_COMMAND, TRACKS, PARKING, TRAFFIC,
         TRAFFIC_SUMMARY, TRAFFIC_CYCLE, LANES, ROAD_EVENT, COORDINATION,
-        CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT, TRUTH,
-        SENSOR_HEALTH, SENSOR_ALARM, UNIT_HEALTH, DECISION, METRICS, JOURNAL,
+        CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT,
+        UPLINK_LIVE, TRUTH, SENSOR_HEALTH, SENSOR_ALARM, UNIT_HEALTH, DECISION, METRICS, JOURNAL,
     )
 }  # fmt: skip
 """Every topic by name."""

@@ -6,8 +6,8 @@
     then each      length (2 octets, little endian), message frame
 
 Layout and samples: `uplink_frames` of the shared CSAE vectors. Whether the count is there depends
-on the topic, which the octets do not carry; both forms are tried by whoever has no topic. Written by
-`rsu.uplink`, read by the inspector in `rsu.v2x`.
+on the topic, which the octets do not carry; both forms are tried by whoever has no topic. Written
+by `rsu.uplink`, read by `rsu.v2x`.
 """
 
 from __future__ import annotations

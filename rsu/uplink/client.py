@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.reports import UplinkReport
+from rsu.uplink.live import LiveStats
 from rsu.uplink.outbox import Outbox
 from rsu.uplink.session import Backoff, Session
 
@@ -62,6 +63,14 @@ class UplinkClient:
     def offer(self, report: UplinkReport) -> None:
         """Queue a report; never blocks, never raises."""
         self._outbox.offer(report)
+
+    def publish_live(self, topic: str, payload: bytes, max_age_s: float) -> bool:
+        """Send now or never (QoS 0, never on disk); `topic` is whole. False: dropped, counted."""
+        return self._session.publish_live(topic, payload, max_age_s)
+
+    def live_stats(self) -> LiveStats:
+        """What became of the live messages."""
+        return self._session.live_stats()
 
     def stats(self) -> UplinkStats:
         """How it is now."""

@@ -32,6 +32,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.reports import BINARY, topic_of
+from rsu.uplink.live import LiveDrop, LiveQueue, LiveStats
 from rsu.uplink.outbox import Outbox
 from rsu.uplink.store import DropReason, Entry
 from rsu.uplink.tls import failure_reason, make_context
@@ -42,6 +43,9 @@ WINDOW_BYTES = 65_536
 """… and their size: at 64 kbit/s (fault row 12) an event waits 8 s at most behind telemetry."""
 CONNECT_S = 5.0  # one TCP round trip is 2 s on the slowest planned link
 MAX_INCOMING_BYTES = 65_536  # we ask for nothing but acknowledgements
+UNSENT_BYTES = 16_384
+"""What the kernel may hold unsent for us: more would be age that nobody sees (64 kbit/s: 2 s)."""
+_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python 3.11 has no name for it
 _OVERHEAD_BYTES = 256  # fixed header, properties: content type, expiry, length fields
 _POLL_S = 1.0  # paho's keepalive bookkeeping wants to be called about this often
 
@@ -96,6 +100,7 @@ class Session:
         self._connected = False
         self._connections = 0
         self._failure: str | None = "not connected yet"
+        self._live = LiveQueue()
         # Of the present connection, touched by the thread only:
         self._accepted_at = math.inf
         self._under_way: dict[int, Entry | None] = {}
@@ -124,6 +129,21 @@ class Session:
         """There is something to send: look now. From any thread, never blocks."""
         with self._lock, contextlib.suppress(OSError):  # a full or closed pair needs no more bytes
             self._wake_write.send(b"\0")
+
+    def publish_live(self, topic: str, payload: bytes, max_age_s: float) -> bool:
+        """Send a message now or never: QoS 0, never on disk. From any thread, never waits.
+
+        `topic` is whole, the prefix is not put before it. False where it was dropped at once; what
+        is dropped later (too old at its turn, connection gone, network full) is counted too.
+        """
+        accepted = self._live.put(topic, payload, max_age_s)
+        if accepted:
+            self.wake()
+        return accepted
+
+    def live_stats(self) -> LiveStats:
+        """What became of the live messages."""
+        return self._live.stats()
 
     def stop(self, timeout_s: float) -> bool:
         """Send what can be sent, say good-bye, end the thread; False when it did not end in time.
@@ -174,10 +194,12 @@ class Session:
                 self._options.host, self._options.port, self._options.keepalive_s,
                 clean_start=True, properties=limits,
             )  # fmt: skip
+            _bound_unsent(client)
             patience = time.monotonic() + self._options.keepalive_s
             while link.is_open():
                 link.turn(_POLL_S)
                 if link.accepted:
+                    self._send_live(link)
                     self._send_reports(link)
                 elif time.monotonic() > patience:
                     self._fail("no_answer", "the broker accepts connections but does not answer")
@@ -233,6 +255,7 @@ class Session:
         self._connected, self._failure = True, None
         self._connections += 1
         self._accepted_at = time.monotonic()
+        self._live.open()
         _log.info("uplink connected", host=self._options.host, port=self._options.port)
         sent = client.publish(
             f"{self._prefix}/status", self._status("online", "started"), qos=1, retain=True
@@ -259,6 +282,21 @@ class Session:
             self._outbox.refuse(entry.seq)
         else:
             self._outbox.ack(entry.seq)
+
+    def _send_live(self, link: _Link) -> None:
+        """Send live messages for as long as the network takes them."""
+        while link.is_open() and not link.client.want_write():
+            message = self._live.take()
+            if message is None:
+                return
+            if message.size + _OVERHEAD_BYTES > link.max_packet:
+                self._live.unsent(LiveDrop.INVALID)
+                continue
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = max(1, math.ceil(message.max_age_s))
+            link.client.publish(message.topic, message.payload, qos=0, properties=properties)
+            if not link.is_open():
+                self._live.unsent(LiveDrop.OFFLINE)
 
     def _send_reports(self, link: _Link) -> None:
         """Fill the window from the outbox."""
@@ -321,6 +359,7 @@ class Session:
 
     def _disconnected(self) -> None:
         self._connected = False
+        self._live.close()
         back = [entry.seq for entry in self._under_way.values() if entry is not None]
         self._under_way.clear()
         self._outbox.release(back)
@@ -369,6 +408,14 @@ class _Link:
         sock: Any = self.client.socket()
         if sock is not None:
             sock.close()
+
+
+def _bound_unsent(client: mqtt.Client) -> None:
+    """Let the kernel refuse early, so that what waits, waits where it can still be dropped."""
+    sock: Any = client.socket()
+    if sock is not None:
+        with contextlib.suppress(OSError):  # older kernels queue more
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 def _snake(name: str) -> str:

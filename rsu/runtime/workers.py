@@ -9,12 +9,12 @@ drivers; decisions live in stages.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from rsu.config.model import SiteConfig
 from rsu.runtime import graph
-from rsu.runtime.stage import StageGroup
+from rsu.runtime.group_turns import due_ticks, group_turn
 from rsu.runtime.worker import Surroundings, Worker
 from rsu.schema.health import SensorState
 from rsu.schema.message import Message
@@ -25,7 +25,6 @@ from rsu.schema.topics import (
     SENSOR_HEALTH,
     TOPICS,
     TRACKS,
-    UPLINK_REPORT,
     V2X_RX,
     V2X_TX,
     Topic,
@@ -225,44 +224,6 @@ class RadioWorker:
         self._retry_mono_ns = now.mono_ns + NS_PER_S
 
 
-class UplinkWorker:
-    """Makes reports and hands them to the durable outbox."""
-
-    def __init__(self, around: Surroundings) -> None:
-        from rsu.uplink.client import UplinkClient
-
-        self._around = around
-        config = around.config
-        build = graph.reports_builder(config)
-        if build is None or config.uplink is None:
-            raise ValueError("the site file has no uplink section")
-        self._group = build(around.boot)
-        self.topics = self._group.inputs
-        self._client = UplinkClient(config.uplink, config.site.id, around.base)
-
-    def start(self) -> None:
-        self._client.start()
-        self._around.bus.publish(self._group.take_journal(self._around.clock()))
-
-    def turn(self, timeout_s: float) -> Iterable[Message]:
-        for message in group_turn(self._group, self._around, timeout_s):
-            if message.topic == UPLINK_REPORT:
-                self._client.offer(message.payload)
-            yield message
-        self._measure()
-
-    def stop(self) -> None:
-        self._client.stop(timeout_s=1.5)
-
-    def _measure(self) -> None:
-        stats, meter = self._client.stats(), self._around.meter
-        meter.gauge("uplink_connected", float(stats.connected))
-        meter.gauge("uplink_queued", stats.queued)
-        meter.total("uplink_delivered_total", stats.delivered)
-        for reason, count in stats.dropped.items():
-            meter.total("uplink_dropped_total", count, reason=reason)
-
-
 class RecorderWorker:
     """Keeps every recorded topic."""
 
@@ -318,6 +279,10 @@ def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
         from rsu.runtime.device_worker import DeviceWorker
 
         return DeviceWorker(around, instance)
+    if role == "uplink":
+        from rsu.runtime.uplink_worker import UplinkWorker
+
+        return UplinkWorker(around)
     if role == "foreign":
         # "module:Class", or "module:Class/id" for one of several.
         target, *of = instance.split("/")
@@ -326,7 +291,6 @@ def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
         return foreign
     makers: dict[str, Callable[[Surroundings], Worker]] = {
         "core": CoreWorker,
-        "uplink": UplinkWorker,
         "recorder": RecorderWorker,
     }
     return makers[role](around)
@@ -335,33 +299,3 @@ def make_worker(role: str, instance: str, around: Surroundings) -> Worker:
 def _published_at(message: Message, now: Instant) -> Message:
     """Stamp the time at which slow work was done instead of when it began."""
     return message.stamped(message.header.boot_ns, message.header.seq, now.utc_ns)
-
-
-def group_turn(group: StageGroup, around: Surroundings, timeout_s: float) -> Iterator[Message]:
-    """One turn of a group that lives on the bus: what arrived, then the ticks that are due."""
-    clock = around.clock
-    for message in around.bus.receive(_until_tick(group, clock(), timeout_s)):
-        began = clock()
-        outputs = group.handle(message, began)
-        took_s = (clock().mono_ns - began.mono_ns) / NS_PER_S
-        around.meter.observe("stage_seconds", took_s, group=group.name)
-        yield group.take_journal(began)
-        yield from outputs
-    yield from due_ticks(group, clock)
-
-
-def due_ticks(group: StageGroup, clock: Callable[[], Instant]) -> list[Message]:
-    """Run the ticks that are due; their journal entries and what they led to."""
-    published: list[Message] = []
-    while (tick := group.next_tick()) is not None and tick[0] <= clock().mono_ns:
-        now = clock()
-        outputs = group.tick(tick[1], now)
-        published += [group.take_journal(now), *outputs]
-    return published
-
-
-def _until_tick(group: StageGroup, now: Instant, longest_s: float) -> float:
-    tick = group.next_tick()
-    if tick is None:
-        return longest_s
-    return min(longest_s, max(0.0, (tick[0] - now.mono_ns) / NS_PER_S))

@@ -9,6 +9,7 @@ settled (so that its id can never pass to another object). Both state forms beco
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from rsu.fusion.classes import CLASSES
 from rsu.fusion.motion import BIRTH_TURN_STD, Floats, polar_jacobian, product
@@ -68,10 +69,10 @@ def track_list(table: Table, settled_ns: int, sensors: tuple[str, ...]) -> Track
 def published_state(rows: Rows) -> tuple[Floats, Floats]:
     """N×5 state (x, y, heading, speed, turn rate) and its N×5×5 covariance.
 
-    A resting track is where its static filter says, with speed 0. A track whose motion is not
+    A standing track is where its static filter says, with speed 0. A track whose motion is not
     established has its last known heading, or none: then the deviation is that of a uniform angle.
     """
-    resting, polar = rows.resting, rows.polar
+    resting, polar = rows.stands, rows.polar
     state, cov = rows.state.copy(), rows.cov.copy()
     state[:, 2] = rows.heading
     # A vehicle rolling back more slowly than its own noise is said to stand, not to turn round.
@@ -90,7 +91,9 @@ def published_state(rows: Rows) -> tuple[Floats, Floats]:
         rest = np.zeros((len(stands), 5, 5))
         rest[:, :2, :2] = rows.rest_cov[stands]
         rest[:, 2, 2] = rows.heading_var[stands]
-        rest[:, 3, 3] = REST_SPEED_STD**2
+        # It may move after all, then as the moving filter says.
+        moves = 1.0 - rows.rest_probability[stands]
+        rest[:, 3, 3] = REST_SPEED_STD**2 + moves * _speed_squared(rows, stands)
         rest[:, 4, 4] = REST_TURN_STD**2
         cov[stands] = rest
         state[stands, :2] = rows.rest_position[stands]
@@ -99,6 +102,14 @@ def published_state(rows: Rows) -> tuple[Floats, Floats]:
     cov[:, :2, :2] += rows.constant_cov
     _cap_heading(cov)
     return state, cov
+
+
+def _speed_squared(rows: Rows, which: npt.NDArray[np.intp]) -> Floats:
+    """Mean squared speed of the moving filter, (m/s)²."""
+    first, second = rows.state[which, 2], rows.state[which, 3]
+    cov, polar = rows.cov[which], rows.polar[which]
+    along = second**2 + cov[:, 3, 3]
+    return np.asarray(np.where(polar, along, first**2 + cov[:, 2, 2] + along))
 
 
 def _cap_heading(cov: Floats) -> None:

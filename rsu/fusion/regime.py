@@ -48,6 +48,7 @@ REST_PSD, REST_PSD_FREE = (
     0.01,
 )  # m²/s, vehicles and others: creep and slow drift of a standing object's apparent position
 REST_SPEED_STD = 0.3  # m/s: how fast an object may creep and still count as resting
+REST_KNOWN = 1.0  # m/s, speed known this well (1 σ) tells standing from driving: walking pace
 START_RATE = 0.1  # 1/s: how often a standing object starts, and a moving one stops
 REST_BEGINS, REST_ENDS = 0.9, 0.5  # probabilities; apart, so that the regime does not flicker
 REST_FLOOR = 0.05  # below it the static filter follows the moving one, ready for the next stop
@@ -158,6 +159,8 @@ def settle(rows: Rows, time_ns: int) -> None:
     limit = np.where(rows.resting, REST_ENDS, REST_BEGINS)
     stayed = rows.resting | (time_ns - rows.anchored_ns >= SHORTEST_REST_NS)
     resting = stayed & (rows.rest_probability > limit)
+    # Until then it is associated where it stands, but told as moving as it may be.
+    rows.stands = resting & (rows.stands | _speed_is_known(rows, time_ns))
     changed = ((resting != rows.resting) & rows.polar).nonzero()[0]
     if len(changed):
         _stop_turning(rows, changed[resting[changed]])
@@ -165,6 +168,20 @@ def settle(rows: Rows, time_ns: int) -> None:
     rows.resting = resting
     _choose_form(rows)
     _take_heading(rows)
+
+
+def _speed_is_known(rows: Rows, time_ns: int) -> npt.NDArray[np.bool_]:
+    """Whether standing can be told from driving: the moving filter knows its speed, or the object
+    stayed in one place for so long that even within twice its position's deviation it is slow.
+
+    Far away, where places are known to some metres, the static hypothesis wins by being the simpler
+    one long before a slow car has moved out of the noise.
+    """
+    velocity = rows.cov[:, 2:4, 2:4]
+    variance = np.where(rows.polar, velocity[:, 1, 1], largest_variance(velocity))
+    reach = 2.0 * np.sqrt(largest_variance(rows.cov[:, :2, :2]))
+    stayed_s = (time_ns - rows.anchored_ns) / NS_PER_S
+    return np.asarray((variance < REST_KNOWN**2) | (reach < REST_KNOWN * stayed_s))
 
 
 def _stop_turning(rows: Rows, which: Index) -> None:

@@ -48,6 +48,7 @@ class Rows:
     rest_probability: Floats
     anchored_ns: Integers  # since when the static filter stayed in one place
     resting: Bools
+    stands: Bools  # rests, and is known well enough to say so
     heading: Floats  # last heading that motion showed
     heading_var: Floats
     existence: Floats
@@ -209,6 +210,7 @@ def _blank(count: int, sensors: int) -> Rows:
         rest_probability=np.full(count, REST_PRIOR),
         anchored_ns=np.zeros(count, dtype=np.int64),
         resting=np.zeros(count, dtype=np.bool_),
+        stands=np.zeros(count, dtype=np.bool_),
         heading=np.zeros(count),
         heading_var=np.full(count, UNKNOWN_HEADING_STD**2),
         existence=np.zeros(count),

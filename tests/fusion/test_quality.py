@@ -314,3 +314,16 @@ def test_a_car_that_vanishes_is_gone_within_the_coasting_time(world: SimpleNames
     last = max(played.seconds(tracks) for tracks in played.lists if tracks.tracks)
     assert 3.0 < last < 4.5
     assert len([d for d in played.decisions if d.subject.startswith("track:")]) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_slow_car_far_away_is_not_told_as_standing(world: SimpleNamespace, seed: int) -> None:
+    scene = world.Scene(seed=seed)
+    scene.add(C.CAR, world.line(-10, 0, 3.5, 0))
+    scene.sensors = [world.Sensor("north", std=3.0, miss=0.1)]
+    played = world.play(scene.messages(8.0))
+    told = [track for one in played.lists for track in one.tracks]
+    assert len(told) > 50
+    # Nothing that excludes 3.5 m/s by more than three deviations, but for a few looks.
+    wrong = [track for track in told if abs(track.speed - 3.5) > 3.0 * track.speed_std]
+    assert len(wrong) < 0.05 * len(told)

@@ -37,6 +37,7 @@ LOUD = {SensorAlarmKind.CALIBRATION: 3.44, SensorAlarmKind.CLOCK: 3.0}
 QUIET = 0.7  # of what begins an alarm ends it; stated standing errors alone exceed it at 6 %
 CORRELATED = 3.0  # looks 0.5 s apart share a third of their error and tracks their velocity
 SHIFT_PRIOR, OFFSET_PRIOR = 5.0, 1.0  # 1 σ, m and s: next to no information
+LOOK_NS = 100_000_000  # ns: a pair is looked at ten times a second; a track tells less often
 SPEED_STD = 0.5  # m/s: of a track's own velocity, which carries one look to the other
 RETELL_NS = 10 * NS_PER_S  # ns: an alarm that stands is told again, with its newest numbers
 
@@ -68,6 +69,7 @@ class _Pair:
     standing error of either sensor enters."""
 
     time_ns: int
+    looked_ns: int = -LOOK_NS
     pairing: Pairing = field(default_factory=Pairing)
     information: Floats = field(default_factory=lambda: np.zeros((3, 3)))
     vector: Floats = field(default_factory=lambda: np.zeros(3))
@@ -103,6 +105,9 @@ class Consistency:
             first = scan.sensor < name
             key = (scan.sensor, name) if first else (name, scan.sensor)
             pair = self._pairs.setdefault(key, _Pair(looks.time_ns))
+            if 0 <= looks.time_ns - pair.looked_ns < LOOK_NS:
+                continue
+            pair.looked_ns = looks.time_ns
             if _sample(pair, *((looks, other) if first else (other, looks))):
                 touched.append(key)
         self._newest[scan.sensor] = looks

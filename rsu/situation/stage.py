@@ -22,6 +22,10 @@ SET_BACK_NS = NS_PER_S  # evidence jitters by less; a list older by more says th
 PERIOD_NS = 100 * NS_PER_MS  # ends and time limits are noticed this soon when nothing is heard
 
 
+LOOK_NS = 70 * NS_PER_MS
+"""ns between pictures at least: about ten a second, however many sensors make fusion speak."""
+
+
 class Part(Protocol):
     """Interprets one side of the scene. Everything is deterministic and without I/O.
 
@@ -66,7 +70,7 @@ class SituationStage:
         payload = message.payload
         if isinstance(payload, TrackList):
             out += self._restart_if_set_back(payload.time_ns, now)
-            if self._last_ns is None or payload.time_ns >= self._last_ns:
+            if self._last_ns is None or payload.time_ns >= self._last_ns + LOOK_NS:
                 self._last_ns = payload.time_ns
                 picture = self._viewer.look(payload)
                 for part in self._parts:

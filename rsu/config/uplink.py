@@ -49,6 +49,10 @@ class UplinkOptions(Options):
         description="In which platforms' words (docs/platforms/).",
     )  # fmt: skip
     downlink: DownlinkOptions = DownlinkOptions()
+    backlog_per_s: Positive = Field(
+        50.0, le=10_000.0, description="Reports of a backlog sent per second at most: ten minutes "
+        "of everything (about 1300) in half a minute, at 25 kB/s."
+    )  # fmt: skip
     outbox: OutboxOptions = OutboxOptions()
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.reports import UplinkReport
+from rsu.uplink.link import LinkQuality
 from rsu.uplink.live import LiveStats
 from rsu.uplink.outbox import Outbox
 from rsu.uplink.session import Backoff, Session
@@ -45,15 +46,24 @@ class UplinkClient:
     """Outbox and session together. Start once, offer from any thread, stop once."""
 
     def __init__(
-        self, options: UplinkOptions, site_id: str, base: Path, *, backoff: Backoff | None = None
+        self,
+        options: UplinkOptions,
+        site_id: str,
+        base: Path,
+        *,
+        boot_ns: int | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
-        """`base` is the folder that relative paths of the options start from."""
+        """`base` is the folder that relative paths of the options start from; `boot_ns` (UTC)
+        names this run."""
         self._outbox = Outbox(
             base / options.outbox.path,
             max_bytes=options.outbox.max_bytes,
             commit_s=options.outbox.commit_s,
         )
-        self._session = Session(options, site_id, base, self._outbox, backoff=backoff)
+        self._session = Session(
+            options, site_id, base, self._outbox, boot_ns=boot_ns, backoff=backoff
+        )
 
     def start(self) -> None:
         """Open the outbox and begin to connect; returns at once."""
@@ -71,6 +81,10 @@ class UplinkClient:
     def live_stats(self) -> LiveStats:
         """What became of the live messages."""
         return self._session.live_stats()
+
+    def link(self) -> LinkQuality:
+        """How good the connection is."""
+        return self._session.meter.quality()
 
     def stats(self) -> UplinkStats:
         """How it is now."""

@@ -3,8 +3,9 @@
 `offer` hands a report over in memory and never waits. One writer thread owns the store: every
 `commit_s` it adds what was handed over, removes what was acknowledged, drops what outlived its
 `ttl_s`, and evicts beyond the quota (oldest of the lowest priority first). `take` gives the session
-entries in sending order (events first, oldest first); each must come back by `ack`, `release`,
-`refuse` or `discard`. At least once: an entry leaves the disk only after its acknowledgement.
+entries in sending order (events first; of a kind the oldest first); each must come back by `ack`,
+`release`, `refuse` or `discard`. At least once: an entry leaves the disk only after its
+acknowledgement.
 
 The books always balance: produced = delivered + queued + dropped{reason}. Totals are saved in the
 same transaction as the rows they describe, so they balance after a kill as well; what was handed
@@ -13,6 +14,10 @@ over but not yet committed at a kill is neither stored nor counted (at most `com
 Where the disk refuses (full, read-only, unwritable) everything goes on in memory, `degraded` says
 why, and every `retry_s` the outbox tries to move back. A corrupt file is renamed and a new one
 started; `quarantined` names it.
+
+What was offered within the last seconds is *fresh*, the rest is *backlog*. `take` gives fresh
+entries whatever waits behind them, and of the backlog only what the session asks for: so a long
+outage is caught up with without delaying the present.
 """
 
 from __future__ import annotations
@@ -47,6 +52,10 @@ HANDOVER_BYTES = 4_000_000
 """Bounds of what waits in memory for the disk: at 100 reports/s, 40 s of a stalled disk."""
 READY_ENTRIES = 64
 """Entries read ahead for the session: three in-flight windows."""
+FRESH_NS = 3 * NS_PER_S
+"""Younger reports are the present. A summary a second, a commit of 0.1 s and a retransmission fit;
+what is older has met an outage or a link that is too slow, and goes with the backlog."""
+MARK_NS = NS_PER_S // 4  # how finely the age of what is queued is known
 BATCH_CHANGES = 512
 """A commit does not wait for `commit_s` once this many changes are due."""
 SWEEP_NS = NS_PER_S  # how often time to live and deferrals are looked at: ttl are seconds
@@ -74,6 +83,22 @@ class OutboxStats:
     degraded: str | None
     quarantined: tuple[str, ...]
     refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Reports that are sent after one another: which priorities, and whether of the backlog."""
+
+    backlog: bool
+    priorities: tuple[Priority, ...]
+
+
+_OTHERS = tuple(p for p in Priority if p is not Priority.EVENT)
+LANES = (
+    Lane(False, (Priority.EVENT,)), Lane(True, (Priority.EVENT,)),
+    Lane(False, _OTHERS), Lane(True, _OTHERS),
+)  # fmt: skip
+"""In sending order: what happens now, what happened, how things are now, how they were."""
 
 
 @dataclass(slots=True)
@@ -117,8 +142,10 @@ class Outbox:
         self._done: list[int] = []
         self._deferred: dict[int, int] = {}
         self._in_flight: dict[int, Entry] = {}
-        self._ready: deque[Entry] = deque()
-        self._more = self._want_refill = False
+        self._ready: dict[Lane, deque[Entry]] = {lane: deque() for lane in LANES}
+        self._marks: deque[tuple[int, int]] = deque()  # (mono ns, first seq offered from then on)
+        self._more: set[Lane] = set()
+        self._want_refill = False
         self._ledger = Ledger()
         self._stored = self._stored_bytes = 0
         self._first_seq = self._next_seq = start.utc_ns  # after all earlier runs
@@ -160,6 +187,8 @@ class Outbox:
                 now.mono_ns + self._offset_ns + int(report.ttl_s * NS_PER_S),
                 report.id, report.subject, report.body, content_type=report.content_type,
             )  # fmt: skip
+            if not self._marks or now.mono_ns >= self._marks[-1][0] + MARK_NS:
+                self._marks.append((now.mono_ns, entry.seq))
             self._next_seq += 1
             self._handover[entry.priority].append(entry)
             self._handover_reports += 1
@@ -202,23 +231,50 @@ class Outbox:
 
     # For the session
 
-    def take(self, count: int, size: int) -> list[Entry]:
-        """Up to `count` entries to send now, in order, until they make up `size` bytes."""
+    def take(self, count: int, size: int, backlog: int | None = None) -> list[Entry]:
+        """Up to `count` entries to send now, in order, until they make up `size` bytes; of the
+        backlog at most `backlog` (None: any number).
+
+        Order: fresh events, events of the backlog, other fresh reports, the rest of the backlog; in
+        each of these by priority, then the oldest first.
+        """
         now = self._clock()
         taken: list[Entry] = []
+        left = count if backlog is None else backlog
         with self._changed:
-            while self._ready and len(taken) < count and size > 0:
-                entry = self._ready.popleft()
-                if entry.expires_ns <= now.mono_ns + self._offset_ns:
-                    self._finish_entry(entry.seq, DropReason.EXPIRED, now)
-                    continue
-                self._in_flight[entry.seq] = entry
-                taken.append(entry)
-                size -= entry.size
-            if self._more and len(self._ready) < READY_ENTRIES // 2:
+            for lane in LANES:
+                waiting = self._ready[lane]
+                while waiting and len(taken) < count and size > 0:
+                    if lane.backlog and left <= 0:
+                        break
+                    entry = waiting.popleft()
+                    if entry.expires_ns <= now.mono_ns + self._offset_ns:
+                        self._finish_entry(entry.seq, DropReason.EXPIRED, now)
+                        continue
+                    self._in_flight[entry.seq] = entry
+                    taken.append(entry)
+                    size -= entry.size
+                    left -= lane.backlog
+            if any(len(self._ready[lane]) < READY_ENTRIES // 2 for lane in self._more):
                 self._want_refill = True
                 self._changed.notify_all()
         return taken
+
+    def backlog_waits(self) -> bool:
+        """Whether `take` would find something of the backlog."""
+        with self._changed:
+            return any(waiting for lane, waiting in self._ready.items() if lane.backlog)
+
+    def is_fresh(self, entry: Entry) -> bool:
+        """Whether it was offered within the last FRESH_NS."""
+        with self._changed:
+            return entry.seq >= self._fresh_from(self._clock())
+
+    def _fresh_from(self, now: Instant) -> int:
+        """The first seq that is fresh; what earlier runs left never is."""
+        while self._marks and self._marks[0][0] <= now.mono_ns - FRESH_NS:
+            self._marks.popleft()
+        return self._marks[0][1] if self._marks else self._next_seq
 
     def remaining_s(self, entry: Entry) -> float:
         """Seconds until the entry's time to live ends."""
@@ -335,7 +391,7 @@ class Outbox:
             batch.deferrals.update(self._deferred)
             self._deferred.clear()
             self._first_change_ns = None
-            self._ready.clear()  # nothing is taken while rows may expire or be evicted
+            self._unread()  # nothing is taken while rows may expire or be evicted
             keep = frozenset(self._in_flight)
             ledger = self._ledger.copy()
         time_ns = now.mono_ns + self._offset_ns
@@ -367,24 +423,36 @@ class Outbox:
         now = self._clock()
         with self._changed:
             self._want_refill = False
-            self._ready.clear()
+            self._unread()
             out = {*self._in_flight, *self._done, *self._batch.removals, *self._deferred}
+            fresh_from = self._fresh_from(now)
+        found: dict[Lane, list[Entry]] = {}
+        damaged: list[int] = []
         try:
-            entries, damaged = self._store.next_entries(
-                READY_ENTRIES, now.mono_ns + self._offset_ns, out
-            )
+            for lane in LANES:
+                found[lane], bad = self._store.next_entries(
+                    READY_ENTRIES, now.mono_ns + self._offset_ns, out,
+                    priorities=lane.priorities,
+                    seqs=(0, fresh_from) if lane.backlog else (fresh_from, 2**63 - 1),
+                )  # fmt: skip
+                damaged += bad
         except StoreError as error:
             self._leave_disk(error, now)
             return
         with self._changed:
             for seq in damaged:
                 self._finish_entry(seq, DropReason.CORRUPT, now)
-            self._ready.extend(entries)
-            self._more = len(entries) == READY_ENTRIES
+            for lane, entries in found.items():
+                self._ready[lane].extend(entries)
+            self._more = {lane for lane, some in found.items() if len(some) == READY_ENTRIES}
         if damaged:
             _log.warning("uplink outbox: damaged reports dropped", count=len(damaged))
-        if entries:
+        if any(found.values()):
             self._on_ready()
+
+    def _unread(self) -> None:
+        for waiting in self._ready.values():
+            waiting.clear()
 
     def _move_to_disk(self, now: Instant) -> None:
         """Open the file and put what is in memory into it; stay in memory where that fails."""
@@ -444,7 +512,7 @@ class Outbox:
         """Go on in memory with every report that can still be read."""
         old, memory = self._store, Store.in_memory()
         with self._changed:
-            self._ready.clear()
+            self._unread()
             out = dict(self._in_flight)  # their content is in memory whatever the disk says
         try:
             entries = {entry.seq: entry for entry in old.read_all()[0]}
@@ -485,7 +553,7 @@ class Outbox:
         self._retry_at_ns = self._clock().mono_ns  # a last chance for a disk that refused
         self.work()
         with self._changed:
-            self._ready.clear()
+            self._unread()
             if not self._on_disk:
                 gone = len(self._done) + len(self._batch.removals)
                 self._ledger.drop(DropReason.UNSAVED, self._stored - gone)

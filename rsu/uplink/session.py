@@ -1,24 +1,26 @@
 """One MQTT 5 session to the broker: sends what the outbox holds and reports what was acknowledged.
 
-One thread. It connects (back-off with jitter, 1–60 s), announces the unit (`<prefix>/status`,
-retained, with a last will), and keeps at most `WINDOW` reports unacknowledged: QoS 1, the report's
-id as user property, what is left of its time to live as message expiry. A report leaves the outbox
-with its PUBACK; when the connection goes, what was under way goes back and is sent again with the
-same id. Every connection uses a fresh paho client and a clean session, so that no packet of an old
+One thread. It connects (back-off with jitter, 1–60 s), announces the unit (`<prefix>/birth` and
+`<prefix>/status`, retained, with a last will), and keeps at most `WINDOW` reports unacknowledged:
+QoS 1, the report's id as user property, what is left of its time to live as message expiry. A
+report leaves the outbox with its PUBACK; when the connection goes, what was under way goes back and
+is sent again with the same id. Live messages go first, then what is fresh; a backlog is drained at
+`backlog_per_s` and fills half of the window at most. Commands that come are handed on unread.
+
+Every connection uses a fresh paho client and a clean session, so that no packet of an old
 connection can be mistaken for one of the new. paho does the protocol; sockets are polled here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import random
-import select
 import socket
-import ssl
 import threading
 import time
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,20 +34,19 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.reports import BINARY, topic_of
+from rsu.uplink.birth import Identity, birth_document, status_document
+from rsu.uplink.connection import WINDOW, Link
+from rsu.uplink.link import LinkMeter
 from rsu.uplink.live import LiveDrop, LiveQueue, LiveStats
 from rsu.uplink.outbox import Outbox
+from rsu.uplink.pacing import Pacer
 from rsu.uplink.store import DropReason, Entry
 from rsu.uplink.tls import failure_reason, make_context
 
-WINDOW = 20
-"""Unacknowledged publications; the default Receive Maximum of mosquitto."""
 WINDOW_BYTES = 65_536
 """… and their size: at 64 kbit/s (fault row 12) an event waits 8 s at most behind telemetry."""
 CONNECT_S = 5.0  # one TCP round trip is 2 s on the slowest planned link
-MAX_INCOMING_BYTES = 65_536  # we ask for nothing but acknowledgements
-UNSENT_BYTES = 16_384
-"""What the kernel may hold unsent for us: more would be age that nobody sees (64 kbit/s: 2 s)."""
-_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python 3.11 has no name for it
+MAX_INCOMING_BYTES = 73_728  # a command of 64 KiB with its topic and properties
 _OVERHEAD_BYTES = 256  # fixed header, properties: content type, expiry, length fields
 _POLL_S = 1.0  # paho's keepalive bookkeeping wants to be called about this often
 
@@ -69,6 +70,37 @@ class Backoff:
         return dice.uniform(self.first_s, max(top, self.first_s))
 
 
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One message on the command topic, as it came."""
+
+    payload: bytes
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """How commands are taken: `hear` is called on the session's thread and must return at once;
+    `about` is what the birth message says."""
+
+    hear: Callable[[Incoming], None]
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A publication under way; `entry` is None where it is none of the outbox's."""
+
+    entry: Entry | None
+    at: float  # monotonic, s
+    backlog: bool = False
+
+    @property
+    def size(self) -> int:
+        return 0 if self.entry is None else self.entry.size
+
+
 class Session:
     """The thread that talks to the broker."""
 
@@ -79,6 +111,7 @@ class Session:
         base: Path,
         outbox: Outbox,
         *,
+        boot_ns: int | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self._options = options
@@ -86,10 +119,14 @@ class Session:
         self._outbox = outbox
         self._backoff = backoff or Backoff()
         self._dice = random.Random()  # noqa: S311 - spreads reconnects, guards nothing
-        self._site_id = site_id
+        self.identity = Identity(site_id, time.time_ns() if boot_ns is None else boot_ns)
         self._client_id = options.client_id or f"rsu-{site_id}"
         self._prefix = options.topic_prefix.replace("{site}", site_id)
-        self._born_ns = time.time_ns()
+        self._commands: Commands | None = None
+        self._profiles: list[Mapping[str, Any]] = []
+        self._answers: deque[tuple[str, bytes, bytes | None]] = deque(maxlen=64)
+        self._pacer = Pacer(options.backlog_per_s)
+        self.meter = LinkMeter()
         self._stopping = threading.Event()
         self._deadline: float | None = None
         self._wake_read, self._wake_write = socket.socketpair()
@@ -103,8 +140,9 @@ class Session:
         self._live = LiveQueue()
         # Of the present connection, touched by the thread only:
         self._accepted_at = math.inf
-        self._under_way: dict[int, Entry | None] = {}
-        self._link: _Link | None = None
+        self._under_way: dict[int, _Sent] = {}
+        self._number = 0  # of the last report on this connection
+        self._link: Link | None = None
 
     @property
     def connected(self) -> bool:
@@ -120,6 +158,24 @@ class Session:
     def failure(self) -> str | None:
         """Reason code of the last failure while not connected, else None."""
         return self._failure
+
+    @property
+    def prefix(self) -> str:
+        """What the unit's own topics begin with."""
+        return self._prefix
+
+    def take_commands(self, commands: Commands) -> None:
+        """Listen on `<prefix>/command` from the next connection on; to be called before `start`."""
+        self._commands = commands
+
+    def announce(self, profile: Mapping[str, Any]) -> None:
+        """Add a line about a profile to the birth message; to be called before `start`."""
+        self._profiles.append(profile)
+
+    def answer(self, topic: str, payload: bytes, correlation: bytes | None) -> None:
+        """Publish an answer to whoever asked for one (QoS 1, once, while connected)."""
+        self._answers.append((topic, payload, correlation))
+        self.wake()
 
     def start(self) -> None:
         """Start the thread."""
@@ -181,26 +237,29 @@ class Session:
         self._failure = "stopped"
 
     def _connect_and_serve(self) -> None:
-        link = _Link(self._client(), self._wake_read)
+        link = Link(self._client(), self._wake_read)
         self._link = link
         try:
             client = link.client
             client.on_connect = self._on_connect
             client.on_disconnect = self._on_disconnect
             client.on_publish = self._on_publish
+            client.on_message = self._on_message
             limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             limits.MaximumPacketSize = MAX_INCOMING_BYTES
             client.connect(
                 self._options.host, self._options.port, self._options.keepalive_s,
                 clean_start=True, properties=limits,
             )  # fmt: skip
-            _bound_unsent(client)
+            link.bound_unsent()
             patience = time.monotonic() + self._options.keepalive_s
             while link.is_open():
                 link.turn(_POLL_S)
                 if link.accepted:
                     self._send_live(link)
+                    self._send_answers(link)
                     self._send_reports(link)
+                    self.meter.look(link.client.socket())
                 elif time.monotonic() > patience:
                     self._fail("no_answer", "the broker accepts connections but does not answer")
                     return
@@ -221,9 +280,9 @@ class Session:
             client.username_pw_set(options.username or "", self._password())
         if options.tls is not None:
             client.tls_set_context(make_context(options.tls, self._base))
-        client.will_set(
-            f"{self._prefix}/status", self._status("offline", "connection lost"), qos=1, retain=True
-        )
+        # The will is of the connection that it ends: the one that is being made.
+        will = status_document(self.identity, self._connections + 1, "offline", "connection lost")
+        client.will_set(f"{self._prefix}/status", will, qos=1, retain=True)
         return client
 
     def _password(self) -> str | None:
@@ -233,12 +292,7 @@ class Session:
         return (self._base / self._options.password_file).read_text("utf-8").rstrip("\r\n")
 
     def _status(self, state: str, reason: str) -> bytes:
-        """The retained document that says whether the unit is there."""
-        document = {
-            "schema": "rsu.status/1", "site": self._site_id, "state": state, "reason": reason,
-            "boot_utc_ns": str(self._born_ns),
-        }  # fmt: skip
-        return json.dumps(document, separators=(",", ":")).encode()
+        return status_document(self.identity, max(self._connections, 1), state, reason)
 
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, answer: Any
@@ -255,12 +309,21 @@ class Session:
         self._connected, self._failure = True, None
         self._connections += 1
         self._accepted_at = time.monotonic()
+        self._number = 0
         self._live.open()
+        self.meter.connected()
         _log.info("uplink connected", host=self._options.host, port=self._options.port)
-        sent = client.publish(
-            f"{self._prefix}/status", self._status("online", "started"), qos=1, retain=True
-        )
-        self._under_way[sent.mid] = None
+        if self._commands is not None:
+            client.subscribe(f"{self._prefix}/command", qos=1)
+        birth = birth_document(
+            self._options, self.identity, self._connections, self._prefix,
+            profiles=self._profiles,
+            commands=None if self._commands is None else self._commands.about,
+        )  # fmt: skip
+        # Of the online status whoever waits for the unit reads; by then its birth is there.
+        for subject, document in (("birth", birth), ("status", self._status("online", "started"))):
+            sent = client.publish(f"{self._prefix}/{subject}", document, qos=1, retain=True)
+            self._under_way[sent.mid] = _Sent(None, time.monotonic())
 
     def _on_disconnect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _more: Any
@@ -274,7 +337,11 @@ class Session:
     def _on_publish(
         self, _client: mqtt.Client, _data: Any, mid: int, code: ReasonCode, _more: Any
     ) -> None:
-        entry = self._under_way.pop(mid, None)
+        sent = self._under_way.pop(mid, None)
+        if sent is None:
+            return
+        self.meter.acknowledged(time.monotonic() - sent.at)
+        entry = sent.entry
         if entry is None:
             return
         if code.is_failure:
@@ -283,7 +350,30 @@ class Session:
         else:
             self._outbox.ack(entry.seq)
 
-    def _send_live(self, link: _Link) -> None:
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        if self._commands is None or message.retain:
+            return  # a retained command is nobody's word of now
+        asked = message.properties
+        self._commands.hear(
+            Incoming(
+                bytes(message.payload),
+                getattr(asked, "ResponseTopic", None),
+                getattr(asked, "CorrelationData", None),
+            )
+        )
+
+    def _send_answers(self, link: Link) -> None:
+        while self._answers and link.is_open() and len(self._under_way) < link.window:
+            topic, payload, correlation = self._answers.popleft()
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.ContentType = "application/json"
+            if correlation is not None:
+                properties.CorrelationData = correlation
+            if len(payload) + len(topic) + _OVERHEAD_BYTES <= link.max_packet:
+                sent = link.client.publish(topic, payload, qos=1, properties=properties)
+                self._under_way[sent.mid] = _Sent(None, time.monotonic())
+
+    def _send_live(self, link: Link) -> None:
         """Send live messages for as long as the network takes them."""
         while link.is_open() and not link.client.want_write():
             message = self._live.take()
@@ -298,41 +388,56 @@ class Session:
             if not link.is_open():
                 self._live.unsent(LiveDrop.OFFLINE)
 
-    def _send_reports(self, link: _Link) -> None:
+    def _send_reports(self, link: Link) -> None:
         """Fill the window from the outbox."""
         while link.is_open():
             room = link.window - len(self._under_way)
-            size = WINDOW_BYTES - sum(e.size for e in self._under_way.values() if e is not None)
-            entries = self._outbox.take(room, size) if room > 0 and size > 0 else []
+            size = WINDOW_BYTES - sum(sent.size for sent in self._under_way.values())
+            if room <= 0 or size <= 0:
+                return
+            entries = self._outbox.take(room, size, self._backlog_room(link))
             if not entries:
+                if self._outbox.backlog_waits():
+                    link.look_within(self._pacer.wait_s())
                 return
             for index, entry in enumerate(entries):
                 topic = topic_of(entry.subject, self._prefix)
                 if entry.size + len(topic) + _OVERHEAD_BYTES > link.max_packet:
                     self._outbox.discard(entry.seq, DropReason.OVERSIZE)
                     continue
+                backlog = not self._outbox.is_fresh(entry)
+                self._pacer.spend(backlog)
+                self._number += 1
                 sent = link.client.publish(
                     topic, entry.body, qos=1, properties=self._properties(entry)
                 )
                 if not link.is_open():
                     self._outbox.release([e.seq for e in entries[index:]])
                     return
-                self._under_way[sent.mid] = entry
+                self._under_way[sent.mid] = _Sent(entry, time.monotonic(), backlog)
+
+    def _backlog_room(self, link: Link) -> int:
+        """How many reports of the backlog may be taken now."""
+        old = [sent for sent in self._under_way.values() if sent.backlog]
+        if sum(sent.size for sent in old) >= WINDOW_BYTES // 2:
+            return 0
+        return min(max(link.window // 2, 1) - len(old), self._pacer.allowance())
 
     def _properties(self, entry: Entry) -> Properties:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.UserProperty = ("id", entry.id)
+        properties.UserProperty = ("seq", str(self._number))
         properties.ContentType = entry.content_type
         properties.PayloadFormatIndicator = int(entry.content_type != BINARY)  # 1: UTF-8
         properties.MessageExpiryInterval = max(1, math.ceil(self._outbox.remaining_s(entry)))
         return properties
 
-    def _farewell(self, link: _Link) -> bool:
+    def _farewell(self, link: Link) -> bool:
         """While stopping: True when all is sent, or time is up, and the good-bye has gone out."""
         assert self._deadline is not None
         late = time.monotonic() > self._deadline
         if link.accepted and self._outbox.stats().queued and not late:
-            link.hurry = True  # look again soon: the writer may still be committing
+            link.look_within(0.02)  # the writer may still be committing
             return False
         if link.accepted:
             # QoS 0: the window may be full, and TCP keeps it ahead of the good-bye.
@@ -360,62 +465,10 @@ class Session:
     def _disconnected(self) -> None:
         self._connected = False
         self._live.close()
-        back = [entry.seq for entry in self._under_way.values() if entry is not None]
+        self.meter.disconnected()
+        back = [sent.entry.seq for sent in self._under_way.values() if sent.entry is not None]
         self._under_way.clear()
         self._outbox.release(back)
-
-
-class _Link:
-    """One TCP connection of one paho client, polled together with the wake-up socket."""
-
-    def __init__(self, client: mqtt.Client, wake: socket.socket) -> None:
-        self.client = client
-        self.accepted = False
-        self.window = WINDOW
-        self.max_packet = 2**28
-        self.hurry = False
-        self._wake = wake
-
-    def is_open(self) -> bool:
-        """Whether paho still holds a socket."""
-        return self.client.socket() is not None
-
-    def turn(self, timeout_s: float) -> None:
-        """Wait for something to do and do it."""
-        sock: Any = self.client.socket()
-        if sock is None:
-            return
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
-            timeout_s = 0.0  # already decrypted: the kernel will not announce it again
-        elif self.hurry:
-            timeout_s, self.hurry = 0.02, False
-        poll = select.poll()
-        poll.register(sock, select.POLLIN | (select.POLLOUT if self.client.want_write() else 0))
-        poll.register(self._wake, select.POLLIN)
-        events = dict(poll.poll(timeout_s * 1000))
-        if self._wake.fileno() in events:
-            with contextlib.suppress(BlockingIOError):
-                self._wake.recv(4096)
-        found = events.get(sock.fileno(), 0)
-        if found & ~select.POLLOUT or timeout_s == 0.0:
-            self.client.loop_read()
-        if found & select.POLLOUT and self.is_open():
-            self.client.loop_write()
-        self.client.loop_misc()
-
-    def close(self) -> None:
-        """Drop the connection, whatever its state."""
-        sock: Any = self.client.socket()
-        if sock is not None:
-            sock.close()
-
-
-def _bound_unsent(client: mqtt.Client) -> None:
-    """Let the kernel refuse early, so that what waits, waits where it can still be dropped."""
-    sock: Any = client.socket()
-    if sock is not None:
-        with contextlib.suppress(OSError):  # older kernels queue more
-            sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 def _snake(name: str) -> str:

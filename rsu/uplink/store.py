@@ -261,17 +261,26 @@ class Store:
         return gone
 
     def next_entries(
-        self, limit: int, now_ns: int, exclude: Collection[int]
-    ) -> tuple[list[Entry], list[int]]:
-        """(entries in sending order, seqs of damaged rows): by priority, then oldest first."""
+        self, limit: int, now_ns: int, exclude: Collection[int], *,
+        priorities: Collection[Priority] = tuple(Priority), seqs: tuple[int, int] = (0, 2**63 - 1),
+    ) -> tuple[list[Entry], list[int]]:  # fmt: skip
+        """(entries in sending order, seqs of damaged rows): by priority, then oldest first.
+
+        Only of `priorities`, and with seqs[0] ≤ seq < seqs[1].
+        """
+        query = (
+            "SELECT seq FROM reports WHERE priority = ? AND seq >= ? AND seq < ?"
+            " AND not_before_ns <= ? AND expires_ns > ? ORDER BY seq LIMIT ?"
+        )
+        wanted: list[int] = []
         with _errors(None):
-            query = (
-                "SELECT seq FROM reports WHERE not_before_ns <= ? AND expires_ns > ?"
-                " ORDER BY priority, seq LIMIT ?"
-            )
-            found = self._db.execute(query, (now_ns, now_ns, limit + len(exclude))).fetchall()
-            wanted = [seq for (seq,) in found if seq not in exclude][:limit]
-            return self._read(wanted)
+            for priority in sorted(priorities):
+                values = (int(priority), *seqs, now_ns, now_ns, limit + len(exclude))
+                found = self._db.execute(query, values).fetchall()
+                wanted += [seq for (seq,) in found if seq not in exclude]
+                if len(wanted) >= limit:
+                    break
+            return self._read(wanted[:limit])
 
     def read_all(self) -> tuple[list[Entry], list[int]]:
         """(every readable entry, seqs of damaged rows)."""

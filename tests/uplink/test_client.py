@@ -32,7 +32,12 @@ def report(name: str, priority: Priority = TELEMETRY, ttl_s: float = 600.0) -> U
 
 
 def options(port: int, **more: Any) -> UplinkOptions:
-    values: dict[str, Any] = {"host": "127.0.0.1", "port": port, "keepalive_s": 5}
+    values: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": port,
+        "keepalive_s": 5,
+        "backlog_per_s": 10_000,
+    }
     return UplinkOptions(**(values | more))
 
 

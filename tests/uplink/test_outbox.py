@@ -667,3 +667,50 @@ Books.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestBooks = Books.TestCase
+
+
+# Present and past
+
+
+def test_a_backlog_neither_delays_the_present_nor_goes_faster_than_asked(tmp_path: Path) -> None:
+    clock = Clock()
+    outbox = make(tmp_path / "o.db", clock)
+    for i in range(100):
+        outbox.offer(report(f"old-{'tse'[i % 3]}{i}", (TELEMETRY, STATE, EVENT)[i % 3]))
+    outbox.work()
+    clock.advance(60.0)
+    outbox.offer(report("now-t"))
+    outbox.offer(report("now-s", STATE))
+    outbox.offer(report("now-e", EVENT))
+    outbox.work()
+    taken = [e.id for e in outbox.take(20, 1_000_000, backlog=2)]
+    assert taken == ["now-e", "old-e2", "old-e5", "now-s", "now-t"]
+    assert outbox.backlog_waits()
+    assert [e.id for e in outbox.take(20, 1_000_000, backlog=0)] == []
+    # What was the present a minute ago has joined the backlog at its place.
+    outbox.offer(report("later-e", EVENT))
+    clock.advance(60.0)
+    outbox.offer(report("last-t"))
+    outbox.work()
+    taken = [e.id for e in outbox.take(200, 1_000_000, backlog=200)]
+    events = [name for name in taken if "-e" in name]
+    assert events == [f"old-e{i}" for i in range(8, 100, 3)] + ["later-e"]
+    assert taken[len(events)] == "last-t"
+    # The rest of what was read ahead.
+    rest = [name[:5] for name in taken[len(events) + 1 :]]
+    assert rest == ["old-s"] * 33 + ["old-t"] * (outbox_module.READY_ENTRIES - 33)
+    outbox.close(1.0)
+
+
+def test_what_an_earlier_run_left_is_backlog(tmp_path: Path) -> None:
+    clock = Clock()
+    outbox = make(tmp_path / "o.db", clock)
+    outbox.offer(report("earlier", EVENT))
+    outbox.work()
+    outbox.close(1.0)
+    again = make(tmp_path / "o.db", clock)
+    again.offer(report("now"))
+    again.work()
+    assert [e.id for e in again.take(9, 1_000_000, backlog=0)] == ["now"]
+    assert [e.id for e in again.take(9, 1_000_000, backlog=1)] == ["earlier"]
+    again.close(1.0)

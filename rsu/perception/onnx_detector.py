@@ -43,9 +43,9 @@ class OnnxDetector:
     ) -> None:
         self.card = load_card(files.card)
         self._reference = reference
-        self._threshold = (
-            self.card.score if options.score_threshold is None else options.score_threshold
-        )
+        wanted = self.card.score if options.score_threshold is None else options.score_threshold
+        # As the model's own numbers are: what passes here passes everywhere.
+        self.threshold = float(np.float32(wanted))
         self._where = str(files.onnx)
         found = file_sha256(files.onnx)
         if found != self.card.sha256:
@@ -58,6 +58,7 @@ class OnnxDetector:
         self._session = _open(self._where, options)
         self._head = make_head(self.card)
         self._to_class = _class_table(self.card, believed=options.classes_from == "label")
+        self.names = frozenset(CLASS_ORDER[i] for i in self._to_class.tolist() if i >= 0)
         self._check_inputs()
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._dry_run()
@@ -66,9 +67,16 @@ class OnnxDetector:
         self, image: npt.NDArray[np.uint8], regions: Sequence[Region]
     ) -> tuple[ImageDetection, ...]:
         """Objects in a BGR image (H, W, 3), best first, boxes in the full image's pixels."""
+        return self.detect_down_to(image, regions, self.threshold)
+
+    def detect_down_to(
+        self, image: npt.NDArray[np.uint8], regions: Sequence[Region], least: float
+    ) -> tuple[ImageDetection, ...]:
+        """The same down to a score of `least`: more boxes follow, none before them changes, since
+        a box is only ever suppressed by a better one."""
         height, width = image.shape[:2]
         parts = [
-            self._look(image[top:bottom, left:right], left, top, number)
+            self._look(image[top:bottom, left:right], left, top, number, least)
             for number, (left, top, right, bottom) in enumerate(
                 crops(regions, self._reference, width, height)
             )
@@ -87,7 +95,7 @@ class OnnxDetector:
         )
 
     def _look(
-        self, image: npt.NDArray[np.uint8], left: int, top: int, number: int
+        self, image: npt.NDArray[np.uint8], left: int, top: int, number: int, least: float
     ) -> tuple[
         npt.NDArray[np.float64],
         npt.NDArray[np.float64],
@@ -96,7 +104,7 @@ class OnnxDetector:
     ]:
         """One crop through the model: boxes in full-image pixels, scores, our classes, crop."""
         tensor, placement = prepare(image, self.card.input)
-        found = self._head.decode(self._run(tensor), self._threshold)
+        found = self._head.decode(self._run(tensor), least)
         classes = self._to_class[found.labels]
         boxes = placement.to_image(found.boxes)
         # Also drops what a broken model may emit: NaN compares false.

@@ -24,6 +24,7 @@ from rsu.schema.units import Instant, Vec2
 
 if TYPE_CHECKING:
     from rsu.config.devices import DeviceOptions
+    from rsu.config.privacy import PrivacyOptions
     from rsu.fusion.occlusion import Viewpoint
     from rsu.perception.detector import Detector
     from rsu.site.lanes import SiteMap
@@ -239,11 +240,16 @@ def replayable_builders(
     return builders
 
 
-def camera_group(camera: CameraOptions, detector: Detector, boot: Instant) -> StageGroup:
-    """Perception of one camera: frame in, detections on the ground out."""
+def camera_group(
+    camera: CameraOptions,
+    detector: Detector,
+    boot: Instant,
+    privacy: PrivacyOptions | None = None,
+) -> StageGroup:
+    """Perception of one camera: frame in, detections on the ground out, previews with `privacy`."""
     from rsu.perception.stage import PerceptionStage
 
-    return StageGroup(f"camera:{camera.id}", [PerceptionStage(camera, detector)], boot)
+    return StageGroup(f"camera:{camera.id}", [PerceptionStage(camera, detector, privacy)], boot)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,9 @@ class CameraWorker:
 
         self._around = around
         camera = next(c for c in around.config.cameras if c.id == camera_id)
-        self._group = graph.camera_group(camera, load_detector(camera, around.base), around.boot)
+        self._group = graph.camera_group(
+            camera, load_detector(camera, around.base), around.boot, around.config.privacy
+        )
         self._camera = LiveCamera(camera.id, camera.source, around.base, around.clock)
         self._health_due = 0
         self._state: SensorState | None = None

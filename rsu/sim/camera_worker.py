@@ -64,7 +64,7 @@ class RenderedCameraWorker:
         seed = config.simulation.seed if config.simulation else 0
         self._around, self._id = around, camera_id
         self._renderer = Renderer(camera, simulated_map(config, around.base), seed)
-        self._stage = PerceptionStage(camera, load_detector(camera, around.base))
+        self._stage = PerceptionStage(camera, load_detector(camera, around.base), config.privacy)
         self._period_ns = round(NS_PER_S / source.rate_hz)
         self._truth: Truth | None = None
         self._frame = 0

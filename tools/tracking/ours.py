@@ -34,15 +34,16 @@ class Fusion:
         self._measured_only = measured_only
         self._stage = FusionStage(options, Instant(START_NS, NS_PER_S))
         self._number = 0
+        self._told: tuple[Track, ...] = ()
 
     def step(self, frame: Frame) -> Sequence[Estimate]:
         """The tracks published for this frame."""
         capture_ns = START_NS + frame.time_ns
         now = Instant(capture_ns + LATENCY_NS, NS_PER_S + frame.time_ns + LATENCY_NS)
-        tracks: tuple[Track, ...] = ()
+        tracks = self._told  # what the unit told last, where it tells nothing new
         for message in self._stage.handle(self._message(frame, capture_ns), now):
             if isinstance(message.payload, TrackList):
-                tracks = message.payload.tracks
+                tracks = self._told = message.payload.tracks
         self._number += 1
         if self._measured_only:
             tracks = tuple(track for track in tracks if track.updated_ns == capture_ns)

@@ -1,0 +1,76 @@
+"""One snapshot to many browsers: encoded once, each client has room for the newest one only.
+
+In: `offer` from the thread that makes snapshots. Out: one binary WebSocket message (zlib) a client
+and snapshot. A client that reads slowly gets the newest when it is ready for another; what it
+missed is counted and gone. Nothing a client does can hold up the others or the caller: a send
+waits for its own socket alone, whose buffers are bounded (64 KiB in asyncio, `SEND_BUFFER` in the
+kernel).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+MOST_CLIENTS = 250
+"""A control room has a few; 200 are the load that the unit is tested with (operations row 36)."""
+SEND_BUFFER = 65_536
+"""Octets that the kernel may hold for a client: a few snapshots, a second's worth. With the default
+it would hold megabytes, minutes old."""
+
+
+class Fan:
+    """The clients of one server. All but `offer` and `clients` belong to the event loop."""
+
+    def __init__(self, most: int = MOST_CLIENTS) -> None:
+        self.most = most
+        self.sent = 0
+        self.skipped = 0
+        self.refused = 0
+        self._latest: tuple[int, bytes] = (0, b"")
+        self._waiting: set[asyncio.Event] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) >= self.most
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop that clients live in."""
+        self._loop = loop
+
+    def offer(self, data: bytes) -> None:
+        """Give every client a new snapshot; from any thread, never waits."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._spread, data)
+
+    async def feed(self, send: Callable[[bytes], Awaitable[None]]) -> None:
+        """Send the newest snapshot again and again until the client is gone (`send` raises) or the
+        task is cancelled."""
+        news = asyncio.Event()
+        self._waiting.add(news)
+        seen = self._latest[0]
+        try:
+            if self._latest[1]:
+                seen -= 1  # whoever comes sees the newest at once
+                news.set()
+            while True:
+                await news.wait()
+                news.clear()
+                number, data = self._latest
+                self.skipped += number - seen - 1
+                seen = number
+                await send(data)
+                self.sent += 1
+        finally:
+            self._waiting.discard(news)
+
+    def _spread(self, data: bytes) -> None:
+        self._latest = (self._latest[0] + 1, data)
+        for news in self._waiting:
+            news.set()

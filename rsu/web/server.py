@@ -1,0 +1,211 @@
+"""The web server of the dashboard: one thread with an event loop of its own.
+
+In: a `Desk` that is kept up to date by somebody else. Out: the page, its files, questions answered
+as JSON, and `/live`, the WebSocket that snapshots go out on. It listens on one socket; while its
+port is taken it tries again, so that a dashboard that cannot start never stops a unit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from rsu.config.web import WebOptions
+from rsu.web.desk import Desk
+from rsu.web.fan import SEND_BUFFER, Fan
+from rsu.web.guard import Guard, Sessions, read_token
+
+STATIC = Path(__file__).parent / "static"
+MOST_CONNECTIONS = 600
+"""250 WebSockets and what their pages fetch meanwhile."""
+STOP_S = 2.0
+
+
+class DashboardServer:
+    """Serves one desk. `start` returns when it listens or raises OSError."""
+
+    def __init__(self, options: WebOptions, base: Path, desk: Desk) -> None:
+        self.fan = Fan()
+        self.desk = desk
+        self.port = options.port
+        self._options = options
+        self._base = base
+        self._sessions = (
+            None if options.token_file is None else Sessions(read_token(base / options.token_file))
+        )
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        scheme = "http" if self._options.tls is None else "https"
+        host = self._options.host
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    def start(self) -> None:
+        """Listen and serve in a thread. Port 0 in the options is not possible; `port` may be set
+        to 0 before, and says afterwards which one the kernel gave."""
+        listener = _listen(self._options.host, self.port)
+        self.port = listener.getsockname()[1]
+        tls = self._options.tls
+        config = uvicorn.Config(
+            self.application(),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            ws="websockets-sansio",
+            ws_max_size=1024,  # pages have nothing to say
+            ws_per_message_deflate=False,  # snapshots are compressed once, not once a client
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=None if tls is None else self._base / tls.certificate,
+            ssl_keyfile=None if tls is None else self._base / tls.key,
+            ssl_version=ssl.PROTOCOL_TLS_SERVER,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._serve, args=(listener,), name="web", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close all connections and wait for the thread, at most a few seconds."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(STOP_S)
+            if self._thread.is_alive() and self._server is not None:
+                self._server.force_exit = True
+                self._thread.join(STOP_S)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def application(self) -> Any:
+        """The whole ASGI application, guarded."""
+
+        @asynccontextmanager
+        async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+            self.fan.attach(asyncio.get_running_loop())
+            yield
+
+        app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+        self._add_routes(app)
+        return Guard(
+            app,
+            sessions=self._sessions,
+            loopback=self._options.loopback,
+            secure=self._options.tls is not None,
+        )
+
+    def _serve(self, listener: socket.socket) -> None:
+        assert self._server is not None
+        try:
+            asyncio.run(self._server.serve(sockets=[listener]))
+        except (OSError, SystemExit) as error:  # uvicorn leaves so when it cannot begin
+            structlog.get_logger().error("web", problem=str(error))
+        finally:
+            listener.close()
+
+    def _add_routes(self, app: FastAPI) -> None:
+        desk, settings = self.desk, self._settings()
+
+        @app.get("/")
+        def page() -> Response:
+            return FileResponse(STATIC / "index.html")
+
+        @app.get("/healthz")
+        def healthz() -> Response:
+            return PlainTextResponse("ok\n")
+
+        @app.get("/api/site")
+        def site() -> Response:
+            return _json(b'{"place":' + desk.place + b',"settings":' + settings + b"}")
+
+        @app.get("/api/traffic")
+        def traffic() -> Response:
+            return _json(desk.history())
+
+        @app.get("/api/message")
+        def message(name: str) -> Response:
+            found = desk.message(name)
+            return _json(found) if found is not None else PlainTextResponse("not said yet\n", 404)
+
+        @app.get("/api/preview")
+        def preview(sensor: str) -> Response:
+            found = desk.preview(sensor)
+            if found is None:
+                return PlainTextResponse("no picture\n", 404)
+            return Response(found.jpeg, media_type="image/jpeg")
+
+        app.add_api_websocket_route("/live", self._live)
+        app.mount("/assets", StaticFiles(directory=STATIC))
+        app.mount("/vendor/echarts", StaticFiles(directory=_echarts()))
+
+    def _settings(self) -> bytes:
+        return msgspec.json.encode(
+            {"language": self._options.language, "may_change": self._sessions is not None}
+        )
+
+    async def _live(self, websocket: WebSocket) -> None:
+        if self.fan.full:
+            self.fan.refused += 1
+            text = f"{self.fan.most} pages are open already\n"
+            await websocket.send_denial_response(PlainTextResponse(text, 503))
+            return
+        await websocket.accept()
+        feeding = asyncio.create_task(self.fan.feed(websocket.send_bytes))
+        try:
+            await websocket.receive()  # a page says nothing: whatever comes ends it
+        finally:
+            feeding.cancel()
+            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError):
+                await feeding
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await websocket.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by every connection.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        listener.bind((host.strip("[]"), port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _echarts() -> Path:
+    """The charts that NiceGUI brings; found without importing it."""
+    import importlib.util
+
+    found = importlib.util.find_spec("nicegui")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "elements" / "echart" / "dist"
+
+
+def _json(data: bytes) -> Response:
+    return Response(data, media_type="application/json")

@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from rsu.perception.detector import Detector
     from rsu.site.lanes import SiteMap
     from rsu.situation.parking.views import CameraView
+    from rsu.uplink.profiles.base import Place
     from rsu.v2x.unit import Unit
 
 SIMULATION_WORKER = "rsu.sim.worker:SimulationWorker"
 """Loaded by name: the runtime does not depend on the simulator."""
 RENDERED_CAMERA = "rsu.sim.camera_worker:RenderedCameraWorker"
+WEB_WORKER = "rsu.web.worker:WebWorker"
+"""Loaded by name, too: nothing of the dashboard is needed to run a unit."""
 CORE = "core"
 HEARD = "v2x"
 """Sensor id of all that is heard by radio (`V2xObjects.sensor`)."""
@@ -214,19 +217,37 @@ def profiles_of(config: SiteConfig) -> list[str]:
     return [] if v2x is None else [one.profile for one in (v2x.csae, v2x.sae) if one is not None]
 
 
-def reports_builder(config: SiteConfig) -> Callable[[Instant], StageGroup] | None:
+def reports_builder(
+    config: SiteConfig, base: Path
+) -> Callable[[Instant], StageGroup] | None:
     """Builder of the upstream reports; None where the site has no uplink."""
     if config.uplink is None:
         return None
     uplink = config.uplink
+    site_map = load_map(config, base)
 
     def build(boot: Instant) -> StageGroup:
         from rsu.uplink.reports import ReportStage
 
-        stage = ReportStage(uplink, config.site.id, config.site.origin, boot)
-        return StageGroup(REPORTS, [stage], boot)
+        stages: list[Stage] = [ReportStage(uplink, place_of(config, site_map), boot)]
+        return StageGroup(REPORTS, stages, boot)
 
     return build
+
+
+def place_of(config: SiteConfig, site_map: SiteMap) -> Place:
+    """Who reports, and from where."""
+    import rsu
+    from rsu.uplink.profiles.base import Place
+
+    v2x = config.v2x
+    return Place(
+        site=config.site.id, title=config.site.title, frame=site_map.frame, site_map=site_map,
+        region=config.site.region, intersection=config.site.intersection,
+        rsu_id=None if v2x is None else v2x.rsu_id.lower(),
+        profile=v2x.csae.profile if v2x is not None and v2x.csae is not None else "",
+        version=rsu.__version__,
+    )  # fmt: skip
 
 
 def replayable_builders(
@@ -234,7 +255,7 @@ def replayable_builders(
 ) -> dict[str, Callable[[Instant], StageGroup]]:
     """Groups whose inputs are all in a recording, by name."""
     builders = {CORE: core_builder(config, base)}
-    reports = reports_builder(config)
+    reports = reports_builder(config, base)
     if reports is not None:
         builders[REPORTS] = reports
     return builders
@@ -297,4 +318,6 @@ def process_plans(config: SiteConfig) -> list[ProcessPlan]:
             plans.append(ProcessPlan(name, "camera", 3, camera.id))
     if looks:
         plans.append(ProcessPlan("simulation", "foreign", 3, SIMULATION_WORKER))
+    if config.web is not None and config.web.enabled:
+        plans.append(ProcessPlan("web", "foreign", 4, WEB_WORKER))
     return plans

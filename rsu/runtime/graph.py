@@ -217,9 +217,7 @@ def profiles_of(config: SiteConfig) -> list[str]:
     return [] if v2x is None else [one.profile for one in (v2x.csae, v2x.sae) if one is not None]
 
 
-def reports_builder(
-    config: SiteConfig, base: Path
-) -> Callable[[Instant], StageGroup] | None:
+def reports_builder(config: SiteConfig, base: Path) -> Callable[[Instant], StageGroup] | None:
     """Builder of the upstream reports; None where the site has no uplink."""
     if config.uplink is None:
         return None

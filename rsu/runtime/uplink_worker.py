@@ -22,7 +22,7 @@ class UplinkWorker:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         config = around.config
-        build = graph.reports_builder(config)
+        build = graph.reports_builder(config, around.base)
         if build is None or config.uplink is None:
             raise ValueError("the site file has no uplink section")
         self._group = build(around.boot)

@@ -101,6 +101,7 @@ def event_document(event: RoadEvent, frame: LocalFrame) -> Document:
         **position(frame, event.position.x, event.position.y, event.radius),
         "radius_m": round(event.radius, 1),
         "confidence": round(event.confidence, 2),
+        "severity": event.severity,
         "lanes": list(event.lanes),
         "tracks": list(event.tracks),
         **_conflict(event.conflict, frame),

@@ -5,16 +5,17 @@ on the tick (tracks every `tracks_s`, traffic every `traffic_s`, health every `h
 every change of state); parking lots at every change of a bay, and every `parking_s`; road events,
 and sensors that begin or cease to contradict each other, at once. Tracks that fusion has not
 renewed are not repeated: no news is no report. Ids are `<site>-<boot ns>-<n>`: unique for ever, and
-the same again in a replay.
+the same again in a replay. What a report says is decided here, once; the profiles
+(`rsu.uplink.profiles`) put it into the words of one platform each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
-from rsu.config.place import OriginOptions
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import SensorAlarm, SensorHealth, UnitHealth
@@ -30,12 +31,14 @@ from rsu.schema.topics import (
     TRAFFIC,
     UNIT_HEALTH,
     UPLINK_REPORT,
+    V2X_HEARD,
+    V2X_TX,
     Topic,
 )
 from rsu.schema.tracks import TrackList
 from rsu.schema.traffic import TrafficState
 from rsu.schema.units import NS_PER_S, Instant
-from rsu.site.geodesy import LocalFrame
+from rsu.schema.v2x import ReceivedV2x, V2xFrame
 from rsu.uplink.documents import (
     Document,
     TrafficSum,
@@ -46,11 +49,11 @@ from rsu.uplink.documents import (
     track_item,
     utc_text,
 )
+from rsu.uplink.profiles.base import EVENT_TTL_S, STATE_TTL_S, Due, News, Place, Statement
+from rsu.uplink.profiles.table import make_profile
 
 TRACKS_TTL_S = 600.0
 """A summary older than ten minutes helps nobody any more; shorter outages lose none."""
-STATE_TTL_S = 86_400.0  # counts and health are still worth a day later
-EVENT_TTL_S = 604_800.0  # a week: events are the record of what happened
 TRACKS_STALE_NS = 2 * NS_PER_S
 """A track list older than this is history, not a summary of the present, and is withheld."""
 TRACKS_PER_DOCUMENT = 256
@@ -66,26 +69,27 @@ class ReportStage:
     """Deterministic maker of upstream reports."""
 
     name = "reports"
-    inputs: tuple[Topic, ...] = (
-        TRACKS, TRAFFIC, PARKING, ROAD_EVENT, UNIT_HEALTH, SENSOR_HEALTH, SENSOR_ALARM,
-    )  # fmt: skip
     outputs: tuple[Topic, ...] = (UPLINK_REPORT,)
 
-    def __init__(
-        self, options: UplinkOptions, site_id: str, origin: OriginOptions, boot: Instant
-    ) -> None:
+    def __init__(self, options: UplinkOptions, place: Place, boot: Instant) -> None:
+        self._profiles = [make_profile(one, place, boot) for one in options.profiles]
+        self.inputs: tuple[Topic, ...] = (
+            TRACKS, TRAFFIC, PARKING, ROAD_EVENT, UNIT_HEALTH, SENSOR_HEALTH, SENSOR_ALARM,
+            *((V2X_TX,) if any(one.hears_frames for one in self._profiles) else ()),
+            *((V2X_HEARD,) if any(one.hears_vehicles for one in self._profiles) else ()),
+        )  # fmt: skip
         periods = (options.tracks_s, options.traffic_s, options.health_s)
         # Ticks of 1 s, finer where a period asks for it, 0.1 s at the finest.
         self.period_ns: int | None = int(max(min(1.0, *periods), 0.1) * NS_PER_S)
-        self._site = site_id
-        self._frame = LocalFrame(origin.latitude, origin.longitude, origin.altitude)
+        self._site = place.site
+        self._frame = place.frame
         self._boot = boot
         self._count = 0
-        self._tracks_due = _Due(options.tracks_s, boot)
-        self._traffic_due = _Due(options.traffic_s, boot)
+        self._tracks_due = Due(options.tracks_s, boot)
+        self._traffic_due = Due(options.traffic_s, boot)
         self._parking_s = options.parking_s
         self._lots: dict[str, tuple[object, int]] = {}  # lot -> what was reported, mono ns
-        self._health_due = _Due(options.health_s, boot)
+        self._health_due = Due(options.health_s, boot)
         self._tracks: TrackList | None = None
         self._traffic = TrafficSum()
         self._unit: UnitHealth | None = None
@@ -97,12 +101,22 @@ class ReportStage:
     def handle(self, message: Message, now: Instant) -> Iterable[Message]:
         """Remember the newest of everything; report road events at once."""
         payload = message.payload
+        if isinstance(payload, V2xFrame):
+            speaking = (one.frame(payload, now) for one in self._profiles if one.hears_frames)
+            return [self._report(each) for said in speaking for each in said]
+        if isinstance(payload, ReceivedV2x):
+            speaking = (one.heard(payload, now) for one in self._profiles if one.hears_vehicles)
+            return [self._report(each) for said in speaking for each in said]
+        return self._told(self._take(payload, now), now)
+
+    def _take(self, payload: Any, now: Instant) -> Iterable[News]:
+        """Remember it; what is to be told of it at once."""
+        news: Iterable[News] = ()
         if isinstance(payload, TrackList):
             self._tracks = payload
         elif isinstance(payload, TrafficState):
-            early = self._traffic_report() if self._traffic.precedes(payload) else ()
+            news = self._traffic_report() if self._traffic.precedes(payload) else ()
             self._traffic.add(payload)
-            return early
         elif isinstance(payload, UnitHealth):
             old = self._unit
             self._unit = payload
@@ -113,25 +127,35 @@ class ReportStage:
                 self._sensors[payload.sensor] = payload
                 self._health_changed |= before is None or before.state is not payload.state
         elif isinstance(payload, RoadEvent):
-            return self._event(payload, now)
+            news = self._event(payload, now)
         elif isinstance(payload, SensorAlarm):
-            return self._alarm(payload)
+            news = self._alarm(payload)
         elif isinstance(payload, ParkingState):
-            return self._parking(payload, now)
-        return ()
+            news = self._parking(payload, now)
+        return news
 
     def tick(self, now: Instant) -> Iterable[Message]:
         """Emit the summaries that are due."""
-        made: list[Message] = []
+        news: list[News] = []
         if self._tracks_due.passed(now):
-            made.extend(self._track_summaries(now))
+            news.extend(self._track_summaries(now))
         if self._traffic_due.passed(now):
-            made.extend(self._traffic_report())
+            news.extend(self._traffic_report())
         if self._health_due.passed(now) or self._health_changed:
-            made.extend(self._health(now))
-        return made
+            news.extend(self._health(now))
+        beats = [self._report(each) for profile in self._profiles for each in profile.tick(now)]
+        return [*self._told(news, now), *beats]
 
-    def _track_summaries(self, now: Instant) -> Iterable[Message]:
+    def _told(self, news: Iterable[News], now: Instant) -> list[Message]:
+        """News in the words of every profile."""
+        return [
+            self._report(statement)
+            for one in news
+            for profile in self._profiles
+            for statement in profile.news(one, now)
+        ]
+
+    def _track_summaries(self, now: Instant) -> Iterable[News]:
         tracks, self._tracks = self._tracks, None
         if tracks is None or now.utc_ns - tracks.time_ns > TRACKS_STALE_NS:
             return
@@ -148,16 +172,16 @@ class ReportStage:
                 "tracks": [track_item(track, self._frame, now.utc_ns) for track in some],
             }
             oldest = min((track.updated_ns for track in some), default=tracks.time_ns)
-            yield self._report("tracks", Priority.TELEMETRY, TRACKS_TTL_S, oldest, document)
+            yield _news("tracks", Priority.TELEMETRY, TRACKS_TTL_S, oldest, document)
 
-    def _traffic_report(self) -> tuple[Message, ...]:
+    def _traffic_report(self) -> tuple[News, ...]:
         taken = self._traffic.take()
         if taken is None:
             return ()
         start_ns, document = taken
-        return (self._report("traffic", Priority.STATE, STATE_TTL_S, start_ns, document),)
+        return (_news("traffic", Priority.STATE, STATE_TTL_S, start_ns, document),)
 
-    def _parking(self, state: ParkingState, now: Instant) -> Iterable[Message]:
+    def _parking(self, state: ParkingState, now: Instant) -> Iterable[News]:
         """At once when a bay changes, else every `parking_s`."""
         said = [(bay.bay, bay.status, bay.misuse) for bay in state.bays]
         before, at_ns = self._lots.get(state.lot, (None, 0))
@@ -168,9 +192,9 @@ class ReportStage:
             return
         self._lots[state.lot] = (said, now.mono_ns)
         for document in parking_documents(state):
-            yield self._report("parking", Priority.STATE, STATE_TTL_S, state.time_ns, document)
+            yield _news("parking", Priority.STATE, STATE_TTL_S, state.time_ns, document)
 
-    def _health(self, now: Instant) -> Iterable[Message]:
+    def _health(self, now: Instant) -> Iterable[News]:
         self._health_changed = False
         if self._unit is None and not self._sensors:
             return
@@ -179,9 +203,9 @@ class ReportStage:
         if self._unit is not None:
             times.append(self._unit.time_ns)
         document = health_document(self._unit, sensors, now.utc_ns)
-        yield self._report("health", Priority.STATE, STATE_TTL_S, min(times), document)
+        yield _news("health", Priority.STATE, STATE_TTL_S, min(times), document)
 
-    def _alarm(self, alarm: SensorAlarm) -> Iterable[Message]:
+    def _alarm(self, alarm: SensorAlarm) -> Iterable[News]:
         """At its beginning, at its end, and when another sensor is suspected; not when repeated."""
         key = alarm.sensor, alarm.against, alarm.kind.value
         said = self._alarms.pop(key, None)
@@ -192,9 +216,9 @@ class ReportStage:
             if len(self._alarms) > MAX_ALARMS:
                 del self._alarms[next(iter(self._alarms))]
         document = alarm_document(alarm)
-        yield self._report("alarm", Priority.STATE, STATE_TTL_S, alarm.time_ns, document)
+        yield _news("alarm", Priority.STATE, STATE_TTL_S, alarm.time_ns, document)
 
-    def _event(self, event: RoadEvent, now: Instant) -> Iterable[Message]:
+    def _event(self, event: RoadEvent, now: Instant) -> Iterable[News]:
         last = self._updated.get(event.id)
         if (
             event.phase is EventPhase.UPDATE
@@ -208,36 +232,29 @@ class ReportStage:
             if len(self._updated) > MAX_EVENTS:
                 del self._updated[next(iter(self._updated))]
         document = event_document(event, self._frame)
-        yield self._report("event", Priority.EVENT, EVENT_TTL_S, event.time_ns, document)
+        yield _news("event", Priority.EVENT, EVENT_TTL_S, event.time_ns, document)
 
-    def _report(
-        self, subject: str, priority: Priority, ttl_s: float, capture_ns: int, document: Document
-    ) -> Message:
+    def _report(self, statement: Statement) -> Message:
+        """One statement with its id, as the outbox takes it."""
         name = f"{self._site}-{self._boot.utc_ns}-{self._count}"
         self._count += 1
-        head = {"schema": f"rsu.{subject}/1", "id": name, "site": self._site}
+        body = statement.body
+        if not isinstance(body, bytes):
+            head = {"schema": statement.schema, "id": name, "site": self._site}
+            body = msgspec.json.encode(head | body if statement.schema else body)
         report = UplinkReport(
-            id=name, subject=subject, priority=priority, ttl_s=ttl_s,
-            body=msgspec.json.encode(head | document),
+            id=name, subject=statement.topic, priority=statement.priority, ttl_s=statement.ttl_s,
+            body=body, content_type=statement.content_type,
         )  # fmt: skip
-        return Message.draft(UPLINK_REPORT, self.name, capture_ns, report)
+        return Message.draft(UPLINK_REPORT, self.name, statement.capture_ns, report)
 
 
-class _Due:
-    """A period on the monotonic clock, counted from the boot; missed ones are skipped."""
-
-    def __init__(self, period_s: float, boot: Instant) -> None:
-        self._period_ns = max(int(period_s * NS_PER_S), 1)
-        self._boot_ns = boot.mono_ns
-        self._done = 0
-
-    def passed(self, now: Instant) -> bool:
-        """Whether a period has ended since the last call that said so."""
-        periods = (now.mono_ns - self._boot_ns) // self._period_ns
-        if periods <= self._done:
-            return False
-        self._done = periods
-        return True
+def _news(
+    subject: str, priority: Priority, ttl_s: float, capture_ns: int, document: Document
+) -> News:
+    return News(
+        subject=subject, document=document, priority=priority, ttl_s=ttl_s, capture_ns=capture_ns
+    )
 
 
 def _unit_state(unit: UnitHealth) -> tuple[object, ...]:

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsu.config.place import OriginOptions
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import (
@@ -43,12 +42,16 @@ from rsu.schema.topics import (
 from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.traffic import LaneTraffic, MovementTraffic, TrafficState
 from rsu.schema.units import NS_PER_S, Cov2, Instant, Size, Vec2
+from rsu.site.geodesy import LocalFrame
+from rsu.site.lanes import SiteMap
 from rsu.uplink.documents import largest_sigma, rounded, utc_text
 from rsu.uplink.outbox import MAX_BODY_BYTES
+from rsu.uplink.profiles.base import Place
 from rsu.uplink.reports import ReportStage
 
 BOOT = Instant(1_750_000_000 * NS_PER_S, 7 * NS_PER_S)
-ORIGIN = OriginOptions(latitude=31.2, longitude=121.5, altitude=12.0)
+FRAME = LocalFrame(31.2, 121.5, 12.0)
+PLACE = Place(site="corner", frame=FRAME, site_map=SiteMap(FRAME))
 
 
 def at(seconds: float) -> Instant:
@@ -56,7 +59,7 @@ def at(seconds: float) -> Instant:
 
 
 def stage(**more: Any) -> ReportStage:
-    return ReportStage(UplinkOptions(host="localhost", **more), "corner", ORIGIN, BOOT)
+    return ReportStage(UplinkOptions(host="localhost", **more), PLACE, BOOT)
 
 
 def message(topic: Topic, payload: Any) -> Message:
@@ -301,7 +304,7 @@ def test_a_suspect_is_shifted_in_the_health_report() -> None:
 
 def test_the_same_input_gives_the_same_bytes_and_another_boot_other_ids() -> None:
     def run(boot: Instant) -> list[tuple[str, bytes]]:
-        one = ReportStage(UplinkOptions(host="localhost"), "corner", ORIGIN, boot)
+        one = ReportStage(UplinkOptions(host="localhost"), PLACE, boot)
         one.handle(message(UNIT_HEALTH, unit(Capability.FULL, 0.5)), at(0.5))
         one.handle(message(TRACKS, TrackList(time_ns=at(0.9).utc_ns, tracks=(track(),))), at(0.95))
         return [(m.payload.id, m.payload.body) for m in one.tick(at(10.0 - 8.5))]

@@ -6,13 +6,14 @@ them, says V2X messages and counts traffic; a live page shows objects, messages,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import signal
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -114,6 +115,10 @@ class DemoTally:
 @click.option("--headless", is_flag=True, help="A line per second instead of the live page.")
 @click.option("--json", "as_json", is_flag=True, help="Those lines as JSON objects.")
 @click.option(
+    "--web/--no-web", default=None,
+    help="Also on a page in the browser; default: when the live page is shown.",
+)  # fmt: skip
+@click.option(
     "--cameras", type=click.Choice(["configured", "modelled", "rendered"]), default="configured",
     show_default=True, help="modelled: without pixels, for slow machines.",
 )  # fmt: skip
@@ -125,6 +130,7 @@ def demo(
     duration: float | None,
     headless: bool,
     as_json: bool,
+    web: bool | None,
     cameras: Cameras,
     seed: int,
     site_path: Path | None,
@@ -149,21 +155,31 @@ def demo(
     previous = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
     tally = DemoTally()
     live = not (headless or as_json) and sys.stdout.isatty()
-    view: View = LivePage(config.site.title) if live else Lines(as_json=as_json)
+    shown = live if web is None else web
     build = graph.core_builder(config, path.parent)
     try:
         build(virtual_boot(0))  # imports and compiles everything before time starts to count
         if live:
             click.echo("painting the junction, loading the detector …")
         eyes = open_eyes(config, path.parent, seed, cameras)
-        # Virtual time is the present, so ages are real ages. It begins when the world will have
-        # warmed up.
-        now = system_now()
-        boot = virtual_boot(now.utc_ns + SETTING_UP_NS)
-        host = LockStepHost([build(boot)], tally.take, boot)
-        span_ns = None if duration is None else int(duration * NS_PER_S)
-        source = simulated_messages(config, path.parent, seed, boot.utc_ns, span_ns, eyes=eyes)
-        with view:
+        with contextlib.ExitStack() as opened:
+            take: Callable[[Message], None] = tally.take
+            address = ""
+            if shown:
+                from rsu.web.beside import DashboardBeside
+
+                page = opened.enter_context(DashboardBeside(config, path.parent))
+                take, address = both(tally.take, page.take), page.address
+                click.echo(f"dashboard: {address}", err=True)
+            view: View = LivePage(config.site.title, address) if live else Lines(as_json=as_json)
+            # Virtual time is the present, so ages are real ages. It begins when the world will
+            # have warmed up.
+            now = system_now()
+            boot = virtual_boot(now.utc_ns + SETTING_UP_NS)
+            host = LockStepHost([build(boot)], take, boot)
+            span_ns = None if duration is None else int(duration * NS_PER_S)
+            source = simulated_messages(config, path.parent, seed, boot.utc_ns, span_ns, eyes=eyes)
+            opened.enter_context(view)
             host.run(
                 view.watch(source, tally),
                 rate=1.0,
@@ -175,6 +191,18 @@ def demo(
             signal.signal(number, handler)
     farewell(tally, as_json=as_json)
     return 0
+
+
+def both(
+    first: Callable[[Message], None], second: Callable[[Message], None]
+) -> Callable[[Message], None]:
+    """A sink that gives every message to two."""
+
+    def take(message: Message) -> None:
+        first(message)
+        second(message)
+
+    return take
 
 
 def example_site(name: str) -> Path:
@@ -232,11 +260,12 @@ class LivePage:
 
     PERIOD_S = 0.25
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, address: str = "") -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._title = title or "simulated junction"
+        self._address = address
         self._live = Live(console=Console(highlight=False), auto_refresh=False, screen=True)
 
     def __enter__(self) -> LivePage:
@@ -251,11 +280,11 @@ class LivePage:
         for timed in source:
             if time.monotonic() >= due:
                 due = time.monotonic() + self.PERIOD_S
-                self._live.update(demo_page(self._title, tally), refresh=True)
+                self._live.update(demo_page(self._title, tally, self._address), refresh=True)
             yield timed
 
 
-def demo_page(title: str, tally: DemoTally) -> RenderableType:
+def demo_page(title: str, tally: DemoTally, address: str = "") -> RenderableType:
     """The whole page: what is on the road, what is said about it, how old it is."""
     from rich.console import Group
     from rich.table import Table
@@ -266,6 +295,7 @@ def demo_page(title: str, tally: DemoTally) -> RenderableType:
         (f" {title} ", "reverse bold"),
         f"  {summary['objects']} objects now, {summary['objects_so_far']} so far",
         "   Ctrl-C stops",
+        (f"   {address}", "cyan"),
     )
     rates = "   ".join(f"{k} {v:.1f}/s" for k, v in summary["messages_per_second"].items())
     ages = f"p50 {summary['age_p50_ms']:.0f} ms   p99 {summary['age_p99_ms']:.0f} ms"

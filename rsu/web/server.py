@@ -20,14 +20,17 @@ import msgspec
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rsu.config.web import WebOptions
+from rsu.schema.units import NS_PER_MS
 from rsu.web.desk import Desk
 from rsu.web.fan import SEND_BUFFER, Fan
 from rsu.web.guard import Guard, Sessions, read_token
+from rsu.web.past import Past, PastError
 
 STATIC = Path(__file__).parent / "static"
 MOST_CONNECTIONS = 600
@@ -38,9 +41,12 @@ STOP_S = 2.0
 class DashboardServer:
     """Serves one desk. `start` returns when it listens or raises OSError."""
 
-    def __init__(self, options: WebOptions, base: Path, desk: Desk) -> None:
+    def __init__(
+        self, options: WebOptions, base: Path, desk: Desk, past: Past | None = None
+    ) -> None:
         self.fan = Fan()
         self.desk = desk
+        self.past = past
         self.port = options.port
         self._options = options
         self._base = base
@@ -155,9 +161,40 @@ class DashboardServer:
                 return PlainTextResponse("no picture\n", 404)
             return Response(found.jpeg, media_type="image/jpeg")
 
+        self._add_past(app)
         app.add_api_websocket_route("/live", self._live)
         app.mount("/assets", StaticFiles(directory=STATIC))
         app.mount("/vendor/echarts", StaticFiles(directory=_echarts()))
+
+    def _add_past(self, app: FastAPI) -> None:
+        past = self.past
+        if past is None:
+            return
+
+        @app.get("/api/past/range")
+        def past_range() -> Response:
+            try:
+                return _json(msgspec.json.encode(past.range()))
+            except PastError as error:
+                return _problem(error, 503)
+
+        @app.get("/api/past")
+        def snapshots(at_ms: int, count: int = 1, step_ms: int = 200) -> Response:
+            try:
+                told = past.snapshots(at_ms * NS_PER_MS, count, max(step_ms, 50) * NS_PER_MS)
+            except PastError as error:
+                return _problem(error, 404)
+            return _json(msgspec.json.encode({"snapshots": told}))
+
+        @app.post("/api/past/incident")
+        def incident(request: Request, at_ms: int) -> Response:
+            if self._sessions is None:
+                return _problem("read-only: set web.token_file and log in", 403)
+            try:
+                name = past.save(at_ms * NS_PER_MS, actor_of(request))
+            except PastError as error:
+                return _problem(error, 409)
+            return _json(msgspec.json.encode({"name": name}))
 
     def _settings(self) -> bytes:
         return msgspec.json.encode(
@@ -205,6 +242,17 @@ def _echarts() -> Path:
     assert found is not None
     assert found.origin is not None
     return Path(found.origin).parent / "elements" / "echart" / "dist"
+
+
+def actor_of(request: Request) -> str:
+    """Who asks, for the audit log."""
+    return f"dashboard:{request.client.host if request.client else '?'}"
+
+
+def _problem(problem: object, status: int) -> Response:
+    return Response(
+        msgspec.json.encode({"problem": str(problem)}), status, media_type="application/json"
+    )
 
 
 def _json(data: bytes) -> Response:

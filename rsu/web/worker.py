@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import structlog
 
+from rsu.config.model import SiteConfig
 from rsu.config.web import WebOptions
 from rsu.runtime import graph
+from rsu.runtime.audit import site_audit
 from rsu.runtime.worker import Surroundings
 from rsu.schema.message import Message
 from rsu.schema.topics import Topic
 from rsu.schema.units import NS_PER_S
 from rsu.web.desk import Desk
+from rsu.web.past import Past
 from rsu.web.place import place_of
 from rsu.web.server import DashboardServer
 
@@ -39,7 +43,8 @@ class WebWorker:
         place = place_of(config, graph.load_map(config, around.base))
         self._desk = Desk(place, graph.sensors_of(config))
         self.topics: frozenset[Topic] = self._desk.topics
-        self._server = DashboardServer(self._options, around.base, self._desk)
+        past = past_of(config, around.base, self._options)
+        self._server = DashboardServer(self._options, around.base, self._desk, past)
         self._due_mono_ns = 0
         self._retry_mono_ns = 0
         self._problem = ""
@@ -80,3 +85,15 @@ class WebWorker:
             return
         self._problem = ""
         log.info("dashboard", address=self._server.address)
+
+
+def past_of(config: SiteConfig, base: Path, options: WebOptions) -> Past | None:
+    """The unit's recording; None where nothing is recorded."""
+    if config.recording is None:
+        return None
+    return Past(
+        base / config.recording.folder,
+        base / options.incidents,
+        graph.sensors_of(config),
+        lambda: site_audit(config.audit, base),
+    )

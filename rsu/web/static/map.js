@@ -18,6 +18,8 @@ const ROAD = { vehicle: "#222b38", bike: "#1f3a39", crosswalk: "#222b38", sidewa
 const FRAME_MS = 50;
 const SNAPSHOT_MS = 220;
 
+export const shortId = (id) => String(id % 10000); // what precedes it names the start of the unit
+
 export class BirdsEye {
   constructor(canvas, onPick) {
     this.canvas = canvas;
@@ -70,7 +72,7 @@ export class BirdsEye {
     this.centre = [(x0 + x1) / 2, (y0 + y1) / 2];
     const whole = Math.min(box.width / (x1 - x0 + 12), box.height / (y1 - y0 + 12));
     const crossing = this.place.zones.some((zone) => zone.kind === "junction") || this.place.lights.length > 0;
-    this.scale = Math.max(crossing ? Math.min(box.width, box.height) / 115 : whole, whole);
+    this.scale = Math.max(crossing ? Math.min(box.width, box.height) / 105 : whole, whole);
     if (crossing) this.centre = [0, 0];
   }
 
@@ -497,7 +499,7 @@ export class BirdsEye {
   }
 
   label(pen, track, x, y, chosen) {
-    const text = track.speed > 0.5 ? `${track.id} · ${Math.round(track.speed * 3.6)}` : `${track.id}`;
+    const text = track.speed > 0.5 ? `${shortId(track.id)} · ${Math.round(track.speed * 3.6)}` : shortId(track.id);
     pen.font = `${chosen ? "bold " : ""}11px system-ui, sans-serif`;
     pen.textAlign = "left";
     const left = x + Math.max(9, track.width * this.scale * 0.6);

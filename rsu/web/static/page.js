@@ -143,6 +143,8 @@ class Page {
 
   showPast(snapshot) {
     this.past = snapshot;
+    if (snapshot?.history) this.history = snapshot.history;
+    if (snapshot === null) this.history = null;
     document.body.classList.toggle("past", snapshot !== null);
     this.show();
   }

@@ -1,7 +1,7 @@
 // The panels beside the map: each a function from (snapshot, page) to DOM nodes. Text only ever goes
 // in as text, never as markup: a message heard on the air must not write into this page.
 
-import { COLOURS } from "/assets/map.js";
+import { COLOURS, shortId } from "/assets/map.js";
 import { barChart, lineChart } from "/assets/charts.js";
 import { t } from "/assets/texts.js";
 
@@ -55,7 +55,7 @@ export function objects(snapshot, page) {
     sorted.map((track) => ({
       class: `link${track.id === page.chosen ? " chosen" : ""}`,
       onclick: () => page.choose(track.id),
-      cells: [`${track.id}`, { node: h("span", {}, swatch(track.class), t(`c.${track.class}`)) },
+      cells: [shortId(track.id), { node: h("span", {}, swatch(track.class), t(`c.${track.class}`)) },
         track.speed > 0.5 ? kmh(track.speed) : { text: t("parked"), class: "dim" },
         track.speed > 0.5 ? compass(track.heading) : "–",
         `${track.ellipse[0].toFixed(1)} m`,
@@ -69,7 +69,7 @@ function details(track, page) {
   if (!track) return h("div", { class: "card", id: "details" }, h("p", { class: "dim" }, t("gone_track", { id: page.chosen })), close);
   const [major, minor, angle] = track.ellipse;
   return h("div", { class: "card", id: "details", "data-track": track.id },
-    h("h3", {}, swatch(track.class), `${t(`c.${track.class}`)} ${track.id}`, h("span", { class: "dim" }, percent(track.p))),
+    h("h3", {}, swatch(track.class), `${t(`c.${track.class}`)} ${shortId(track.id)}`, h("span", { class: "dim" }, percent(track.p))),
     facts([
       [t("speed"), `${kmh(track.speed)} ± ${(1.96 * 3.6 * track.speed_std).toFixed(1)} km/h`],
       [t("heading"), `${compass(track.heading)} ± ${Math.min(180, Math.round((1.96 * track.heading_std * 180) / Math.PI))}°`],
@@ -79,6 +79,7 @@ function details(track, page) {
       [t("existence"), percent(track.existence)],
       [t("state"), `${t(track.status)}, ${t("seen")} ${t("ago", { s: track.seen_s.toFixed(1) })}`],
       [t("tracked"), seconds(track.since_s)],
+      [t("id"), `${track.id}`],
       [t("seen_by"), track.sources.join(", ") || "–"],
     ]), close);
 }
@@ -103,7 +104,7 @@ function eventCard(event, page) {
     h("h3", {}, h("span", { class: `dot ${event.ended ? "" : event.conflict || event.severity >= 5 ? "bad" : "warn"}` }), eventName(event)),
     event.conflict ? h("p", { class: "warn" }, conflictText(event)) : null,
     h("div", { class: "dim" }, marks.join(" · ")),
-    h("div", { class: "row" }, event.tracks.slice(0, 8).map((id) => h("button", { class: "plain", type: "button", onclick: () => page.choose(id) }, `#${id}`)),
+    h("div", { class: "row" }, event.tracks.slice(0, 8).map((id) => h("button", { class: "plain", type: "button", onclick: () => page.choose(id) }, `#${shortId(id)}`)),
       h("button", { class: "plain", type: "button", onclick: () => page.look(event.x, event.y) }, "⌖")));
 }
 
@@ -184,7 +185,7 @@ export class CameraPanel {
       pen.strokeStyle = colour;
       pen.lineWidth = chosen ? 3 : 1.6;
       pen.strokeRect(x, y, width, tall);
-      const text = one.track === null ? "" : `${one.track}`;
+      const text = one.track === null ? "" : shortId(one.track);
       if (!text) continue;
       const wide = pen.measureText(text).width + 8;
       pen.fillStyle = colour;

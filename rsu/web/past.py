@@ -1,0 +1,202 @@
+"""The last minutes out of the ring recording: any moment of them as a snapshot, or kept for good.
+
+In: the recorder's folder. Out: snapshots made by the very `View` that shows the present, and
+incidents: a span of the recording as a file of its own, with a line in the audit log. Reads only
+chunks that it needs, one question at a time; the file that is still being written is read as far as
+it goes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rsu.recording.cut import cut
+from rsu.recording.errors import RecordingError
+from rsu.recording.reader import Recording, RecordingFile
+from rsu.runtime.audit import AuditError, AuditLog, file_digest
+from rsu.schema.sensing import SensorKind
+from rsu.schema.topics import ENVIRONMENT, PARKING, ROAD_EVENT, SENSOR_ALARM, TRAFFIC
+from rsu.schema.units import NS_PER_MS, NS_PER_S
+from rsu.web.view import View
+
+RING_NS = 900 * NS_PER_S
+"""How far back the page goes: a quarter of an hour."""
+RUN_UP_NS = 12 * NS_PER_S
+"""Read before the moment asked for: longer than trails (8 s) and what is told once a second."""
+SLOW_RUN_UP_NS = 60 * NS_PER_S
+"""The same for what is told seldom: events, counts, weather."""
+SLOW = frozenset(topic.name for topic in (ROAD_EVENT, TRAFFIC, PARKING, ENVIRONMENT, SENSOR_ALARM))
+MOST_SNAPSHOTS = 50
+BEFORE_NS, AFTER_NS = 60 * NS_PER_S, 20 * NS_PER_S
+"""An incident is what led to a moment, and what came of it."""
+INCIDENT_BYTES = 4_000_000_000
+"""Incidents together; beyond it none is saved until somebody takes some away. Nothing that a person
+chose to keep is deleted."""
+WAIT_S = 3.0
+
+
+class PastError(Exception):
+    """The past cannot be shown, or an incident not be kept; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file of the ring and the time it spans."""
+
+    path: Path
+    size: int
+    start_ns: int
+    end_ns: int
+
+
+class Past:
+    """The recording of one unit, as its recorder leaves it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        incidents: Path,
+        sensors: Mapping[str, SensorKind],
+        audit: Callable[[], AuditLog],
+    ) -> None:
+        self._folder = folder
+        self._incidents = incidents
+        self._sensors = dict(sensors)
+        self._audit = audit
+        self._known: dict[Path, _Part] = {}
+        self._lock = threading.Lock()
+
+    def range(self) -> dict[str, int] | None:
+        """{start_ms, end_ms} of what can be shown; None: nothing is recorded."""
+        with self._alone():
+            parts = self._parts()
+        if not parts:
+            return None
+        end = max(part.end_ns for part in parts)
+        start = max(min(part.start_ns for part in parts), end - RING_NS)
+        return {"start_ms": start // NS_PER_MS, "end_ms": end // NS_PER_MS}
+
+    def snapshots(self, at_ns: int, count: int, step_ns: int) -> list[dict[str, Any]]:
+        """`count` snapshots from `at_ns` on, `step_ns` apart."""
+        count = min(max(count, 1), MOST_SNAPSHOTS)
+        moments = [at_ns + index * step_ns for index in range(count)]
+        view = View(self._sensors)
+        names = {topic.name for topic in view.topics}
+        told: list[dict[str, Any]] = []
+        with self._alone():
+            recording = self._recording(at_ns - SLOW_RUN_UP_NS, moments[-1])
+            for message in _wanted(recording, names, at_ns):
+                while len(told) < count and message.header.publish_ns > moments[len(told)]:
+                    told.append(view.snapshot(moments[len(told)]))
+                if len(told) == count:
+                    break
+                view.take(message)
+        told += [view.snapshot(moment) for moment in moments[len(told) :]]
+        history = view.roads.history() if count == 1 else None
+        return [one | {"replayed": False, "history": history} for one in told]
+
+    def save(self, at_ns: int, actor: str) -> str:
+        """Keep what happened around `at_ns`; the name of the new file. Raises PastError."""
+        start, end = at_ns - BEFORE_NS, at_ns + AFTER_NS
+        with self._alone():
+            try:
+                audit = self._audit()
+                audit.check()
+                self._incidents.mkdir(parents=True, exist_ok=True, mode=0o750)
+                kept = sum(path.stat().st_size for path in self._incidents.glob("*.mcap"))
+                if kept > INCIDENT_BYTES:
+                    raise PastError(f"{self._incidents} is full: take some incidents away")
+                moment = datetime.fromtimestamp(at_ns / NS_PER_S, UTC)
+                target = self._incidents / f"incident-{moment:%Y%m%dT%H%M%S}Z.mcap"
+                count = cut(self._recording(start, end), target, start_ns=start, end_ns=end)
+                if not count:
+                    target.unlink()
+                    raise PastError("nothing is recorded there")
+                audit.record(
+                    "incident_saved", actor,
+                    {"file": target.name, "messages": count, "sha256": file_digest(target),
+                     "start_ns": str(start), "end_ns": str(end)},
+                )  # fmt: skip
+            except AuditError as error:
+                raise PastError(f"the audit log cannot be written: {error}") from error
+            except (RecordingError, OSError) as error:
+                raise PastError(str(error)) from error
+        return target.name
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=WAIT_S):
+            raise PastError("busy with others who look back")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _recording(self, start_ns: int, end_ns: int) -> Recording:
+        """What was recorded in a span, opened; only chunks that reach into it are read."""
+        paths = [
+            part.path
+            for part in self._parts()
+            if part.end_ns >= start_ns and part.start_ns <= end_ns
+        ]
+        if not paths:
+            raise PastError("nothing is recorded there")
+        try:
+            recording = Recording(paths)
+        except RecordingError as error:
+            raise PastError(str(error)) from error
+        for file in recording.files:
+            file.scan.chunks[:] = [
+                chunk
+                for chunk in file.scan.chunks
+                if chunk.end_ns >= start_ns and chunk.start_ns <= end_ns
+            ]
+        return recording
+
+    def _parts(self) -> list[_Part]:
+        """The newest files of the ring, a quarter of an hour of them."""
+        found: list[_Part] = []
+        oldest = 0
+        files = sorted(self._folder.glob("*.mcap"), key=lambda path: path.name, reverse=True)
+        for path in files:
+            with suppress(OSError, RecordingError):
+                part = self._part(path)
+                if part is None:
+                    continue
+                oldest = oldest or part.end_ns - RING_NS
+                if part.end_ns < oldest:
+                    break
+                found.append(part)
+        self._known = {part.path: part for part in found}
+        return found
+
+    def _part(self, path: Path) -> _Part | None:
+        size = path.stat().st_size
+        known = self._known.get(path)
+        if known is not None and known.size == size:
+            return known
+        chunks = RecordingFile(path).scan.chunks
+        if not chunks:
+            return None
+        start = min(chunk.start_ns for chunk in chunks)
+        return _Part(path, size, start, max(chunk.end_ns for chunk in chunks))
+
+
+def _wanted(recording: Recording, names: set[str], at_ns: int) -> Iterator[Any]:
+    """The messages that a view wants, those told seldom from farther back."""
+    from rsu.schema.message import Message
+    from rsu.schema.wire import WireError, from_json
+
+    for recorded in recording.recorded(names):
+        header = recorded.header
+        run_up = SLOW_RUN_UP_NS if header.topic in SLOW else RUN_UP_NS
+        if header.publish_ns < at_ns - run_up:
+            continue
+        with suppress(WireError):  # written by another version
+            yield Message(recorded.topic, header, from_json(recorded.topic, recorded.data))

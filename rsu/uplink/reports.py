@@ -143,8 +143,9 @@ class ReportStage:
             news.extend(self._traffic_report())
         if self._health_due.passed(now) or self._health_changed:
             news.extend(self._health(now))
+        told = self._told(news, now)
         beats = [self._report(each) for profile in self._profiles for each in profile.tick(now)]
-        return [*self._told(news, now), *beats]
+        return [*told, *beats]
 
     def _told(self, news: Iterable[News], now: Instant) -> list[Message]:
         """News in the words of every profile."""

@@ -8,7 +8,7 @@ the stage gives it its id and queues it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rsu.schema.reports import JSON, Priority
 from rsu.schema.units import NS_PER_S, Instant
@@ -65,7 +65,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """One topic of a profile, for its AsyncAPI file: `address` with {parameters}, below the broker.
+    """One topic of a profile, for its AsyncAPI file; `address` may hold {parameters}.
 
     `schema` is the JSON Schema of a JSON body; `layout` describes a binary one in words.
     """
@@ -75,14 +75,6 @@ class Channel:
     summary: str
     schema: Document | None = None
     layout: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
-
-    def matches(self, topic: str) -> bool:
-        """Whether a real topic is one of this channel's; a parameter is one level or less."""
-        import re
-
-        pattern = re.sub(r"\\\{[a-z_]+\\\}", "[^/]+", re.escape(self.address))
-        return re.fullmatch(pattern, topic) is not None
 
 
 class Profile:

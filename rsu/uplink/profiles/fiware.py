@@ -235,9 +235,9 @@ class Fiware(Profile):
         return tuple(
             Channel(
                 name=kind, address=f"{self._prefix}/{kind}/{{name}}", summary=summary,
-                schema=_entity_schema(kind, table, extra), parameters={"name": of_what},
+                schema=_entity_schema(kind, table, extra),
             )
-            for kind, table, extra, summary, of_what in _ENTITIES
+            for kind, table, extra, summary in _ENTITIES
         )  # fmt: skip
 
 
@@ -288,14 +288,15 @@ _COORDINATES: Document = {
     ],
 }  # fmt: skip
 _SHARE: Document = {"type": "number", "minimum": 0, "maximum": 1}
-_ENTITIES: tuple[tuple[str, Table, dict[str, tuple[str, ...]], str, str], ...] = (
-    ("TrafficFlowObserved", TRAFFIC, {"intensity": ("coverage",)},
-     "Traffic on one lane over one period", "lane"),
-    ("ParkingSpot", SPOT, {"status": ("observedAt", "confidence")}, "One parking bay", "bay"),
-    ("OnStreetParking", LOT, {}, "A lot at the roadside", "lot"),
-    ("OffStreetParking", LOT, {}, "Any other lot", "lot"),
-    ("Alert", ALERT, {"subCategory": ("confidence",)}, "One road event, from onset to end",
-     "second of the unit's start and number of the event"),
+_ENTITIES: tuple[tuple[str, Table, dict[str, tuple[str, ...]], str], ...] = (
+    (
+        "TrafficFlowObserved", TRAFFIC, {"intensity": ("coverage",)},
+        "Traffic on one lane over one period",
+    ),
+    ("ParkingSpot", SPOT, {"status": ("observedAt", "confidence")}, "One parking bay"),
+    ("OnStreetParking", LOT, {}, "A lot at the roadside"),
+    ("OffStreetParking", LOT, {}, "Any other lot"),
+    ("Alert", ALERT, {"subCategory": ("confidence",)}, "One road event, from onset to end"),
 )  # fmt: skip
 
 

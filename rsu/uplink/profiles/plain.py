@@ -37,11 +37,9 @@ class Plain(Profile):
     def channels(self) -> tuple[Channel, ...]:
         """One topic a subject."""
         prefix = self._prefix.removeprefix("/") or "{prefix}/"
-        parameters = {"prefix": "uplink.topic_prefix, by default rsu/<site id>"}
         return tuple(
             Channel(
-                name=subject, address=prefix + subject, summary=_SUMMARIES[subject],
-                schema=schema, parameters=parameters if "{" in prefix else {},
+                name=subject, address=prefix + subject, summary=_SUMMARIES[subject], schema=schema
             )
             for subject, schema in plain_schema.SCHEMAS.items()
-        )  # fmt: skip
+        )

@@ -292,4 +292,36 @@ def shown(report: UplinkReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-GOLDEN = Path(__file__).parent / "golden"
+@pytest.fixture(name="play")
+def _play() -> Callable[..., list[UplinkReport]]:
+    return play
+
+
+@pytest.fixture(name="shown")
+def _shown() -> Callable[[UplinkReport], dict[str, Any]]:
+    return shown
+
+
+@pytest.fixture(name="heard")
+def _heard() -> Callable[..., ReceivedV2x]:
+    return heard
+
+
+@pytest.fixture
+def frames() -> dict[str, V2xFrame]:
+    return {frame.message: frame for frame in _frames()}
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    return dict(PROFILES)
+
+
+@pytest.fixture
+def place() -> Place:
+    return PLACE
+
+
+@pytest.fixture
+def golden() -> Path:
+    return Path(__file__).parent / "golden"

@@ -19,9 +19,10 @@ from typing import Any
 import msgspec
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -31,6 +32,8 @@ from rsu.web.desk import Desk
 from rsu.web.fan import SEND_BUFFER, Fan
 from rsu.web.guard import Guard, Sessions, read_token
 from rsu.web.past import Past, PastError
+from rsu.web.settings_page import SettingsPage
+from rsu.web.site_file import SiteFile
 
 STATIC = Path(__file__).parent / "static"
 MOST_CONNECTIONS = 600
@@ -42,11 +45,17 @@ class DashboardServer:
     """Serves one desk. `start` returns when it listens or raises OSError."""
 
     def __init__(
-        self, options: WebOptions, base: Path, desk: Desk, past: Past | None = None
+        self,
+        options: WebOptions,
+        base: Path,
+        desk: Desk,
+        past: Past | None = None,
+        site_file: SiteFile | None = None,
     ) -> None:
         self.fan = Fan()
         self.desk = desk
         self.past = past
+        self._settings_page = SettingsPage(site_file, options.language)
         self.port = options.port
         self._options = options
         self._base = base
@@ -108,12 +117,29 @@ class DashboardServer:
         """The whole ASGI application, guarded."""
 
         @asynccontextmanager
-        async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async def lifespan(_app: Starlette) -> AsyncIterator[None]:
             self.fan.attach(asyncio.get_running_loop())
-            yield
+            async with self._settings_page:
+                yield
 
-        app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-        self._add_routes(app)
+        app = Starlette(
+            lifespan=lifespan,
+            routes=[
+                Route("/", lambda _: FileResponse(STATIC / "index.html")),
+                Route("/healthz", lambda _: PlainTextResponse("ok\n")),
+                Route("/api/site", self._site),
+                Route("/api/traffic", lambda _: _json(self.desk.history())),
+                Route("/api/message", self._message),
+                Route("/api/preview", self._preview),
+                Route("/api/past/range", self._past_range),
+                Route("/api/past", self._past),
+                Route("/api/past/incident", self._incident, methods=["POST"]),
+                WebSocketRoute("/live", self._live),
+                Mount("/assets", StaticFiles(directory=STATIC)),
+                Mount("/vendor/echarts", StaticFiles(directory=_echarts())),
+                Mount("/", self._settings_page),
+            ],
+        )
         return Guard(
             app,
             sessions=self._sessions,
@@ -130,76 +156,56 @@ class DashboardServer:
         finally:
             listener.close()
 
-    def _add_routes(self, app: FastAPI) -> None:
-        desk, settings = self.desk, self._settings()
-
-        @app.get("/")
-        def page() -> Response:
-            return FileResponse(STATIC / "index.html")
-
-        @app.get("/healthz")
-        def healthz() -> Response:
-            return PlainTextResponse("ok\n")
-
-        @app.get("/api/site")
-        def site() -> Response:
-            return _json(b'{"place":' + desk.place + b',"settings":' + settings + b"}")
-
-        @app.get("/api/traffic")
-        def traffic() -> Response:
-            return _json(desk.history())
-
-        @app.get("/api/message")
-        def message(name: str) -> Response:
-            found = desk.message(name)
-            return _json(found) if found is not None else PlainTextResponse("not said yet\n", 404)
-
-        @app.get("/api/preview")
-        def preview(sensor: str) -> Response:
-            found = desk.preview(sensor)
-            if found is None:
-                return PlainTextResponse("no picture\n", 404)
-            return Response(found.jpeg, media_type="image/jpeg")
-
-        self._add_past(app)
-        app.add_api_websocket_route("/live", self._live)
-        app.mount("/assets", StaticFiles(directory=STATIC))
-        app.mount("/vendor/echarts", StaticFiles(directory=_echarts()))
-
-    def _add_past(self, app: FastAPI) -> None:
-        past = self.past
-        if past is None:
-            return
-
-        @app.get("/api/past/range")
-        def past_range() -> Response:
-            try:
-                return _json(msgspec.json.encode(past.range()))
-            except PastError as error:
-                return _problem(error, 503)
-
-        @app.get("/api/past")
-        def snapshots(at_ms: int, count: int = 1, step_ms: int = 200) -> Response:
-            try:
-                told = past.snapshots(at_ms * NS_PER_MS, count, max(step_ms, 50) * NS_PER_MS)
-            except PastError as error:
-                return _problem(error, 404)
-            return _json(msgspec.json.encode({"snapshots": told}))
-
-        @app.post("/api/past/incident")
-        def incident(request: Request, at_ms: int) -> Response:
-            if self._sessions is None:
-                return _problem("read-only: set web.token_file and log in", 403)
-            try:
-                name = past.save(at_ms * NS_PER_MS, actor_of(request))
-            except PastError as error:
-                return _problem(error, 409)
-            return _json(msgspec.json.encode({"name": name}))
-
-    def _settings(self) -> bytes:
-        return msgspec.json.encode(
+    def _site(self, _request: Request) -> Response:
+        settings = msgspec.json.encode(
             {"language": self._options.language, "may_change": self._sessions is not None}
         )
+        return _json(b'{"place":' + self.desk.place + b',"settings":' + settings + b"}")
+
+    def _message(self, request: Request) -> Response:
+        found = self.desk.message(request.query_params.get("name", ""))
+        return _json(found) if found is not None else _problem("not said yet", 404)
+
+    def _preview(self, request: Request) -> Response:
+        found = self.desk.preview(request.query_params.get("sensor", ""))
+        if found is None:
+            return _problem("no picture", 404)
+        return Response(found.jpeg, media_type="image/jpeg")
+
+    def _past_range(self, _request: Request) -> Response:
+        try:
+            return _json(msgspec.json.encode(self.past.range() if self.past else None))
+        except PastError as error:
+            return _problem(error, 503)
+
+    def _past(self, request: Request) -> Response:
+        try:
+            at_ns = int(request.query_params["at_ms"]) * NS_PER_MS
+            count = int(request.query_params.get("count", 1))
+            step_ns = max(50, int(request.query_params.get("step_ms", 200))) * NS_PER_MS
+        except (KeyError, ValueError):
+            return _problem("at_ms, count and step_ms are whole numbers", 400)
+        try:
+            if self.past is None:
+                raise PastError("nothing is recorded here")
+            told = self.past.snapshots(at_ns, count, step_ns)
+        except PastError as error:
+            return _problem(error, 404)
+        return _json(msgspec.json.encode({"snapshots": told}))
+
+    def _incident(self, request: Request) -> Response:
+        if self._sessions is None:
+            return _problem("read-only: set web.token_file and log in", 403)
+        try:
+            if self.past is None:
+                raise PastError("nothing is recorded here")
+            at_ns = int(request.query_params["at_ms"]) * NS_PER_MS
+            name = self.past.save(at_ns, actor_of(request))
+        except (KeyError, ValueError):
+            return _problem("at_ms is a whole number", 400)
+        except PastError as error:
+            return _problem(error, 409)
+        return _json(msgspec.json.encode({"name": name}))
 
     async def _live(self, websocket: WebSocket) -> None:
         if self.fan.full:

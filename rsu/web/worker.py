@@ -25,6 +25,7 @@ from rsu.web.desk import Desk
 from rsu.web.past import Past
 from rsu.web.place import place_of
 from rsu.web.server import DashboardServer
+from rsu.web.site_file import SiteFile
 
 NICE = 10
 """Gets about a tenth of a busy core beside a process of normal priority (sched(7))."""
@@ -44,7 +45,10 @@ class WebWorker:
         self._desk = Desk(place, graph.sensors_of(config))
         self.topics: frozenset[Topic] = self._desk.topics
         past = past_of(config, around.base, self._options)
-        self._server = DashboardServer(self._options, around.base, self._desk, past)
+        self._server = DashboardServer(
+            self._options, around.base, self._desk, past,
+            site_file_of(config, around.base, self._options),
+        )  # fmt: skip
         self._due_mono_ns = 0
         self._retry_mono_ns = 0
         self._problem = ""
@@ -97,3 +101,12 @@ def past_of(config: SiteConfig, base: Path, options: WebOptions) -> Past | None:
         graph.sensors_of(config),
         lambda: site_audit(config.audit, base),
     )
+
+
+def site_file_of(config: SiteConfig, base: Path, options: WebOptions) -> SiteFile | None:
+    """The file that the unit was started with (`rsu run` says which); None where nobody said."""
+    path = os.environ.get("RSU_SITE_FILE")
+    if path is None:
+        return None
+    may_change = options.token_file is not None
+    return SiteFile(Path(path), lambda: site_audit(config.audit, base), may_change=may_change)

@@ -227,7 +227,12 @@ def reports_builder(config: SiteConfig, base: Path) -> Callable[[Instant], Stage
     def build(boot: Instant) -> StageGroup:
         from rsu.uplink.reports import ReportStage
 
-        stages: list[Stage] = [ReportStage(uplink, place_of(config, site_map), boot)]
+        place = place_of(config, site_map)
+        stages: list[Stage] = [ReportStage(uplink, place, boot)]
+        if uplink.downlink.enabled:
+            from rsu.uplink.downlink import DownlinkStage
+
+            stages.append(DownlinkStage(uplink.downlink, place))
         return StageGroup(REPORTS, stages, boot)
 
     return build

@@ -12,7 +12,9 @@ from rsu.runtime import graph
 from rsu.runtime.group_turns import group_turn
 from rsu.runtime.worker import Surroundings
 from rsu.schema.message import Message
-from rsu.schema.topics import UPLINK_REPORT
+from rsu.schema.reports import LivePublication
+from rsu.schema.topics import UPLINK_LIVE, UPLINK_REPORT
+from rsu.schema.units import NS_PER_S
 from rsu.uplink.client import UplinkClient
 
 
@@ -37,11 +39,21 @@ class UplinkWorker:
         for message in group_turn(self._group, self._around, timeout_s):
             if message.topic == UPLINK_REPORT:
                 self._client.offer(message.payload)
+            elif message.topic == UPLINK_LIVE:
+                self._publish_live(message.payload)
+                continue  # of no use to anybody else
             yield message
         self._measure()
 
     def stop(self) -> None:
         self._client.stop(timeout_s=1.5)
+
+    def _publish_live(self, live: LivePublication) -> None:
+        """To each of its topics, within what is left of its age."""
+        left_s = live.max_age_s - (self._around.clock().utc_ns - live.time_ns) / NS_PER_S
+        for topic in live.topics:
+            # Too old already: given on all the same, so that it is counted as stale.
+            self._client.publish_live(topic, live.payload, max(left_s, 1e-9))
 
     def _measure(self) -> None:
         stats, meter = self._client.stats(), self._around.meter

@@ -7,6 +7,7 @@ recording is whole, 1 it was usable but not whole (or a comparison differs), 2 i
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -123,23 +124,42 @@ def export(
     if received and network:
         raise click.UsageError("received frames are recorded without their network header")
     with _refusals():
+        from rsu.cli.audit import export_log
         from rsu.recording import export as formats
+        from rsu.runtime.audit import file_digest, local_actor
 
         wanted = _checked_topics(topics)
+        log = export_log(paths)
         with _opened(paths, "Exporting", quiet=out is None and kind != "csv") as source:
             if kind == "csv":
                 folder = out or paths[0].with_suffix("").with_name(f"{paths[0].stem}-csv")
                 written = formats.export_csv(source, folder, wanted)
                 written = {str(folder / name): count for name, count in written.items()}
+                digests = {name: file_digest(Path(name)) for name in written}
             else:
+                digest = hashlib.sha256()
+
                 with click.open_file(str(out or "-"), "w", encoding="utf-8") as stream:
-                    if kind == "jsonl":
-                        count = formats.export_jsonl(source, stream.write, wanted)
-                    else:
-                        count = formats.export_hex(
-                            source, stream.write, received=received, network=network
-                        )
+
+                    def write(line: str) -> None:
+                        stream.write(line)
+                        digest.update(line.encode())
+
+                    try:
+                        if kind == "jsonl":
+                            count = formats.export_jsonl(source, write, wanted)
+                        else:
+                            count = formats.export_hex(
+                                source, write, received=received, network=network
+                            )
+                    except BrokenPipeError:  # what the reader took before it had enough, has left
+                        detail = {"from": paths, "to": "-", "sha256": digest.hexdigest()}
+                        log.record("recording_export", local_actor(), detail | {"cut_off": True})
+                        raise
                 written = {str(out or "-"): count}
+                digests = {str(out or "-"): digest.hexdigest()}
+            what = {"from": paths, "format": kind, "topics": topics, "sha256": digests}
+            log.record("recording_export", local_actor(), what)
             damages = tuple(map(str, source.damages))
     report = {"files": written, "damages": damages}
     # Beside data on standard output, the report would be part of the data.
@@ -179,13 +199,18 @@ def cut(
     Several files become one. Exit code 1 when the recording was damaged.
     """
     with _refusals():
+        from rsu.cli.audit import export_log
         from rsu.recording.cut import cut as shorten
+        from rsu.runtime.audit import file_digest, local_actor
 
         wanted = _checked_topics(topics)
+        log = export_log(paths)
         with _opened(paths, "Cutting") as source:
             first = min((c.start_ns for f in source.files for c in f.scan.chunks), default=0)
             span = (_instant(start, first, "--start"), _instant(end, first, "--end"))
             count = shorten(source, out, start_ns=span[0], end_ns=span[1], topics=wanted)
+            what = {"from": paths, "to": out, "messages": count, "sha256": file_digest(out)}
+            log.record("recording_cut", local_actor(), what)
             damages = tuple(map(str, source.damages))
     if as_json:
         _print_json({"file": str(out), "messages": count, "damages": damages})

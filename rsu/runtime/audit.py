@@ -111,9 +111,10 @@ class AuditLog:
         with self._locked():
             line = self._append(action, actor, detail)
             self._rotate()
-        structlog.get_logger().info(
-            "audit", action=action, actor=actor, seq=line.seq, digest=line.digest
-        )
+        if structlog.is_configured():  # else it would go to standard output, among exported data
+            structlog.get_logger().info(
+                "audit", action=action, actor=actor, seq=line.seq, digest=line.digest
+            )
         return line
 
     def check(self) -> None:

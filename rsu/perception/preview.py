@@ -92,7 +92,7 @@ class Previews:
         self._kept = None
         # A tick that comes a little early or late changes nothing about the rate.
         self._due_ns = now.mono_ns + self.period_ns * 9 // 10
-        picture, masking = self._picture(frame.image)
+        picture, masking = self.picture(frame.image)
         good, jpeg = cv2.imencode(
             ".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, self._options.quality]
         )
@@ -113,19 +113,27 @@ class Previews:
         )
         yield Message.draft(CAMERA_PREVIEW, self._sensor, frame.capture_ns, preview)
 
-    def _picture(self, image: Image) -> tuple[Image, Masking]:
-        height, width = image.shape[:2]
-        size = self._size_for((height, width))
+    def picture(self, image: Image) -> tuple[Image, Masking]:
+        """The picture of the image that was looked at last, and how it is masked."""
+        size = self._size_for((image.shape[0], image.shape[1]))
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         if not self._mask:
             return small, Masking.NONE
+        blocks = self.blocks(image)
+        if blocks is None:
+            return coarse(small), Masking.WHOLE
+        assert self._limit is not None
+        return masked(self._limit.applied(small), blocks), Masking.REGIONS
+
+    def blocks(self, image: Image) -> Image | None:
+        """The size of blocks (px) at every pixel of that picture; None: nothing tells where."""
         patches = self._sightings.patches() if self._knows else None
         if patches is None:
-            return coarse(small), Masking.WHOLE
+            return None
+        height, width = image.shape[:2]
+        wide, high = self._size_for((height, width))
         patches += unseen(self._regions, self._reference, width, height)
-        assert self._limit is not None
-        blocks = cover(patches, width / size[0], *size)
-        return masked(self._limit.applied(small), blocks), Masking.REGIONS
+        return cover(patches, width / wide, wide, high)
 
     def _size_for(self, shape: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of the picture of an image; the limit of detail follows it."""

@@ -82,6 +82,5 @@ class PerceptionStage:
         return self._previews.look(frame, now)
 
     def tick(self, now: Instant) -> Iterable[Message]:
-        yield from self._log.drafts(now)
-        if self._previews is not None:
-            yield from self._previews.take(now)
+        pictures = () if self._previews is None else self._previews.take(now)
+        return [*self._log.drafts(now), *pictures]

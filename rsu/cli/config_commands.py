@@ -49,7 +49,7 @@ def check(files: tuple[Path, ...], as_json: bool, strict: bool) -> None:
       rsu config check configs/*.yaml
       rsu config check --strict --json /etc/rsu/site.yaml
     """
-    from rsu.cli.site_file import site_report
+    from rsu.runtime.site_check import site_report
 
     reports = [site_report(path) for path in files]
     if as_json:

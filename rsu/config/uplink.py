@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from rsu.config.base import Options, Positive, misfit
+from rsu.config.commands import CommandOptions
 from rsu.config.platforms import DownlinkOptions, PlainProfile, Profile
 
 
@@ -53,6 +54,7 @@ class UplinkOptions(Options):
         50.0, le=10_000.0, description="Reports of a backlog sent per second at most: ten minutes "
         "of everything (about 1300) in half a minute, at 25 kB/s."
     )  # fmt: skip
+    commands: CommandOptions = CommandOptions()
     outbox: OutboxOptions = OutboxOptions()
 
     @model_validator(mode="after")
@@ -63,4 +65,14 @@ class UplinkOptions(Options):
             and self.host not in {"127.0.0.1", "localhost", "::1"}
         ):
             raise misfit("needs tls: it would cross the network readable", "password_file")
+        return self
+
+    @model_validator(mode="after")
+    def _no_open_commands(self) -> Self:
+        local = self.host in {"127.0.0.1", "localhost", "::1"}
+        if not self.commands.require_signature and not self.tls and not local:
+            raise misfit(
+                "unsigned commands need tls: anybody on the way could give them",
+                "commands", "require_signature",
+            )  # fmt: skip
         return self

@@ -87,7 +87,7 @@ class BusClient:
     """One process's connection to the bus. Not thread-safe, as ZeroMQ sockets are not."""
 
     def __init__(self, folder: Path, topics: Iterable[Topic] = ()) -> None:
-        self._folder = folder
+        self.folder = folder
         self._topics = frozenset(topic.name for topic in topics)
         self._context = zmq.Context()
         self._push = self._context.socket(zmq.PUSH)
@@ -106,7 +106,7 @@ class BusClient:
 
     def open(self, timeout_s: float = 5.0) -> None:
         """Connect and wait until subscriptions work; raises BusError after `timeout_s`."""
-        incoming, outgoing = _endpoints(self._folder)
+        incoming, outgoing = _endpoints(self.folder)
         self._push.connect(incoming)
         if not self._topics:
             return
@@ -121,7 +121,7 @@ class BusClient:
             if self._sub.poll(20) and self._sub.recv_multipart()[0] == greeting:
                 self._sub.unsubscribe(greeting)
                 return
-        raise BusError(f"no answer from the bus in {self._folder} within {timeout_s:g} s")
+        raise BusError(f"no answer from the bus in {self.folder} within {timeout_s:g} s")
 
     def publish(self, message: Message) -> None:
         """Hand a message to the bus; a full queue drops it and counts."""

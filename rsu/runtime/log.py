@@ -8,6 +8,20 @@ from typing import Any
 
 import structlog
 
+_level = logging.INFO  # of this process; may change while it runs
+
+
+def set_level(level: str) -> None:
+    """Log from this level on, at once, in loggers that exist already too."""
+    global _level  # noqa: PLW0603 - one per process, as the log is
+    _level = getattr(logging, level.upper())
+
+
+def _from_level_on(_logger: Any, method: str, event: structlog.types.EventDict) -> Any:
+    if logging.getLevelNamesMapping().get(method.upper(), logging.ERROR) < _level:
+        raise structlog.DropEvent
+    return event
+
 
 def configure_logging(level: str = "info", **context: Any) -> None:
     """Set the process's log format once; `context` (e.g. process name) goes into every line."""
@@ -16,15 +30,17 @@ def configure_logging(level: str = "info", **context: Any) -> None:
         if sys.stderr.isatty()
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
+    set_level(level)
     structlog.configure(
         processors=[
+            _from_level_on,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -39,6 +39,10 @@ class Meter:
         """Set a gauge."""
         self._gauges[(name, tuple(sorted(labels.items())))] = value
 
+    def forget(self, name: str, **labels: str) -> None:
+        """A gauge that is unknown now is not told."""
+        self._gauges.pop((name, tuple(sorted(labels.items()))), None)
+
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add one observation, e.g. a latency in seconds."""
         key = (name, tuple(sorted(labels.items())))

@@ -1,21 +1,33 @@
 """The child process of the uplink: reports from what the bus says, to the durable outbox.
 
-In: the topics of the report stage. Out: the reports made, as they were handed to the outbox, and
-the numbers of outbox and session.
+In: the topics of the report stage, and the supervisor's answers to what commands asked of it. Out:
+the reports made, as they were handed to the outbox; how the connection is; the numbers of outbox,
+session and commands; and what commands lead to (`rsu.runtime.command_execution`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
 
 from rsu.runtime import graph
-from rsu.runtime.group_turns import group_turn
+from rsu.runtime.audit import site_audit
+from rsu.runtime.command_execution import CommandExecution
+from rsu.runtime.group_turns import due_ticks, group_messages, until_tick
 from rsu.runtime.worker import Surroundings
+from rsu.schema.health import LinkHealth
 from rsu.schema.message import Message
 from rsu.schema.reports import LivePublication
-from rsu.schema.topics import UPLINK_LIVE, UPLINK_REPORT
-from rsu.schema.units import NS_PER_S
+from rsu.schema.topics import LINK_HEALTH, UNIT_ANSWER, UPLINK_LIVE, UPLINK_REPORT
+from rsu.schema.units import NS_PER_S, Instant
 from rsu.uplink.client import UplinkClient
+from rsu.uplink.modem import ModemWatch
+
+LINK_PERIOD_NS = 5 * NS_PER_S
+SITE_FILE_NOTE = "site-file"
+"""In the run folder: the path of the site file, left by the supervisor."""
 
 
 class UplinkWorker:
@@ -28,25 +40,44 @@ class UplinkWorker:
         if build is None or config.uplink is None:
             raise ValueError("the site file has no uplink section")
         self._group = build(around.boot)
-        self.topics = self._group.inputs
-        self._client = UplinkClient(config.uplink, config.site.id, around.base)
+        self.topics = self._group.inputs | {UNIT_ANSWER}
+        self._client = UplinkClient(
+            config.uplink, config.site.id, around.base, boot_ns=around.boot.utc_ns
+        )
+        self._outgoing: SimpleQueue[Message] = SimpleQueue()  # from the threads of commands
+        self._execution = CommandExecution(
+            config, around.base, site_file_of(around.bus.folder), self._outgoing.put, around.clock
+        )
+        audit = site_audit(config.audit, around.base)
+        self._client.take_commands(
+            self._execution.execute, audit.record, lambda: around.clock().utc_ns
+        )
+        self._modem = ModemWatch()
+        self._link_due = around.boot.mono_ns
 
     def start(self) -> None:
+        self._modem.start()
         self._client.start()
         self._around.bus.publish(self._group.take_journal(self._around.clock()))
 
     def turn(self, timeout_s: float) -> Iterable[Message]:
-        for message in group_turn(self._group, self._around, timeout_s):
+        clock = self._around.clock
+        heard = self._around.bus.receive(until_tick(self._group, clock(), timeout_s))
+        facts = [message for message in heard if message.topic != UNIT_ANSWER]
+        for message in heard:
+            if message.topic == UNIT_ANSWER and (later := self._execution.hear(message.payload)):
+                self._client.tell(*later)
+        for message in self._made(facts):
             if message.topic == UPLINK_REPORT:
                 self._client.offer(message.payload)
             elif message.topic == UPLINK_LIVE:
                 self._publish_live(message.payload)
                 continue  # of no use to anybody else
             yield message
+        while not self._outgoing.empty():
+            yield self._outgoing.get()
+        yield from self._link(clock())
         self._measure()
-
-    def stop(self) -> None:
-        self._client.stop(timeout_s=1.5)
 
     def _publish_live(self, live: LivePublication) -> None:
         """To each of its topics, within what is left of its age."""
@@ -55,6 +86,28 @@ class UplinkWorker:
             # Too old already: given on all the same, so that it is counted as stale.
             self._client.publish_live(topic, live.payload, max(left_s, 1e-9))
 
+    def _made(self, facts: list[Message]) -> Iterator[Message]:
+        yield from group_messages(self._group, self._around, facts)
+        yield from due_ticks(self._group, self._around.clock)
+
+    def stop(self) -> None:
+        self._modem.stop(timeout_s=0.1)
+        self._client.stop(timeout_s=1.5)
+
+    def _link(self, now: Instant) -> Iterator[Message]:
+        """How the connection is, now and then, for the health document."""
+        if now.mono_ns < self._link_due:
+            return
+        self._link_due = now.mono_ns + LINK_PERIOD_NS
+        stats, quality = self._client.stats(), self._client.link()
+        modem, unknown = self._modem.reading()
+        link = LinkHealth(
+            time_ns=now.utc_ns, connected=stats.connected, failure=stats.failure,
+            connections=stats.connections, modem=modem, modem_unknown=unknown,
+            **asdict(quality),
+        )  # fmt: skip
+        yield Message.draft(LINK_HEALTH, "uplink", now.utc_ns, link)
+
     def _measure(self) -> None:
         stats, meter = self._client.stats(), self._around.meter
         meter.gauge("uplink_connected", float(stats.connected))
@@ -62,3 +115,40 @@ class UplinkWorker:
         meter.total("uplink_delivered_total", stats.delivered)
         for reason, count in stats.dropped.items():
             meter.total("uplink_dropped_total", count, reason=reason)
+        for verdict, count in self._client.command_counts().items():
+            outcome, _, reason = verdict.partition(":")
+            meter.total("uplink_commands_total", count, outcome=outcome, reason=reason)
+        live = self._client.live_stats()
+        meter.total("uplink_live_sent_total", live.sent)
+        for reason, count in live.dropped.items():
+            meter.total("uplink_live_dropped_total", count, reason=reason)
+        link = self._client.link()
+        meter.total("uplink_sent_bytes_total", link.sent_bytes)
+        meter.total("uplink_received_bytes_total", link.received_bytes)
+        # What is unknown is no number: a connection that is gone has none, not its last one.
+        for name, value in (
+            ("uplink_connected_seconds", link.connected_s),
+            ("uplink_rtt_seconds", link.rtt_s),
+            ("uplink_network_rtt_seconds", link.network_rtt_s),
+            ("uplink_resent_share", link.resent),
+        ):
+            if value is None:
+                meter.forget(name)
+            else:
+                meter.gauge(name, value)
+        modem, _ = self._modem.reading()
+        for name in ("rsrp_dbm", "rsrq_db", "snr_db"):
+            value = None if modem is None else getattr(modem, name)
+            if value is None:
+                meter.forget(f"uplink_modem_{name}")
+            else:
+                meter.gauge(f"uplink_modem_{name}", value)
+
+
+def site_file_of(folder: Path) -> Path | None:
+    """Which site file the unit of this run folder was started with; None: it does not say."""
+    try:
+        text = (folder / SITE_FILE_NOTE).read_text("utf-8")
+    except OSError:
+        return None
+    return Path(text)

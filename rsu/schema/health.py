@@ -104,6 +104,38 @@ class UnitHealth(msgspec.Struct, frozen=True, kw_only=True):
     alarms: tuple[SensorAlarm, ...] = ()
 
 
+class ModemSignal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the mobile modem measures (3GPP TS 36.214, 38.215); None: it does not say."""
+
+    technology: str  # lte, 5g
+    rsrp_dbm: float | None
+    rsrq_db: float | None
+    snr_db: float | None
+
+
+class LinkHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The connection to the platform; None: unknown.
+
+    `rtt_s` is the median from a report's publication to its acknowledgement over the last two
+    minutes, `rtt_max_s` the longest; `network_rtt_s` TCP's own; `resent` the share of octets sent
+    more than once on this connection. `modem_unknown` says why there is no `modem`.
+    """
+
+    time_ns: int
+    connected: bool
+    failure: str | None
+    connections: int
+    connected_s: float | None
+    rtt_s: float | None
+    rtt_max_s: float | None
+    network_rtt_s: float | None
+    resent: float | None
+    sent_bytes: int
+    received_bytes: int
+    modem: ModemSignal | None = None
+    modem_unknown: str = ""
+
+
 class Verdict(StrEnum):
     SENT = "sent"
     WITHHELD = "withheld"

@@ -13,8 +13,9 @@ import msgspec
 from rsu.schema.coordination import Coordination
 from rsu.schema.devices import BayReading, EnvironmentReading, GnssFix
 from rsu.schema.events import RoadEvent
-from rsu.schema.health import Decision, Metrics, SensorAlarm, SensorHealth, UnitHealth
+from rsu.schema.health import Decision, LinkHealth, Metrics, SensorAlarm, SensorHealth, UnitHealth
 from rsu.schema.journal import Journal
+from rsu.schema.orders import UnitAnswer, UnitOrder
 from rsu.schema.parking import ParkingRequest, ParkingState
 from rsu.schema.preview import CameraPreview
 from rsu.schema.priority import SignalCommand, SignalPriority, SignalRequest
@@ -86,6 +87,9 @@ TRUTH = _topic("sim/truth", Truth, 10)
 SENSOR_HEALTH = _topic("health/sensor", SensorHealth, 1)
 SENSOR_ALARM = _topic("health/alarm", SensorAlarm, 0)
 UNIT_HEALTH = _topic("health/unit", UnitHealth, 1)
+LINK_HEALTH = _topic("health/link", LinkHealth, 0.2)
+UNIT_ORDER = _topic("unit/order", UnitOrder, 0, recorded=False)
+UNIT_ANSWER = _topic("unit/answer", UnitAnswer, 0, recorded=False)
 DECISION = _topic("decision", Decision, 0)
 METRICS = _topic("metrics", Metrics, 1)
 JOURNAL = _topic("journal", Journal, 10)
@@ -98,7 +102,8 @@ TOPICS: dict[str, Topic] = {
         SIGNAL_REQUEST, PARKING_REQUEST, SIGNAL_PRIORITY, SIGNAL_COMMAND, TRACKS, PARKING, TRAFFIC,
         TRAFFIC_SUMMARY, TRAFFIC_CYCLE, LANES, ROAD_EVENT, COORDINATION,
         CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT,
-        UPLINK_LIVE, TRUTH, SENSOR_HEALTH, SENSOR_ALARM, UNIT_HEALTH, DECISION, METRICS, JOURNAL,
+        UPLINK_LIVE, TRUTH, SENSOR_HEALTH, SENSOR_ALARM, UNIT_HEALTH, LINK_HEALTH, UNIT_ORDER,
+        UNIT_ANSWER, DECISION, METRICS, JOURNAL,
     )
 }  # fmt: skip
 """Every topic by name."""

@@ -14,12 +14,18 @@ BURST_S = 0.5
 
 
 class Pacer:
-    """A token bucket: `rate` reports a second on the long run."""
+    """A token bucket: `rate` a second on the long run, at once `burst` (none: half a second's)."""
 
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        rate: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        burst: float | None = None,
+    ) -> None:
         self._rate = rate
         self._clock = clock
-        self._most = max(1.0, rate * BURST_S)
+        self._most = max(1.0, rate * BURST_S if burst is None else burst)
         self._tokens = self._most
         self._at = clock()
 

@@ -300,7 +300,8 @@ def test_a_report_the_broker_refuses_stays_queued_and_holds_up_nothing(
     make_broker: Any, make_client: Any, subscribe: Any, until: Any, tmp_path: Path
 ) -> None:
     rules = tmp_path / "acl"
-    rules.write_text("topic readwrite rsu/corner/status\ntopic readwrite rsu/corner/test\n")
+    names = ("birth", "status", "test")
+    rules.write_text("".join(f"topic readwrite rsu/corner/{name}\n" for name in names))
     broker = make_broker(f"allow_anonymous true\nacl_file {rules}\n")
     broker.start()
     client = make_client(options(broker.port))

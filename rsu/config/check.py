@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsu.config import check_cameras, check_devices, check_links, check_v2x, check_web
+from rsu.config import check_cameras, check_devices, check_links, check_uplink, check_v2x, check_web
 from rsu.config.document import Document
 from rsu.config.load import examine
 from rsu.config.model import SiteConfig
@@ -79,6 +79,7 @@ def notes(config: SiteConfig, base: Path) -> Iterator[Note]:
     yield from check_devices.notes(config, readable)
     yield from check_v2x.notes(config, readable)
     yield from check_links.notes(config, base)
+    yield from check_uplink.notes(config, readable)
     yield from check_web.notes(config, base)
     yield from _radios(config)
     yield from _recording(config)

@@ -31,6 +31,9 @@ _PATTERNS = {
     r"^rtsps?://[^@\s]+$": "must be an rtsp:// or rtsps:// URL without user and password "
     "(those go into credentials_file)",
     r"^(/dev/\S+|\d+)$": "must be a path under /dev or a device index",
+    r"^[!-~]{1,8}$": "must be 1 to 8 visible ASCII characters",
+    r"^[A-Za-z0-9_]{1,64}$": "must be 1 to 64 letters, digits or _",
+    r"^[A-Za-z0-9_-]{1,64}$": "must be 1 to 64 letters, digits, _ or -",
     r"^[A-Z0-9]{4}$": "must be four capital letters or digits",
     r"^[^#+\s]+$": "must not contain #, + or blanks",
     r"^([0-9a-fA-F]{2}){1,2048}$": "must be 1 to 2048 octets as hex digits in quotes",

@@ -5,8 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rsu.config.model import SiteConfig
+    from rsu.runtime.config_change import Trial
 
 
 @click.command(
@@ -30,15 +35,24 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
     """
     import os
 
-    from rsu.cli.site_file import usable_site
+    # Read by numpy's linear algebra when it is loaded. Our matrices are 4×4: its threads cost
+    # memory in every process and save nothing.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    from rsu.runtime.graph import process_plans
     from rsu.runtime.log import configure_logging
+    from rsu.runtime.nursery import open_nursery
     from rsu.runtime.process_host import ProcessHost, all_recorded_sources_ended
     from rsu.runtime.status import Overview
 
-    config = usable_site(site)
+    config, trial = _site_on_trial(site)
     os.environ["RSU_LOG_LEVEL"] = log_level
+    os.environ["RSU_SITE_FILE"] = str(site.resolve())  # the dashboard shows and changes it
     configure_logging(log_level, process="supervisor")
-    host = ProcessHost(config, site.parent)
+    host = ProcessHost(
+        config, site.parent, open_nursery(config, site.parent, process_plans(config))
+    )
+    host.of_file(site, trial)
     deadline = None if duration is None else time.monotonic() + duration
 
     def until(overview: Overview) -> bool:
@@ -46,8 +60,28 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
         return over or (stop_when_ended and all_recorded_sources_ended(overview))
 
     killed = host.run(until=until)
+    if host.again:  # in place of this program, so that a service manager sees no other process
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, "-m", "rsu.cli", *sys.argv[1:]])
     if sys.stdout.isatty():
         from rsu.cli.status import print_status
 
         print_status(host.overview.as_json())
     return 4 if killed else 0
+
+
+def _site_on_trial(site: Path) -> tuple[SiteConfig, Trial | None]:
+    """The site file; one that is on trial and cannot be used is replaced by its predecessor."""
+    from rsu.cli.site_file import usable_site
+    from rsu.config.problems import ConfigError
+    from rsu.runtime import config_change
+
+    trial = config_change.at_start(site)
+    try:
+        return usable_site(site), trial
+    except ConfigError as error:
+        if trial is None or trial.taken_back:
+            raise
+        config_change.take_back(site, "not_usable", str(error))
+        return usable_site(site), config_change.read_trial(site)

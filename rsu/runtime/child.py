@@ -20,7 +20,7 @@ import structlog
 
 from rsu.runtime.clock import system_now
 from rsu.runtime.control import ControlKind, ControlSender
-from rsu.runtime.log import configure_logging
+from rsu.runtime.log import configure_logging, follow_level
 from rsu.runtime.metrics import Meter
 from rsu.runtime.stage import Stamp
 from rsu.schema.message import Message
@@ -28,6 +28,7 @@ from rsu.schema.topics import METRICS
 from rsu.schema.units import NS_PER_S, Instant
 
 if TYPE_CHECKING:
+    from rsu.config.model import SiteConfig
     from rsu.runtime.bus import BusClient
     from rsu.runtime.worker import Worker
 
@@ -51,7 +52,15 @@ def die_with_parent() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one worker until told to stop; returns the process's exit code."""
-    name, role, instance, folder = arguments[0], arguments[1], arguments[2], Path(arguments[3])
+    name, role, instance, folder = arguments
+    return live(name, role, instance, Path(folder))
+
+
+def live(
+    name: str, role: str, instance: str, folder: Path, given: tuple[SiteConfig, Path] | None = None
+) -> int:
+    """The whole life of a child; its exit code. `given` is the configuration and the folder of
+    the site file where they are known already, else they are read from the run folder."""
     die_with_parent()
     configure_logging(os.environ.get("RSU_LOG_LEVEL", "info"), process=name)
     stopping: list[int] = []
@@ -63,7 +72,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which stops us
     control = ControlSender(folder, name, os.getpid())
     try:
-        _run(name, role, instance, folder, control, stopping)
+        _run(name, role, instance, folder, given or _read_run_folder(folder), control, stopping)
     except Exception as error:
         # The last line of defence: whatever went wrong becomes one line for the operator and an
         # exit that the supervisor answers with a restart.
@@ -78,17 +87,27 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _run(
-    name: str, role: str, instance: str, folder: Path, control: ControlSender, stopping: list[int]
-) -> None:
+def _read_run_folder(folder: Path) -> tuple[SiteConfig, Path]:
     from rsu.config.model import SiteConfig
+
+    run = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunFolder)
+    return SiteConfig.model_validate_json(run.config), Path(run.base)
+
+
+def _run(
+    name: str,
+    role: str,
+    instance: str,
+    folder: Path,
+    given: tuple[SiteConfig, Path],
+    control: ControlSender,
+    stopping: list[int],
+) -> None:
     from rsu.runtime.bus import BusClient
     from rsu.runtime.worker import Surroundings
     from rsu.runtime.workers import make_worker
 
-    run = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunFolder)
-    config = SiteConfig.model_validate_json(run.config)
-    base = Path(run.base)
+    config, base = given
     boot = system_now()
     meter = Meter(name)
     bus = BusClient(folder)
@@ -125,6 +144,7 @@ def _loop(
         if now.mono_ns >= due:
             due = now.mono_ns + NS_PER_S
             control.send(ControlKind.HEARTBEAT)
+            follow_level(bus.folder)
             meter.total("bus_dropped_total", bus.dropped)
             meter.total("bus_lost_total", bus.lost)
             meter.total("bus_garbage_total", bus.garbage)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import structlog
+
+LEVELS = ("debug", "info", "warning", "error")
+LEVEL_FILE = "log-level"
+"""In the run folder: the level that processes take, within a second and when they start."""
 
 _level = logging.INFO  # of this process; may change while it runs
 
@@ -15,6 +21,14 @@ def set_level(level: str) -> None:
     """Log from this level on, at once, in loggers that exist already too."""
     global _level  # noqa: PLW0603 - one per process, as the log is
     _level = getattr(logging, level.upper())
+
+
+def follow_level(folder: Path) -> None:
+    """Take the level that was ordered for all processes of a unit, where one was."""
+    with contextlib.suppress(OSError, ValueError):
+        level = (folder / LEVEL_FILE).read_text("ascii")
+        if level in LEVELS:
+            set_level(level)
 
 
 def _from_level_on(_logger: Any, method: str, event: structlog.types.EventDict) -> Any:

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import sdnotify
 import structlog
@@ -22,21 +22,36 @@ from rsu.runtime.bus import BusClient, BusHub
 from rsu.runtime.capability import capability_of, state_of
 from rsu.runtime.clock import ClockMonitor, kernel_clock_synchronised, system_now
 from rsu.runtime.control import ControlReceiver
-from rsu.runtime.graph import process_plans, sensors_of
+from rsu.runtime.graph import ProcessPlan, process_plans, sensors_of
+from rsu.runtime.log import LEVEL_FILE
+from rsu.runtime.orders import Orders
 from rsu.runtime.stage import Stamp
 from rsu.runtime.status import Overview, StatusServer
-from rsu.runtime.supervisor import Supervisor, run_folder_for, write_run_folder
+from rsu.runtime.supervisor import (
+    Process,
+    Supervisor,
+    run_folder_for,
+    spawn_child,
+    write_run_folder,
+)
 from rsu.schema.health import SensorState, UnitHealth
 from rsu.schema.message import Message
+from rsu.schema.orders import UnitAnswer
 from rsu.schema.topics import (
     DECISION,
     METRICS,
     SENSOR_ALARM,
     SENSOR_HEALTH,
     UNIT_HEALTH,
+    UNIT_ANSWER,
+    UNIT_ORDER,
     V2X_TX,
 )
 from rsu.schema.units import NS_PER_S, Instant
+
+if TYPE_CHECKING:
+    from rsu.runtime.config_change import Trial
+    from rsu.runtime.nursery import Nursery
 
 TURN_MS = 50
 """One look at children, sockets and clock this often; a dead child is noticed within it."""
@@ -51,7 +66,9 @@ class HostError(Exception):
 class ProcessHost:
     """One live unit."""
 
-    def __init__(self, config: SiteConfig, base: Path) -> None:
+    def __init__(self, config: SiteConfig, base: Path, nursery: Nursery | None = None) -> None:
+        """`nursery`: where children come from if it is there and lives; the host closes it."""
+        self._nursery = nursery
         self._config = config
         self._base = base
         self.folder = run_folder_for(config.runtime, config.site.id)
@@ -60,7 +77,9 @@ class ProcessHost:
         self._clock = ClockMonitor()
         self._notifier = sdnotify.SystemdNotifier()
         self._stamp = Stamp(self.overview.boot)
-        self._stopping = False
+        self._stopping = self._again = False
+        self._site_file: Path | None = None
+        self._trial: Trial | None = None
         self._log = structlog.get_logger()
 
     def run(
@@ -85,9 +104,21 @@ class ProcessHost:
             return self._run_with_bus(until, on_second)
         finally:
             hub.stop()
+            if self._nursery is not None:
+                self._nursery.close()
             lock.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    @property
+    def again(self) -> bool:
+        """Whether `run` ended so that the unit be started anew, as an order or a change of the
+        configuration wants it."""
+        return self._again
+
+    def of_file(self, site_file: Path, trial: Trial | None) -> None:
+        """Say which site file the unit came from, and what of it is on trial; before `run`."""
+        self._site_file, self._trial = site_file.resolve(), trial
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -97,10 +128,13 @@ class ProcessHost:
         self, until: Callable[[Overview], bool], on_second: Callable[[Overview], None]
     ) -> list[str]:
         control = ControlReceiver(self.folder)
-        bus = BusClient(self.folder, (SENSOR_HEALTH, SENSOR_ALARM, METRICS, DECISION, V2X_TX))
+        heard = (SENSOR_HEALTH, SENSOR_ALARM, METRICS, DECISION, V2X_TX, UNIT_ORDER)
+        bus = BusClient(self.folder, heard)
+        orders = Orders(self.folder, self._site_file, self._trial, system_now())
         status = StatusServer(self.folder, self._config.runtime.metrics_port)
         overview = self.overview
-        supervisor = Supervisor(process_plans(self._config), self._config.runtime, self.folder)
+        plans = process_plans(self._config)
+        supervisor = Supervisor(plans, self._config.runtime, self.folder, spawn=self._spawn)
         try:
             bus.open()
             due = 0
@@ -110,20 +144,30 @@ class ProcessHost:
                 supervisor.hear(control.receive(TURN_MS), now)
                 supervisor.step(now)
                 for message in bus.receive(0.0):
-                    overview.take(message)
+                    if message.topic == UNIT_ORDER:
+                        self._say(bus, orders.take(message.payload, now), now)
+                    else:
+                        overview.take(message)
                 overview.processes = tuple(child.health() for child in supervisor.children)
                 status.answer(overview)
+                if orders.again(now):
+                    self._again = True
+                    break
                 if now.mono_ns >= due:
                     due = now.mono_ns + NS_PER_S
                     self._second(supervisor, overview, bus, now)
                     on_second(overview)
+                    for answer in orders.step(
+                        now, ready=supervisor.healthy, broken=supervisor.given_up
+                    ):
+                        self._say(bus, answer, now)
                     if not announced and supervisor.ready:
                         announced = True
                         self._notifier.notify("READY=1")
                         self._log.info("unit ready", site=self._config.site.id)
                     if until(overview):
                         break
-            self._notifier.notify("STOPPING=1")
+            self._notifier.notify("RELOADING=1" if self._again else "STOPPING=1")
             killed = supervisor.stop()
             self._log.info("unit stopped", killed=killed)
             return killed
@@ -132,6 +176,14 @@ class ProcessHost:
             status.close()
             bus.close()
             control.close()
+
+    def _spawn(self, plan: ProcessPlan, folder: Path) -> Process:
+        split = self._nursery.split(plan, folder) if self._nursery is not None else None
+        return split if split is not None else spawn_child(plan, folder)
+
+    def _say(self, bus: BusClient, answer: UnitAnswer, now: Instant) -> None:
+        draft = Message.draft(UNIT_ANSWER, "unit", now.utc_ns, answer)
+        bus.publish(self._stamp.complete(draft, now))
 
     def _second(
         self, supervisor: Supervisor, overview: Overview, bus: BusClient, now: Instant
@@ -169,6 +221,7 @@ class ProcessHost:
                     f"in {self.folder}; stop it, or set another runtime.socket_folder"
                 ) from error
             write_run_folder(self.folder, self._config, self._base)
+            (self.folder / LEVEL_FILE).unlink(missing_ok=True)
             return lock
         except OSError as error:
             raise HostError(

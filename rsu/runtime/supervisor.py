@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -35,6 +36,24 @@ LATER_TIER_NS = 400_000_000
 and its interpreter within 0.2 s more."""
 
 
+class Process(Protocol):
+    """A running child: `subprocess.Popen`, or what the nursery split off."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+Spawn = Callable[[ProcessPlan, Path], Process]
+
+
 class ChildState(StrEnum):
     """Life of one child as its supervisor sees it."""
 
@@ -51,7 +70,7 @@ class Child:
 
     plan: ProcessPlan
     state: ChildState = ChildState.WAITING
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     started_mono_ns: int = 0
     start_after_mono_ns: int = 0
     heard_mono_ns: int = 0
@@ -84,7 +103,7 @@ class Supervisor:
         options: RuntimeOptions,
         folder: Path,
         *,
-        spawn: Callable[[ProcessPlan, Path], subprocess.Popen[bytes]] | None = None,
+        spawn: Spawn | None = None,
     ) -> None:
         self.children = [Child(plan) for plan in sorted(plans, key=lambda plan: plan.tier)]
         self._by_name = {child.plan.name: child for child in self.children}
@@ -104,6 +123,11 @@ class Supervisor:
     def healthy(self) -> bool:
         """Every process runs and its heart beats; what the watchdog is fed on."""
         return all(child.state is ChildState.RUNNING for child in self.children)
+
+    @property
+    def given_up(self) -> str:
+        """Names of processes that will not be started again."""
+        return ", ".join(c.plan.name for c in self.children if c.state is ChildState.FAILED)
 
     def hear(self, said: Sequence[Control], now: Instant) -> None:
         """Take what children said."""
@@ -225,7 +249,7 @@ def write_run_folder(folder: Path, config: SiteConfig, base: Path) -> None:
     target.write_bytes(msgspec.json.encode(run))
 
 
-def _exited(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+def _exited(process: Process, timeout_s: float) -> bool:
     try:
         process.wait(timeout=timeout_s)
     except subprocess.TimeoutExpired:

@@ -61,9 +61,9 @@ class RenderedCameraWorker:
         camera: CameraOptions = next(one for one in config.cameras if one.id == camera_id)
         source = camera.source
         assert isinstance(source, SimSourceOptions)
-        seed = config.simulation.seed if config.simulation else 0
         self._around, self._id = around, camera_id
-        self._renderer = Renderer(camera, simulated_map(config, around.base), seed)
+        made = _PREPARED.pop(camera_id, None)
+        self._renderer = made or _renderers(config, around.base, (camera_id,))[camera_id]
         self._stage = PerceptionStage(camera, load_detector(camera, around.base), config.privacy)
         self._period_ns = round(NS_PER_S / source.rate_hz)
         self._truth: Truth | None = None
@@ -71,6 +71,15 @@ class RenderedCameraWorker:
         self._due_ns = 0
         self._health_due_ns = 0
         self._live, self._since_ns = False, around.boot.utc_ns
+
+    @staticmethod
+    def prepare(config: SiteConfig, base: Path, camera_id: str) -> None:
+        """What takes seconds (painting the surroundings), for processes to be split off this."""
+        if camera_id not in _PREPARED:
+            simulated = [one.id for one in config.cameras if one.source.driver == "sim"]
+            _PREPARED.update(_renderers(config, base, simulated))
+            for renderer in _PREPARED.values():
+                renderer.warm()
 
     def start(self) -> None:
         """Nothing: the world comes over the bus."""
@@ -125,6 +134,17 @@ class RenderedCameraWorker:
             received=self._frame,
         )
         return Message.draft(SENSOR_HEALTH, self._id, now.utc_ns, health)
+
+
+_PREPARED: dict[str, Renderer] = {}
+"""Not yet used renderers by camera; each is taken by the one worker of its process."""
+
+
+def _renderers(config: SiteConfig, base: Path, cameras: Iterable[str]) -> dict[str, Renderer]:
+    seed = config.simulation.seed if config.simulation else 0
+    site_map = simulated_map(config, base)
+    options = {one.id: one for one in config.cameras}
+    return {name: Renderer(options[name], site_map, seed) for name in cameras}
 
 
 def scene_of(truth: Truth, time_ns: int) -> Scene:

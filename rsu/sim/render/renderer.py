@@ -80,6 +80,10 @@ class Renderer:
         self._backdrops: dict[Weather, tuple[Lighting, Backdrop]] = {}
         self._looks: dict[tuple[int, ObjectClass], Look] = {}
 
+    def warm(self, weather: Weather = CLEAR_DAY) -> None:
+        """Paint what stands still now instead of with the first picture; changes no picture."""
+        self._backdrop(weather)
+
     def render(self, scene: Scene, weather: Weather = CLEAR_DAY) -> Picture:
         """What the camera delivers of a scene."""
         light, backdrop = self._backdrop(weather)

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "map": ("rsu.cli.map_commands:map_group", "Write, check and read MAP messages."),
     "v2x": ("rsu.cli.v2x_commands:v2x", "Decode, encode, inspect and compare V2X messages."),
     "config": ("rsu.cli.config_commands:config", "Check, show and compare site files."),
+    "uplink": ("rsu.cli.uplink_commands:uplink", "Show what platforms would be sent."),
     "models": ("rsu.cli.models_commands:models", "List, check and add detector models."),
     "audit": ("rsu.cli.audit:audit", "Who exported, changed or commanded what."),
     "status": ("rsu.cli.status:status", "How the running unit is."),

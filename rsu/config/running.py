@@ -17,6 +17,10 @@ class RecordingOptions(Options):
     keep_bytes: int = Field(
         2_000_000_000, ge=1_000_000, description="Oldest files go beyond this total."
     )
+    retention_h: float = Field(
+        168.0, gt=0.0, le=87_600.0, description="Older files go, h: what was heard by radio names "
+        "vehicles for a time (docs/privacy.md)."
+    )  # fmt: skip
 
 
 class AuditOptions(Options):

@@ -59,7 +59,8 @@ class RecorderStats(msgspec.Struct, frozen=True, kw_only=True):
 
     received = written + sum(dropped). What is `written` is in a file or in the chunk that
     goes to disk within a second. `lost` counts holes in the numbering of what arrived: messages
-    that never reached the recorder.
+    that never reached the recorder. Of old files `deleted` went for the quota, `expired` for their
+    age.
     """
 
     state: RecorderState
@@ -72,6 +73,7 @@ class RecorderStats(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
     files: int
     deleted: int
+    expired: int
 
 
 def system_clock() -> Instant:
@@ -83,10 +85,10 @@ class Recorder:
     """Records messages under `base / options.folder`.
 
     A new file begins every `split_s` seconds and at `split_bytes`; the oldest of our own files go
-    so that all together stay within `keep_bytes`. A file names its forerunner and tells how each
-    process group that is already running had started (`metadata`: see `McapFile`). At most one
-    second of messages waits in memory; call `poll` a few times a second so that this holds when
-    nothing arrives.
+    so that all together stay within `keep_bytes`, and whatever is older than `retention_h`. A file
+    names its forerunner and tells how each process group that is already running had started
+    (`metadata`: see `McapFile`). At most one second of messages waits in memory; call `poll` a few
+    times a second so that this holds when nothing arrives.
     """
 
     def __init__(
@@ -114,7 +116,8 @@ class Recorder:
         self._retry_mono: int | None = None
         self._number = 0
         self._previous = ""
-        self._own_files: list[str] = []
+        self._retention_ns = int(options.retention_h * 3600 * NS_PER_S)
+        self._own_files: dict[str, int] = {}  # name → monotonic ns of its first message
         self._journal: dict[str, JournalStart] = {}
         self._tally = Tally()
         self._lost_before = 0
@@ -123,7 +126,7 @@ class Recorder:
         self._received = 0
         self._closed_bytes = 0
         self._files = 0
-        self._deleted = 0
+        self._deleted = self._expired = 0
         self._state = RecorderState.WAITING
         self._detail = ""
         self._reason = ""
@@ -195,6 +198,7 @@ class Recorder:
             lost=self._lost_before + self._tally.lost,
             files=self._files,
             deleted=self._deleted,
+            expired=self._expired,
         )
 
     def _keep_time(self, now: Instant) -> None:
@@ -273,7 +277,9 @@ class Recorder:
         assert self._file is not None
         self._closed_bytes += self._file.size
         self._previous = self._file.path.name
-        self._own_files = [*self._own_files[-MAX_OWN_FILES:], self._previous]
+        self._own_files[self._previous] = self._opened_mono
+        if len(self._own_files) > MAX_OWN_FILES:
+            del self._own_files[next(iter(self._own_files))]
         self._file = None
         self._lost_before += self._tally.lost
         self._tally = self._tally.continued()
@@ -297,10 +303,24 @@ class Recorder:
             self._follow_journal(message)
 
     def _make_room(self, keep_bytes: int) -> None:
-        clearing = enforce_quota(self._folder, self._site, keep_bytes, newest=self._own_files)
+        now = self._clock()
+        # Files of this run are as old as the monotonic clock says, whatever was done to the other.
+        outdated = {
+            name for name, began in self._own_files.items()
+            if now.mono_ns - began > self._retention_ns
+        }  # fmt: skip
+        clearing = enforce_quota(
+            self._folder,
+            self._site,
+            keep_bytes,
+            newest=list(self._own_files),
+            before_ns=now.utc_ns - self._retention_ns,
+            outdated=outdated,
+        )
         self._deleted += len(clearing.deleted)
-        gone = {path.name for path in clearing.deleted}
-        self._own_files = [name for name in self._own_files if name not in gone]
+        self._expired += len(clearing.expired)
+        for path in (*clearing.deleted, *clearing.expired):
+            self._own_files.pop(path.name, None)
         if clearing.failures:
             self._detail = f"quota: {clearing.failures[0]}"
 

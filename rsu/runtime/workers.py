@@ -252,6 +252,8 @@ class RecorderWorker:
         meter.total("recorded_messages_total", stats.written)
         for reason, count in stats.dropped.items():
             meter.total("recording_dropped_total", count, reason=reason)
+        meter.total("recording_files_deleted_total", stats.deleted, reason="quota")
+        meter.total("recording_files_deleted_total", stats.expired, reason="age")
         return ()
 
     def stop(self) -> None:

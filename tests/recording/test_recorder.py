@@ -184,7 +184,7 @@ def test_the_quota_deletes_the_oldest_of_ours_only(
         (folder / name).write_bytes(bytes(2_000_000))
     old = folder / "demo-20200101T000000Z-0007.mcap"
     old.write_bytes(bytes(200_000))
-    recorder = make(split_bytes=100_000, keep_bytes=1_000_000)
+    recorder = make(split_bytes=100_000, keep_bytes=1_000_000, retention_h=87_600.0)
     largest = 0
     for seq in range(4_000):
         recorder.write(track_list(seq))
@@ -210,6 +210,48 @@ def test_the_quota_knows_this_runs_files_when_the_clock_was_stepped_back(tmp_pat
         (tmp_path / name).write_bytes(bytes(600))
     done = enforce_quota(tmp_path, "s", 1_000, newest=[before, after])
     assert [path.name for path in done.deleted] == [before]
+
+
+def test_what_is_older_than_the_limit_goes_and_is_counted_apart(
+    make, clock: Clock, tmp_path: Path, track_list
+) -> None:
+    folder = tmp_path / "rec"
+    folder.mkdir()
+    old = folder / file_name("demo", START_NS - 3 * 3600 * NS, 0)
+    young = folder / file_name("demo", START_NS - 3600 * NS, 0)
+    mine = folder / "demo-20200101T000000Z-0000.recovered.mcap"
+    for path in (old, young, mine):
+        path.write_bytes(bytes(100))
+    recorder = make(retention_h=2.0, split_s=60.0)
+    for seq in range(3):
+        recorder.write(track_list(seq))
+        clock.advance(61)
+        recorder.poll()
+    assert not old.exists()
+    assert young.exists()
+    assert mine.exists()
+    clock.advance(2 * 3600)
+    recorder.write(track_list(3))
+    recorder.close()
+    stats = recorder.stats()
+    assert not young.exists()
+    assert (stats.expired, stats.deleted) == (5, 0)
+    assert len(list(folder.glob("demo-2025*.mcap"))) == 1
+
+
+def test_a_clock_that_jumps_ahead_does_not_clear_this_run(
+    make, clock: Clock, tmp_path: Path, track_list
+) -> None:
+    recorder = make(retention_h=2.0, split_s=60.0)
+    for seq in range(3):
+        recorder.write(track_list(seq))
+        clock.advance(61)
+        recorder.poll()
+    clock.utc_ns += 10 * 365 * 86_400 * NS
+    recorder.write(track_list(3))
+    recorder.close()
+    assert recorder.stats().expired == 0
+    assert len(list((tmp_path / "rec").glob("demo-*.mcap"))) == 4
 
 
 def test_unkeepable_messages_are_counted_by_reason(make, frame) -> None:

@@ -63,7 +63,7 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
     if host.again:  # in place of this program, so that a service manager sees no other process
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "rsu.cli", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, "-m", "rsu.cli", *sys.argv[1:]])  # noqa: S606 - ours
     if sys.stdout.isatty():
         from rsu.cli.status import print_status
 

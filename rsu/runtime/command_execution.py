@@ -163,7 +163,9 @@ class CommandExecution:
             report = site_report(staged)
             if report.errors or report.config is None:
                 told = "; ".join(
-                    f"{one.line}:{one.column}: {one.path}: {one.message}" for one in report.errors
+                    f"{one.line}:{one.column}: {one.path}: {one.message}"
+                    + (f" (did you mean {one.suggestion}?)" if one.suggestion else "")
+                    for one in report.errors
                 )
                 raise Refused("invalid_config", told)
             if report.config.site.id != self._config.site.id:

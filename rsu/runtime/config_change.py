@@ -37,7 +37,8 @@ def previous_path(site_file: Path) -> Path:
 
 def begin(site_file: Path, staged: Path, trial: Trial) -> None:
     """Put the staged file in place, on trial. Raises OSError; then nothing has changed."""
-    write_durably(previous_path(site_file), site_file.read_bytes())
+    write_durably(previous_path(site_file), site_file.read_bytes(), like=site_file)
+    staged.chmod(site_file.stat().st_mode & 0o777)
     _write_trial(site_file, trial)
     try:
         staged.replace(site_file)
@@ -90,12 +91,14 @@ def read_trial(site_file: Path) -> Trial | None:
         return None
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Replace a file so that either the old or the new content survives a power cut."""
+def write_durably(path: Path, content: bytes, *, like: Path | None = None) -> None:
+    """Replace a file so that either the old or the new content survives a power cut; its access
+    rights are those of `like`, else those it had."""
+    model = like or path
     scratch = path.with_name(f".{path.name}.writing")
     with scratch.open("wb") as file:
-        if path.exists():
-            os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
+        if model.exists():
+            os.fchmod(file.fileno(), model.stat().st_mode & 0o777)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -16,7 +16,7 @@ import structlog
 
 from rsu.runtime import config_change
 from rsu.runtime.config_change import Trial
-from rsu.runtime.log import set_level
+from rsu.runtime.log import LEVEL_FILE, LEVELS, set_level
 from rsu.schema.orders import OrderKind, UnitAnswer, UnitOrder
 from rsu.schema.units import NS_PER_S, Instant
 
@@ -24,9 +24,6 @@ READY_S = 60.0
 """A changed unit must be ready by then: twice the 30 s that one process may take."""
 FAREWELL_NS = NS_PER_S
 """Between the answer to an order and the restart: the answer gets onto the outbox's disk."""
-LEVELS = ("debug", "info", "warning", "error")
-LEVEL_FILE = "log-level"
-"""In the run folder: the level that processes take, within a second and when they start."""
 
 
 class Orders:

@@ -42,8 +42,8 @@ from rsu.schema.topics import (
     METRICS,
     SENSOR_ALARM,
     SENSOR_HEALTH,
-    UNIT_HEALTH,
     UNIT_ANSWER,
+    UNIT_HEALTH,
     UNIT_ORDER,
     V2X_TX,
 )

@@ -7,6 +7,7 @@ session and commands; and what commands lead to (`rsu.runtime.command_execution`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -26,8 +27,6 @@ from rsu.uplink.client import UplinkClient
 from rsu.uplink.modem import ModemWatch
 
 LINK_PERIOD_NS = 5 * NS_PER_S
-SITE_FILE_NOTE = "site-file"
-"""In the run folder: the path of the site file, left by the supervisor."""
 
 
 class UplinkWorker:
@@ -46,7 +45,7 @@ class UplinkWorker:
         )
         self._outgoing: SimpleQueue[Message] = SimpleQueue()  # from the threads of commands
         self._execution = CommandExecution(
-            config, around.base, site_file_of(around.bus.folder), self._outgoing.put, around.clock
+            config, around.base, _site_file(), self._outgoing.put, around.clock
         )
         audit = site_audit(config.audit, around.base)
         self._client.take_commands(
@@ -145,10 +144,7 @@ class UplinkWorker:
                 meter.gauge(f"uplink_modem_{name}", value)
 
 
-def site_file_of(folder: Path) -> Path | None:
-    """Which site file the unit of this run folder was started with; None: it does not say."""
-    try:
-        text = (folder / SITE_FILE_NOTE).read_text("utf-8")
-    except OSError:
-        return None
-    return Path(text)
+def _site_file() -> Path | None:
+    """Which site file the unit was started with (`rsu run` says so to its processes)."""
+    given = os.environ.get("RSU_SITE_FILE")
+    return Path(given) if given else None

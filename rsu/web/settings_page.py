@@ -10,10 +10,14 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from rsu.web.site_file import Check, SiteFile, SiteFileError, digest_of, spelled
 
+PATHS = ("/config", "/_nicegui")
+"""What NiceGUI answers: the page, its files and its own WebSocket."""
 Told = tuple[str, str]
 """A line and its colour."""
 
@@ -54,6 +58,13 @@ class SettingsPage:
         await self._open.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].startswith(PATHS):
+            refusal = PlainTextResponse("nothing here\n", 404)
+            if scope["type"] == "websocket":
+                await WebSocket(scope, receive, send).send_denial_response(refusal)
+            else:
+                await refusal(scope, receive, send)
+            return
         if self._app is None:
             self._app = await self._begin()
         await self._app(scope, receive, send)

@@ -15,6 +15,7 @@ const LIGHTS = {
 };
 const BAYS = { free: "#1d5a3f", occupied: "#27508a", closed: "#333b47", unknown: "#20293a" };
 const ROAD = { vehicle: "#222b38", bike: "#1f3a39", crosswalk: "#222b38", sidewalk: "#1a212b", "parking-aisle": "#222b38", tracked: "#2b2a36" };
+const CROSSING_M = 90; // what is shown of a junction at first; its legs go on beyond
 const FRAME_MS = 50;
 const SNAPSHOT_MS = 220;
 
@@ -72,7 +73,7 @@ export class BirdsEye {
     this.centre = [(x0 + x1) / 2, (y0 + y1) / 2];
     const whole = Math.min(box.width / (x1 - x0 + 12), box.height / (y1 - y0 + 12));
     const crossing = this.place.zones.some((zone) => zone.kind === "junction") || this.place.lights.length > 0;
-    this.scale = Math.max(crossing ? Math.min(box.width, box.height) / 105 : whole, whole);
+    this.scale = crossing ? Math.min(box.width, box.height) / CROSSING_M : whole;
     if (crossing) this.centre = [0, 0];
   }
 
@@ -181,6 +182,13 @@ export class BirdsEye {
       if (away - size < least) { least = away - size; best = track.id; }
     }
     return best;
+  }
+
+  bring(id) {
+    // Moves the view to a road user that is outside of it.
+    const at = this.screenOf(id);
+    const track = this.snapshot?.tracks.list.find((one) => one.id === id);
+    if (at && (at[0] < 20 || at[1] < 20 || at[0] > this.width - 20 || at[1] > this.height - 20)) this.centre = [track.x, track.y];
   }
 
   screenOf(id) {

@@ -120,6 +120,7 @@ class Page {
   choose(id, show = true) {
     this.chosen = id;
     this.map.chosen = id;
+    if (id !== null) this.map.bring(id);
     if (id !== null && show) this.turnTo("objects");
     this.showPanel();
   }

@@ -52,6 +52,26 @@ class RestartOptions(Options):
     breaker_s: Positive = Field(60.0, description="s.")
 
 
+class ShedOptions(Options):
+    """When the unit does less so that what it says stays fresh (docs/operation.md)."""
+
+    enabled: bool = True
+    age_ms: Positive = Field(
+        500.0, description="Age of a safety message when it leaves the core, ms: half of the second "
+        "after which evidence is stale."
+    )  # fmt: skip
+    load: Positive | None = Field(
+        None, description="Load average of the last minute per core (2: twice as much to do as can "
+        "be done); none: not looked at."
+    )  # fmt: skip
+    temperature: Positive | None = Field(
+        85.0, description="Hottest thermal zone, °C: below the 95 to 105 at which processors slow "
+        "down by themselves; none: not looked at."
+    )  # fmt: skip
+    worse_s: Positive = Field(3.0, description="Too much for this long: one step more is shed.")
+    better_s: Positive = Field(30.0, description="Fine for this long: one step comes back.")
+
+
 class RuntimeOptions(Options):
     """Processes and local sockets."""
 
@@ -66,3 +86,12 @@ class RuntimeOptions(Options):
     stop_s: Positive = Field(4.0, le=30.0, description="Children still alive then are killed.")
     heartbeat_s: Positive = Field(5.0, description="A child silent for this long is restarted.")
     restart: RestartOptions = RestartOptions()
+    shed: ShedOptions = ShedOptions()
+    log_folder: Path | None = Field(
+        None, description="Where logs go when they do not go to journald, relative to the site "
+        "file; none: to standard error."
+    )  # fmt: skip
+    log_keep_days: float = Field(14.0, ge=7.0, le=3650.0, description="Older log files go.")
+    log_keep_bytes: int = Field(
+        500_000_000, ge=20_000_000, description="Beyond this total the oldest go earlier."
+    )

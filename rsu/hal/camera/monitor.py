@@ -35,6 +35,14 @@ CLOCK_STEP_NS = 2 * NS_PER_S
 reordered or repeated frame. No camera or network holds a frame back for two seconds in order."""
 
 
+UNIFORM_LEVELS = 4.0
+"""A picture whose levels deviate by less than this (1 σ) shows nothing: a hand, a cap, snow on the
+glass. Rendered pictures deviate by 13 to 51 even in fog of 60 m; sensor noise alone by 1 to 3."""
+NOISE_TAIL = 4.2
+"""99.5th percentile over median of the differences of neighbouring pixels if all is Gaussian noise:
+(2.81 · √2) / (0.674 · √2). What exceeds it are edges."""
+
+
 class Drop(StrEnum):
     """Why a frame that came out of a driver was not handed on."""
 
@@ -43,22 +51,37 @@ class Drop(StrEnum):
     NON_MONOTONE_TIMESTAMP = "non_monotone_timestamp"
     FROZEN = "frozen"
     BLACK = "black"
+    UNIFORM = "uniform"
+    BLURRED = "blurred"
 
 
 @dataclass(frozen=True, slots=True)
 class FrameFacts:
-    """What monitoring needs of one frame: its time, mean level 0..255, and sampled pixels."""
+    """What monitoring needs of one frame: its time, mean level 0..255, and sampled pixels.
+
+    `contrast` is the deviation of its levels (1 σ); `edges` by how many levels its strongest 0.5 %
+    of steps between neighbouring pixels exceed what its noise explains.
+    """
 
     capture_ns: int
     mean_level: float
     sample: npt.NDArray[np.uint8]
+    contrast: float = 255.0
+    edges: float = 255.0
 
 
 def frame_facts(image: Image, capture_ns: int) -> FrameFacts:
-    """Measure one frame; costs about 0.2 ms whatever the resolution."""
+    """Measure one frame; costs about 1 ms at 640×384, 3 ms at 1920×1080."""
     step = max(1, min(image.shape[:2]) // SAMPLE_LINES)
     sample = np.ascontiguousarray(image[::step, ::step])
-    return FrameFacts(capture_ns, float(sample.mean()), sample)
+    lines = image[::step, :, 1].astype(np.int16)  # green: the sharpest channel of a Bayer sensor
+    steps = np.abs(np.diff(lines, axis=1)).astype(np.uint8)
+    counts = np.cumsum(np.bincount(steps.ravel(), minlength=256))
+    typical, strong = np.searchsorted(counts, (0.5 * counts[-1], 0.995 * counts[-1]))
+    contrast = float(sample[:, :, 1].std())
+    return FrameFacts(
+        capture_ns, float(sample.mean()), sample, contrast, float(strong - NOISE_TAIL * typical)
+    )
 
 
 class CameraMonitor:
@@ -69,9 +92,11 @@ class CameraMonitor:
         self._late_ns = round(options.late_s * NS_PER_S)
         self._frozen_ns = round(options.frozen_s * NS_PER_S)
         self._black_level = options.black_level
+        self._blur_level = options.blur_level
+        self._blurred_since_ns: int | None = None
         self._link = SensorState.STARTING
         self._detail = ""
-        self._black = False
+        self._blind: Drop | None = None
         self._heard_ns = now.mono_ns  # last sign of life: a frame or a successful opening
         self._last_capture_ns: int | None = None
         self._reference: npt.NDArray[np.uint8] | None = None  # picture that has not changed since …
@@ -87,7 +112,8 @@ class CameraMonitor:
         self._link, self._detail = SensorState.STARTING, ""
         self._heard_ns = now.mono_ns
         self._reference = None
-        self._black = False
+        self._blurred_since_ns = None
+        self._blind = None
         self._settle(now)
 
     def lost(self, detail: str, now: Instant) -> None:
@@ -108,13 +134,13 @@ class CameraMonitor:
         if wrong_time is None:
             self._last_capture_ns = facts.capture_ns
         self._watch_change(facts.sample, now)
-        self._black = facts.mean_level < self._black_level
+        self._blind = self._sees_nothing(facts, now)
         state = self._settle(now)
         if wrong_time is not None:
             return wrong_time
         if state is SensorState.FROZEN:
             return Drop.FROZEN
-        return Drop.BLACK if self._black else None
+        return self._blind
 
     def health(
         self,
@@ -126,13 +152,15 @@ class CameraMonitor:
         """The state at `now` with the owner's counters."""
         self._settle(now)
         steps = f"clock set back {self._clock_steps} times" if self._clock_steps else ""
+        seen = self._blind if self._state is SensorState.BLIND else None
+        blind = f"picture is {seen}" if seen is not None else ""
         return SensorHealth(
             sensor=self._sensor,
             kind=SensorKind.CAMERA,
             state=self._state,
             since_ns=self._since_ns,
             time_ns=now.utc_ns,
-            detail="; ".join(text for text in (self._detail, remark, steps) if text),
+            detail="; ".join(text for text in (self._detail, blind, remark, steps) if text),
             received=received,
             dropped=dropped or {},
             reconnects=max(0, self._connections - 1),
@@ -148,6 +176,21 @@ class CameraMonitor:
         if capture_ns == last_ns:
             return Drop.DUPLICATE_TIMESTAMP
         return Drop.NON_MONOTONE_TIMESTAMP
+
+    def _sees_nothing(self, facts: FrameFacts, now: Instant) -> Drop | None:
+        """Why nothing can be made out in a frame: black at once; uniform or blurred when it lasts
+        as long as a frozen one (a lorry that fills the picture is gone by then)."""
+        if facts.mean_level < self._black_level:
+            return Drop.BLACK
+        uniform = facts.contrast < UNIFORM_LEVELS
+        if self._blur_level == 0.0 or not (uniform or facts.edges < self._blur_level):
+            self._blurred_since_ns = None
+            return None
+        if self._blurred_since_ns is None:
+            self._blurred_since_ns = now.mono_ns
+        if now.mono_ns - self._blurred_since_ns < self._frozen_ns:
+            return None
+        return Drop.UNIFORM if uniform else Drop.BLURRED
 
     def _watch_change(self, sample: npt.NDArray[np.uint8], now: Instant) -> None:
         if self._reference is None or not _same_picture(self._reference, sample):
@@ -168,7 +211,7 @@ class CameraMonitor:
         if self._link is SensorState.STARTING:
             return SensorState.STARTING
         # A blind camera's picture is as still as a frozen one's; "blind" is what helps its owner.
-        if self._black:
+        if self._blind is not None:
             return SensorState.BLIND
         # Both must hold: the same picture, and frames that kept coming over that time. Silence
         # between two equal frames proves nothing but silence.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,9 +24,11 @@ def at(seconds: float) -> Instant:
 
 
 def scene(seed: int, level: int = 100) -> np.ndarray:
-    """A noisy image, as a sensor gives it."""
-    noise = np.random.default_rng(seed).integers(-4, 5, (120, 160, 3))
-    return np.clip(level + noise, 0, 255).astype(np.uint8)
+    """A noisy image, as a sensor gives it, of something with an edge."""
+    image = np.full((120, 160, 3), float(level))
+    image[:, 80:] *= 0.5
+    image += np.random.default_rng(seed).integers(-4, 5, image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def monitor() -> CameraMonitor:
@@ -110,6 +113,45 @@ def test_a_black_picture_is_blind_at_once_and_withheld_and_stays_blind_when_stil
     assert made.health(at(4.95)).state is SensorState.BLIND
     assert feed(made, 5.0, scene(1)) is None
     assert made.health(at(5.0)).state is SensorState.LIVE
+
+
+def covered(seed: int) -> np.ndarray:
+    """A hand before the lens: light, and noise."""
+    noise = np.random.default_rng(seed).integers(-3, 4, (120, 160, 3))
+    return (90 + noise).astype(np.uint8)
+
+
+def blurred(seed: int) -> np.ndarray:
+    """Mud or rain on the glass: soft light and dark, no edge, a camera's noise."""
+    wave = 100 + 60 * np.sin(np.linspace(0.0, 6.0, 640))[None, :, None]
+    noise = np.random.default_rng(seed).normal(0.0, 2.0, (480, 640, 3))
+    return np.clip(wave + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("picture", "drop"), [(covered, Drop.UNIFORM), (blurred, Drop.BLURRED)])
+def test_a_covered_or_blurred_lens_is_blind_when_it_lasts_and_sees_again_at_once(
+    picture: Callable[[int], np.ndarray], drop: Drop
+) -> None:
+    made = monitor()
+    assert feed(made, 0.1, scene(0)) is None
+    drops = [feed(made, 1.0 + 0.1 * n, picture(n)) for n in range(40)]
+    assert drops[:30] == [None] * 30  # three seconds, as for a frozen picture
+    assert set(drops[30:]) == {drop}
+    health = made.health(at(5.0))
+    assert health.state is SensorState.BLIND
+    assert health.detail == f"picture is {drop}"
+    assert feed(made, 5.1, scene(1)) is None
+    assert made.health(at(5.2)).state is SensorState.LIVE
+
+
+def test_what_is_sharp_is_never_blurred_however_noisy() -> None:
+    made = monitor()
+    noisy = np.random.default_rng(3)
+    for n in range(60):
+        image = np.full((120, 160, 3), 30.0)
+        image[:, 80:] = 90.0
+        image += noisy.normal(0.0, 6.0, image.shape)
+        assert feed(made, 0.1 * n, np.clip(image, 0, 255).astype(np.uint8)) is None
 
 
 def test_repeated_and_reordered_times_are_dropped() -> None:

@@ -54,6 +54,7 @@ SIZES = ((0.0, 4.0), (4.0, 8.0), (8.0, 1e9))
 """px of the preview by which heads are told apart: below 4 px resolution alone hides them."""
 
 Floats = npt.NDArray[np.float64]
+Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Tally:
     heads: dict[int, list[bool]] = field(default_factory=lambda: defaultdict(list))
     plates: list[bool] = field(default_factory=list)
     exposed_px: list[float] = field(default_factory=list)
+    plate_px: list[float] = field(default_factory=list)
     cells: list[float] = field(default_factory=list)
     masked: list[float] = field(default_factory=list)
     on_nobody: list[float] = field(default_factory=list)
@@ -114,7 +116,7 @@ def main() -> None:
         everything.pictures += one.pictures
         for size, hits in one.heads.items():
             everything.heads[size] += hits
-        for name in ("plates", "exposed_px", "cells", "masked", "on_nobody"):
+        for name in ("plates", "plate_px", "exposed_px", "cells", "masked", "on_nobody"):
             getattr(everything, name).extend(getattr(one, name))
     print(_row("all", everything))
 
@@ -126,7 +128,8 @@ def _row(name: str, one: Tally) -> str:
     return (
         f"{name:<28} heads <4, 4-8, >8 px: {heads}  plates {sum(one.plates)}/{len(one.plates)}"
         f"={_share(one.plates)}  widest face shown {max(one.cells, default=0.0):.1f} cells, "
-        f"largest exposed head {max(one.exposed_px, default=0.0):.1f} px  "
+        f"largest exposed: head {max(one.exposed_px, default=0.0):.1f} px, "
+        f"plate {max(one.plate_px, default=0.0):.1f} px  "
         f"masked {np.mean(one.masked):.3f} of the picture, on nobody {np.mean(one.on_nobody):.3f}"
     )
 
@@ -257,7 +260,10 @@ def _count(
             for corners, facing in _plates(scene, row, view):
                 rectangle = _rectangle(view, corners)
                 if facing and _shows(rectangle, nearer, view):
-                    tally.plates.append(_covered(hidden, rectangle))
+                    good = _covered(hidden, rectangle)
+                    tally.plates.append(good)
+                    if not good:
+                        tally.plate_px.append(rectangle[2] - rectangle[0])
 
 
 def _head(scene: Scene, row: int) -> Floats:
@@ -325,10 +331,10 @@ def _clip(path: Path, model: str, folder: Path) -> None:
     previews: Previews | None = None
     index = 0
     while True:
-        good, image = video.read()
+        good, read = video.read()
         if not good:
             break
-        image = np.asarray(image, dtype=np.uint8)
+        image: Image = np.asarray(read, dtype=np.uint8)
         height, width = image.shape[:2]
         if previews is None:
             camera = _with_detector(_somewhere(width, height), model)

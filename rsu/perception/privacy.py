@@ -56,8 +56,8 @@ MARGIN = 0.10
 REACH = {ObjectClass.PEDESTRIAN: 1.5, ObjectClass.BICYCLE: 4.7, ObjectClass.MOTORCYCLE: 9.0}
 """Box heights a second that somebody who is no longer seen may have moved: 2.5 m/s on foot, 8 m/s
 on a bicycle, 15 m/s by motor. Others: 9."""
-MOST_REACH = 1.5
-"""Box heights, bound of the same."""
+MOST_REACH = 0.5
+"""Box heights, bound of the same: more covered no head more, only road (docs/privacy.md)."""
 
 CELL_M = 0.04
 """Least size of what a picture shows, m. A face is 0.14 m wide: 3.5 cells, while familiar faces are

@@ -25,6 +25,8 @@ from typing import Any
 import msgspec
 import structlog
 
+from rsu.config.model import SiteConfig
+from rsu.config.privacy import PrivacyOptions
 from rsu.config.running import AuditOptions
 from rsu.schema.units import NS_PER_S
 
@@ -264,6 +266,24 @@ def site_audit(options: AuditOptions, base: Path) -> AuditLog:
     given = os.environ.get("RSU_AUDIT")
     path = Path(given) if given else base / options.path
     return AuditLog(path, keep_days=options.keep_days, keep_bytes=options.keep_bytes)
+
+
+def accounted_privacy(config: SiteConfig, base: Path, camera_id: str) -> PrivacyOptions:
+    """How pictures of a camera may leave. Where the site file lets them leave unmasked, a line says
+    so first; a log that cannot be written masks them after all."""
+    privacy = config.privacy
+    camera = next(one for one in config.cameras if one.id == camera_id)
+    if privacy.mask or camera.preview.rate_hz == 0:
+        return privacy
+    detail = {"camera": camera_id, "reason": privacy.reason}
+    try:
+        site_audit(config.audit, base).record(
+            "preview_unmasked", f"process:camera:{camera_id}", detail
+        )
+    except AuditError as error:
+        structlog.get_logger().warning("audit", problem=f"{error}: pictures are masked after all")
+        return PrivacyOptions()
+    return privacy
 
 
 def local_actor() -> str:

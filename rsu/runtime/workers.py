@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rsu.config.model import SiteConfig
 from rsu.runtime import graph
+from rsu.runtime.audit import accounted_privacy
 from rsu.runtime.group_turns import due_ticks, group_turn
 from rsu.runtime.worker import Surroundings, Worker
 from rsu.schema.health import SensorState
@@ -79,9 +80,9 @@ class CameraWorker:
 
         self._around = around
         camera = next(c for c in around.config.cameras if c.id == camera_id)
-        self._group = graph.camera_group(
-            camera, load_detector(camera, around.base), around.boot, around.config.privacy
-        )
+        privacy = accounted_privacy(around.config, around.base, camera_id)
+        detector = load_detector(camera, around.base)
+        self._group = graph.camera_group(camera, detector, around.boot, privacy)
         self._camera = LiveCamera(camera.id, camera.source, around.base, around.clock)
         self._health_due = 0
         self._state: SensorState | None = None

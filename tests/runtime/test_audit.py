@@ -8,9 +8,13 @@ import multiprocessing
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from rsu.config.load import load_site
+from rsu.config.model import SiteConfig
 from rsu.config.running import AuditOptions
 from rsu.runtime.audit import (
     LEAST_FILES,
@@ -18,6 +22,7 @@ from rsu.runtime.audit import (
     START,
     AuditError,
     AuditLog,
+    accounted_privacy,
     file_digest,
     local_actor,
     site_audit,
@@ -191,6 +196,45 @@ def test_where_a_unit_s_log_lies(tmp_path: Path, monkeypatch) -> None:
     assert site_audit(AuditOptions(), tmp_path).path == tmp_path / "var" / "audit.jsonl"
     monkeypatch.setenv("RSU_AUDIT", str(tmp_path / "other.jsonl"))
     assert site_audit(AuditOptions(), tmp_path).path == tmp_path / "other.jsonl"
+
+
+@pytest.fixture
+def site(root: Path) -> dict[str, Any]:
+    config = load_site(root / "configs" / "lab-two-cameras.yaml")
+    return config.model_dump(mode="json", exclude_unset=True)
+
+
+def test_unmasked_pictures_are_accounted_for_before_the_first(
+    site: dict[str, Any], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.delenv("RSU_AUDIT", raising=False)
+    masked = SiteConfig.model_validate(site)
+    camera = masked.cameras[0].id
+    assert accounted_privacy(masked, tmp_path, camera).mask
+    assert not (tmp_path / "var").exists()
+    site["privacy"] = {"mask": False, "reason": "a closed test track, nobody is here"}
+    config = SiteConfig.model_validate(site)
+    assert not accounted_privacy(config, tmp_path, camera).mask
+    (line,) = AuditLog(tmp_path / "var" / "audit.jsonl").lines()
+    assert (line.action, line.actor) == ("preview_unmasked", f"process:camera:{camera}")
+    assert line.detail == {"camera": camera, "reason": "a closed test track, nobody is here"}
+
+
+def test_without_an_audit_log_pictures_are_masked_after_all(
+    site: dict[str, Any], tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RSU_AUDIT", str(tmp_path / "file" / "audit.jsonl"))
+    site["privacy"] = {"mask": False, "reason": "a closed test track, nobody is here"}
+    config = SiteConfig.model_validate(site)
+    assert accounted_privacy(config, tmp_path, config.cameras[0].id).mask
+
+
+@pytest.mark.parametrize("reason", ["", "because"])
+def test_unmasked_pictures_need_a_reason(site: dict[str, Any], reason: str) -> None:
+    site["privacy"] = {"mask": False, "reason": reason}
+    with pytest.raises(ValidationError, match="reason"):
+        SiteConfig.model_validate(site)
 
 
 def test_digest_and_actor(tmp_path: Path) -> None:

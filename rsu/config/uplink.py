@@ -25,6 +25,10 @@ class OutboxOptions(Options):
     max_bytes: int = Field(
         64_000_000, ge=100_000, description="Quota; beyond it the oldest of the lowest priority go."
     )
+    ballast_mb: int = Field(
+        8, ge=0, le=1000, description="Kept back on its disk for events when others fill it, MB: "
+        "8000 events. 0: nothing."
+    )  # fmt: skip
     commit_s: Positive = Field(
         0.1, le=1.0, description="Group commit, s (50–200 ms: dependencies.md 1.3)."
     )

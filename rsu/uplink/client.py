@@ -70,6 +70,7 @@ class UplinkClient:
             base / options.outbox.path,
             max_bytes=options.outbox.max_bytes,
             commit_s=options.outbox.commit_s,
+            ballast_bytes=options.outbox.ballast_mb * 1_000_000,
         )
         self._options, self._base = options, base
         self._desk: CommandDesk | None = None

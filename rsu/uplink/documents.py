@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rsu.schema.events import Conflict, RoadEvent
-from rsu.schema.health import SensorAlarm, SensorHealth, SensorState, UnitHealth
+from rsu.schema.health import LinkHealth, SensorAlarm, SensorHealth, SensorState, UnitHealth
 from rsu.schema.parking import BayState, BayStay, ParkingState
 from rsu.schema.tracks import Track
 from rsu.schema.traffic import LaneTraffic, TrafficState
@@ -177,10 +177,13 @@ def _stay(stay: BayStay) -> Document:
 
 
 def health_document(
-    unit: UnitHealth | None, sensors: Iterable[SensorHealth], now_ns: int
+    unit: UnitHealth | None,
+    sensors: Iterable[SensorHealth],
+    now_ns: int,
+    link: LinkHealth | None = None,
 ) -> Document:
-    """How the unit and its sensors are. A sensor that works is `shifted` while it is the suspect
-    of an alarm."""
+    """How the unit, its sensors and its connection are. A sensor that works is `shifted` while it
+    is the suspect of an alarm."""
     alarms = () if unit is None else unit.alarms
     suspects = {alarm.suspect for alarm in alarms}
     return {
@@ -211,7 +214,37 @@ def health_document(
             for s in sensors
         ],
         "alarms": [alarm_document(alarm) for alarm in alarms],
+        **({} if link is None else {"link": _link_document(link, now_ns)}),
     }
+
+
+def _link_document(link: LinkHealth, now_ns: int) -> Document:
+    """The connection to the platform; null: not known."""
+    modem = link.modem
+    return {
+        "age_s": _age(link.time_ns, now_ns),
+        "connections": link.connections,
+        "connected_s": _rounded(link.connected_s, 1),
+        "rtt_s": _rounded(link.rtt_s, 3),
+        "rtt_max_s": _rounded(link.rtt_max_s, 3),
+        "network_rtt_s": _rounded(link.network_rtt_s, 4),
+        "resent_share": _rounded(link.resent, 4),
+        "sent_bytes": link.sent_bytes,
+        "received_bytes": link.received_bytes,
+        "modem": None
+        if modem is None
+        else {
+            "technology": modem.technology,
+            "rsrp_dbm": modem.rsrp_dbm,
+            "rsrq_db": modem.rsrq_db,
+            "snr_db": modem.snr_db,
+        },
+        "modem_unknown": link.modem_unknown,
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def alarm_document(alarm: SensorAlarm) -> Document:

@@ -33,6 +33,7 @@ import structlog
 
 from rsu.schema.reports import Priority, UplinkReport
 from rsu.schema.units import NS_PER_S, Instant
+from rsu.uplink.ballast import Ballast
 from rsu.uplink.store import (
     DropReason,
     Entry,
@@ -56,6 +57,7 @@ FRESH_NS = 3 * NS_PER_S
 """Younger reports are the present. A summary a second, a commit of 0.1 s and a retransmission fit;
 what is older has met an outage or a link that is too slow, and goes with the backlog."""
 MARK_NS = NS_PER_S // 4  # how finely the age of what is queued is known
+BALLAST_NS = 60 * NS_PER_S  # how often there may be a new ballast
 BATCH_CHANGES = 512
 """A commit does not wait for `commit_s` once this many changes are due."""
 SWEEP_NS = NS_PER_S  # how often time to live and deferrals are looked at: ttl are seconds
@@ -123,12 +125,15 @@ class Outbox:
         max_bytes: int,
         commit_s: float,
         retry_s: float = 5.0,  # fault row 3: recovers by itself, alarm within 10 s
+        ballast_bytes: int = 0,
         clock: Callable[[], Instant] = read_clocks,
     ) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._commit_ns = int(commit_s * NS_PER_S)
         self._retry_ns = int(retry_s * NS_PER_S)
+        self._ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_bytes)
+        self._ballast_at_ns = 0
         self._clock = clock
         start = clock()
         # The outbox clock: UTC at the start, monotonic from there, so that a stepping wall clock
@@ -372,11 +377,26 @@ class Outbox:
         if not self._on_disk and now.mono_ns >= self._retry_at_ns:
             self._move_to_disk(now)
         try:
-            self._commit(now)
+            self._commit_with_ballast(now)
         except StoreError as error:
             self._leave_disk(error, now)
             self._commit(now)  # in memory now
         self._refill()
+        if self._on_disk and now.mono_ns >= self._ballast_at_ns:
+            self._ballast_at_ns = now.mono_ns + BALLAST_NS
+            self._ballast.hold()
+
+    def _commit_with_ballast(self, now: Instant) -> None:
+        """Commit; on a full disk once more, in the space that was kept back for that."""
+        try:
+            self._commit(now)
+        except StoreUnavailableError as error:
+            if not (error.full and self._ballast.release()):
+                raise
+            # Not made again before the disk had time to be cleared by whoever looks after it.
+            self._ballast_at_ns = now.mono_ns + BALLAST_NS
+            _log.error("uplink outbox: the disk is full, the space kept back is used now")
+            self._commit(now)
 
     def _commit(self, now: Instant) -> None:
         """Bring the store up to what happened since the last commit; raises StoreError."""

@@ -18,11 +18,12 @@ import msgspec
 
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.events import EventPhase, RoadEvent
-from rsu.schema.health import SensorAlarm, SensorHealth, UnitHealth
+from rsu.schema.health import LinkHealth, SensorAlarm, SensorHealth, UnitHealth
 from rsu.schema.message import Message
 from rsu.schema.parking import ParkingState
 from rsu.schema.reports import Priority, UplinkReport
 from rsu.schema.topics import (
+    LINK_HEALTH,
     PARKING,
     ROAD_EVENT,
     SENSOR_ALARM,
@@ -75,6 +76,7 @@ class ReportStage:
         self._profiles = [make_profile(one, place, boot) for one in options.profiles]
         self.inputs: tuple[Topic, ...] = (
             TRACKS, TRAFFIC, PARKING, ROAD_EVENT, UNIT_HEALTH, SENSOR_HEALTH, SENSOR_ALARM,
+            LINK_HEALTH,
             *((V2X_TX,) if any(one.hears_frames for one in self._profiles) else ()),
             *((V2X_HEARD,) if any(one.hears_vehicles for one in self._profiles) else ()),
         )  # fmt: skip
@@ -95,6 +97,7 @@ class ReportStage:
         self._unit: UnitHealth | None = None
         self._sensors: dict[str, SensorHealth] = {}
         self._health_changed = False
+        self._link: LinkHealth | None = None
         self._alarms: dict[tuple[str, str, str], SensorAlarm] = {}  # as last reported
         self._updated: dict[int, int] = {}  # event id -> mono ns of its last report
 
@@ -126,6 +129,8 @@ class ReportStage:
             if before is not None or len(self._sensors) < MAX_SENSORS:
                 self._sensors[payload.sensor] = payload
                 self._health_changed |= before is None or before.state is not payload.state
+        elif isinstance(payload, LinkHealth):
+            self._link = payload
         elif isinstance(payload, RoadEvent):
             news = self._event(payload, now)
         elif isinstance(payload, SensorAlarm):
@@ -203,7 +208,7 @@ class ReportStage:
         times = [sensor.time_ns for sensor in sensors]
         if self._unit is not None:
             times.append(self._unit.time_ns)
-        document = health_document(self._unit, sensors, now.utc_ns)
+        document = health_document(self._unit, sensors, now.utc_ns, self._link)
         yield _news("health", Priority.STATE, STATE_TTL_S, min(times), document)
 
     def _alarm(self, alarm: SensorAlarm) -> Iterable[News]:

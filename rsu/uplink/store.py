@@ -61,7 +61,11 @@ class StoreCorruptError(StoreError):
 
 
 class StoreUnavailableError(StoreError):
-    """The disk, its permissions or another process refuse."""
+    """The disk, its permissions or another process refuse; `full`: for want of space."""
+
+    def __init__(self, reason: str, *, full: bool = False) -> None:
+        super().__init__(reason)
+        self.full = full
 
 
 class DropReason(StrEnum):
@@ -452,4 +456,6 @@ def _translated(error: sqlite3.Error, path: Path | None) -> StoreError:
         return StoreCorruptError(f"{where}{error}")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreUnavailableError(f"{where}in use by another process")
+    if code == sqlite3.SQLITE_FULL:
+        return StoreUnavailableError(f"{where}the disk is full", full=True)
     return StoreUnavailableError(f"{where}{error}")

@@ -10,14 +10,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import msgspec
 import pytest
 
 from rsu import __version__
 from rsu.config.uplink import UplinkOptions
+from rsu.schema.health import LinkHealth, ModemSignal
 from rsu.schema.reports import Priority, UplinkReport
 from rsu.uplink.client import UplinkClient
+from rsu.uplink.documents import health_document
 from rsu.uplink.link import LinkMeter, tcp_numbers
+from rsu.uplink.modem import ModemWatch, ask_modem
 from rsu.uplink.pacing import Pacer
+from rsu.uplink.profiles.plain_schema import SCHEMAS
 from rsu.uplink.session import Backoff
 
 
@@ -201,3 +207,83 @@ def test_link_quality_is_measured_on_a_real_connection(
     after = client.link()
     assert (after.connected_s, after.rtt_s) == (None, None)
     assert after.sent_bytes >= found.sent_bytes
+
+
+MMCLI = """#!/bin/sh
+cat <<'END'
+{"modem":{"signal":{"5g":{"error-rate":"--","rsrp":"-95.00","rsrq":"-11.00","snr":"12.50"},
+"lte":{"error-rate":"--","rsrp":"-101.00","rsrq":"-13.00","rssi":"-70.00","snr":"4.00"},
+"refresh":{"rate":"10"},"threshold":{"error-rate":"no","rssi":"0"}}}}
+END
+"""
+
+
+def _mmcli(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = folder / "mmcli"
+    tool.write_text(text)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_the_modem_is_asked_where_modemmanager_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _mmcli(tmp_path, MMCLI, monkeypatch)
+    signal, why = ask_modem()
+    assert (signal, why) == (
+        ModemSignal(technology="5g", rsrp_dbm=-95.0, rsrq_db=-11.0, snr_db=12.5), "",
+    )  # fmt: skip
+    _mmcli(tmp_path, MMCLI.replace("-95.00", "--").replace("-11.00", "--").replace("12.50", "--"),
+           monkeypatch)  # fmt: skip
+    signal, _ = ask_modem()
+    assert signal is not None
+    assert (signal.technology, signal.snr_db) == ("lte", 4.0)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("#!/bin/sh\necho '{\"modem\":{\"signal\":{\"lte\":{\"snr\":\"--\"}}}}'\n", "setup"),
+        ("#!/bin/sh\necho 'error: couldn'\\''t find modem' >&2; exit 1\n", "find modem"),
+        ("#!/bin/sh\necho '[1,2'\n", "not understand"),
+        ("#!/bin/sh\necho '[]'\n", "not understand"),
+        ("#!/bin/sh\nexec sleep 60\n", "does not answer"),
+    ],
+)  # fmt: skip
+def test_an_unknown_signal_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
+) -> None:
+    monkeypatch.setattr("rsu.uplink.modem.ANSWER_S", 0.5)
+    _mmcli(tmp_path, script, monkeypatch)
+    signal, said = ask_modem()
+    assert signal is None
+    assert why in said
+
+
+def test_without_mmcli_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    watch = ModemWatch()
+    watch.start()
+    assert watch.reading() == (None, "no mmcli on this machine")
+    assert watch.stop(1.0)
+
+
+def test_the_health_document_tells_the_link() -> None:
+    link = LinkHealth(
+        time_ns=10**18, connected=True, failure=None, connections=3, connected_s=61.234,
+        rtt_s=0.04567, rtt_max_s=0.2, network_rtt_s=None, resent=0.012345, sent_bytes=9,
+        received_bytes=8, modem_unknown="no mmcli on this machine",
+    )  # fmt: skip
+    document = health_document(None, [], 10**18 + 500_000_000, link)
+    assert document["link"] == {
+        "age_s": 0.5, "connections": 3, "connected_s": 61.2, "rtt_s": 0.046, "rtt_max_s": 0.2,
+        "network_rtt_s": None, "resent_share": 0.0123, "sent_bytes": 9, "received_bytes": 8,
+        "modem": None, "modem_unknown": "no mmcli on this machine",
+    }  # fmt: skip
+    assert "link" not in health_document(None, [], 10**18)
+    schema = SCHEMAS["health"]
+    whole = {"schema": "rsu.health/1", "id": "a", "site": "b"} | document
+    jsonschema.validate(whole, schema)
+    with_modem = ModemSignal(technology="lte", rsrp_dbm=-100.0, rsrq_db=None, snr_db=3.5)
+    told = health_document(None, [], 10**18, msgspec.structs.replace(link, modem=with_modem))
+    jsonschema.validate(whole | told, schema)

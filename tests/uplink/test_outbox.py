@@ -6,6 +6,7 @@ Rounds of the writer are driven by hand (`work`) with a virtual clock wherever t
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from rsu.schema.reports import Priority, UplinkReport
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.uplink import outbox as outbox_module
+from rsu.uplink.ballast import Ballast
 from rsu.uplink.outbox import MAX_BODY_BYTES, Outbox, OutboxStats
 from rsu.uplink.store import ROW_OVERHEAD, DropReason
 
@@ -714,3 +716,80 @@ def test_what_an_earlier_run_left_is_backlog(tmp_path: Path) -> None:
     assert [e.id for e in again.take(9, 1_000_000, backlog=0)] == ["now"]
     assert [e.id for e in again.take(9, 1_000_000, backlog=1)] == ["earlier"]
     again.close(1.0)
+
+
+# Space kept back
+
+
+def test_the_ballast_is_held_given_away_and_made_again(tmp_path: Path) -> None:
+    ballast = Ballast(tmp_path / "b", 100_000)
+    assert not ballast.held
+    assert not ballast.release()
+    ballast.hold()
+    assert ballast.held
+    assert (tmp_path / "b").stat().st_blocks * 512 >= 100_000  # real blocks, not a hole
+    assert ballast.release()
+    assert not (tmp_path / "b").exists()
+    huge = Ballast(tmp_path / "huge", 10**15)
+    huge.hold()  # no room: no file, no error
+    assert not huge.held
+    assert not (tmp_path / "huge").exists()
+    Ballast(tmp_path / "missing" / "b", 1000).hold()
+    none = Ballast(tmp_path / "none", 0)
+    none.hold()
+    assert not (tmp_path / "none").exists()
+
+
+FULL_TMPFS = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+from test_outbox import Clock, report, drain, balances, EVENT
+from rsu.uplink.outbox import Outbox
+clock = Clock()
+disk = Path({disk!r})
+outbox = Outbox(disk / "o.db", max_bytes=10**8, commit_s=0.1, clock=clock, ballast_bytes=1_000_000)
+outbox.offer(report("first", EVENT))
+outbox.work()
+assert outbox._ballast.held
+with (disk / "filler").open("wb", buffering=0) as filler:  # others fill the disk
+    try:
+        while True:
+            filler.write(bytes(4096))
+    except OSError:
+        pass
+for i in range(100):
+    outbox.offer(report(f"e{{i:03}}", EVENT, size=2000))
+outbox.work()
+stats = outbox.stats()
+assert stats.degraded is None and stats.queued == 101 and balances(stats), stats
+assert not outbox._ballast.held
+os.unlink(disk / "filler")
+clock.advance(61.0)
+outbox.work()
+assert outbox._ballast.held
+assert outbox.close(1.0)
+again = Outbox(disk / "o.db", max_bytes=10**8, commit_s=0.1, clock=clock)
+assert drain(again) == ["first"] + [f"e{{i:03}}" for i in range(100)]
+again.close(1.0)
+print("kept")
+"""
+
+
+def test_events_go_on_disk_when_others_have_filled_it(tmp_path: Path, root: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "script.py").write_text(
+        FULL_TMPFS.format(folder=str(Path(__file__).parent), disk=str(disk))
+    )
+    command = f"mount -t tmpfs -o size=4m tmpfs {disk} && exec {sys.executable} -W error "
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+         command + str(tmp_path / "script.py")],
+        cwd=root, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no name space with a disk of its own here: {done.stderr.strip()[:200]}")
+    assert done.returncode == 0, done.stderr
+    assert "kept" in done.stdout

@@ -55,6 +55,25 @@ _PLACE: dict[str, Document] = {
     "longitude_deg": {"type": "number", "minimum": -180, "maximum": 180},
 }
 _PART: dict[str, Document] = {"part": COUNT, "parts": COUNT, "total": COUNT}
+_LINK = _object(
+    {
+        "age_s": SIZE,
+        "connections": COUNT,
+        **dict.fromkeys(("connected_s", "rtt_s", "rtt_max_s", "network_rtt_s"), _or_null(SIZE)),
+        "resent_share": _or_null(SHARE),
+        "sent_bytes": COUNT,
+        "received_bytes": COUNT,
+        "modem": _or_null(
+            _object(
+                {
+                    "technology": TEXT,
+                    **dict.fromkeys(("rsrp_dbm", "rsrq_db", "snr_db"), _or_null(NUMBER)),
+                }
+            )
+        ),
+        "modem_unknown": TEXT,
+    }
+)
 _TRACK = _object(
     {
         "track": COUNT,
@@ -190,7 +209,9 @@ SCHEMAS: dict[str, Document] = {
             "processes": _list(_object({"name": TEXT, "state": TEXT, "restarts": COUNT})),
             "sensors": _list(_SENSOR),
             "alarms": _list(_object(_ALARM)),
+            "link": _LINK,
         },
+        optional=("link",),
     ),
     "alarm": _document("alarm", _ALARM),
     "event": _document(

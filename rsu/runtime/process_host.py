@@ -8,6 +8,7 @@ systemd's watchdog only while every process is well.
 from __future__ import annotations
 
 import fcntl
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
 TURN_MS = 50
 """One look at children, sockets and clock this often; a dead child is noticed within it."""
 
+DESCRIPTORS = 256
+"""File descriptors that a supervisor may need: 55 with six children, one for whoever asks."""
+
 
 class HostError(Exception):
     """The unit cannot start; the message says what to do."""
@@ -93,6 +97,7 @@ class ProcessHost:
         `on_second` is told how things are, once a second. Raises HostError or BusError when the
         unit cannot start at all.
         """
+        _need_descriptors()
         lock = self._open_folder()
         previous = {
             number: signal.signal(number, self._stop_on_signal)
@@ -230,6 +235,20 @@ class ProcessHost:
 
     def _stop_on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
+
+
+def _need_descriptors() -> None:
+    """Raise the soft limit of file descriptors where it is too low, or refuse to start: ZeroMQ
+    aborts the process when it runs out of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= DESCRIPTORS or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        raise HostError(
+            f"only {hard} file descriptors are allowed, a unit needs {DESCRIPTORS}: raise "
+            "LimitNOFILE= of the service, or the limit that `ulimit -Hn` shows"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
 
 
 def all_recorded_sources_ended(overview: Overview) -> bool:

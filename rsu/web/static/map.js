@@ -68,8 +68,8 @@ export class BirdsEye {
     // The middle of the place fills the view: the ends of long legs may lie outside.
     const xs = points.map((p) => p[0]).sort((a, b) => a - b);
     const ys = points.map((p) => p[1]).sort((a, b) => a - b);
-    const cut = (list, share) => list[Math.floor((list.length - 1) * share)];
-    const [x0, x1, y0, y1] = [cut(xs, 0.04), cut(xs, 0.96), cut(ys, 0.04), cut(ys, 0.96)];
+    const cut = (list) => [list[Math.floor((list.length - 1) * 0.04)], list[Math.ceil((list.length - 1) * 0.96)]];
+    const [[x0, x1], [y0, y1]] = [cut(xs), cut(ys)];
     this.centre = [(x0 + x1) / 2, (y0 + y1) / 2];
     const whole = Math.min(box.width / (x1 - x0 + 12), box.height / (y1 - y0 + 12));
     const crossing = this.place.zones.some((zone) => zone.kind === "junction") || this.place.lights.length > 0;

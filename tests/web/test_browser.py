@@ -1,0 +1,248 @@
+"""The page in a real Chromium: what an operator sees moves, answers, greys and comes back.
+
+One browser for all tests. The server is fed from a thread as a live unit would feed it; nothing of
+the page is stubbed.
+"""
+
+import json
+import math
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rsu.config.web import WebOptions
+from rsu.schema.events import EventEnding, EventPhase
+from rsu.schema.sensing import ObjectClass
+from rsu.web.server import DashboardServer
+from tests.web.conftest import Serve, Teller, track, until
+
+selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+from selenium import webdriver  # noqa: E402 - only where it is there
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.component,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are needed"),
+    pytest.mark.timeout(240),
+]
+DESKTOP, PHONE = (1280, 800), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    for argument in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update",
+        "--disable-sync",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.binary_location = str(CHROMIUM)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+class Feeder:
+    """A car that drives back and forth, a walker, and whatever a test adds, five times a second."""
+
+    def __init__(self, server: DashboardServer, tell: Teller) -> None:
+        self.server = server
+        self.extra: list = []
+        self.silent = False
+        self._tell = tell
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.2):
+            if self.silent:
+                continue
+            now = time.time_ns()
+            x = 20 * math.sin(now / 1e9 / 3)
+            walker = track(12, 5.0, 8.0, object_class=ObjectClass.PEDESTRIAN, speed=1.2)
+            self.server.desk.take(
+                [
+                    self._tell.tracks(now, track(7, x, updated_ns=now, born_ns=now), walker),
+                    self._tell.signals(now),
+                    *self._tell.well(now),
+                    *(make(now) for make in self.extra),
+                ]
+            )
+            self.extra = []
+            self.server.fan.offer(self.server.desk.snapshot())
+
+
+@pytest.fixture
+def unit(serve: Serve, tell: Teller) -> Iterator[Feeder]:
+    feeder = Feeder(serve(WebOptions()), tell)
+    yield feeder
+    feeder.stop()
+
+
+def size(browser: webdriver.Chrome, width: int, height: int) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+    )
+
+
+def show(browser: webdriver.Chrome, unit: Feeder, at: tuple[int, int] = DESKTOP) -> None:
+    size(browser, *at)
+    browser.get(unit.server.address)
+    browser.execute_script("localStorage.clear()")
+    browser.get(unit.server.address)
+    until(lambda: browser.execute_script("return !!(globalThis.rsuPage && rsuPage.live)"), 60)
+
+
+def text(browser: webdriver.Chrome, place: str) -> str:
+    return browser.find_element(By.CSS_SELECTOR, place).text
+
+
+def script(browser: webdriver.Chrome, code: str) -> object:
+    return browser.execute_script(f"return {code}")
+
+
+def test_tracks_move_on_the_map(browser: webdriver.Chrome, unit: Feeder) -> None:
+    show(browser, unit)
+    pixels = "document.getElementById('map').toDataURL()"
+    where = "rsuPage.map.screenOf(7)"
+    before, picture = script(browser, where), script(browser, pixels)
+    until(lambda: math.dist(script(browser, where), before) > 10)
+    until(lambda: script(browser, pixels) != picture)
+    assert text(browser, "#verdict") == "All well"
+    assert script(browser, "document.body.className") == ""
+
+
+def test_a_clicked_track_shows_its_details(browser: webdriver.Chrome, unit: Feeder) -> None:
+    show(browser, unit)
+    x, y = script(browser, "rsuPage.map.screenOf(12)")  # the walker stays where it is
+    canvas = browser.find_element(By.ID, "map")
+    half = canvas.size["width"] / 2, canvas.size["height"] / 2
+    ActionChains(browser).move_to_element_with_offset(
+        canvas, round(x - half[0]), round(y - half[1])
+    ).click().perform()
+    until(lambda: browser.find_elements(By.CSS_SELECTOR, "#details[data-track='12']"))
+    details = text(browser, "#details")
+    assert "pedestrian 12" in details
+    assert "4 ± 3.5 km/h" in details  # 1.2 m/s; 1.96 · 0.5 m/s
+    assert "5.0 m E, 8.0 m N" in details
+    assert "4.90 × 2.45 m" in details
+    assert "north" in details
+
+
+def test_an_event_appears_and_ends(browser: webdriver.Chrome, unit: Feeder, tell: Teller) -> None:
+    show(browser, unit)
+    assert browser.find_elements(By.CSS_SELECTOR, ".alert") == []
+    unit.extra.append(tell.event)
+    until(lambda: browser.find_elements(By.CSS_SELECTOR, ".alert"))
+    browser.execute_script("rsuPage.turnTo('events')")
+    until(lambda: "stopped vehicle" in text(browser, "#panel"))
+    unit.extra.append(lambda now: tell.event(now, phase=EventPhase.END, ending=EventEnding.CLEARED))
+    until(lambda: "cleared" in text(browser, "#panel"))
+    until(lambda: not browser.find_elements(By.CSS_SELECTOR, ".alert"))
+
+
+def test_what_is_said_by_others_is_never_markup(
+    browser: webdriver.Chrome, unit: Feeder, tell: Teller
+) -> None:
+    show(browser, unit)
+    evil = "<img src=x onerror='globalThis.hacked=1'>"
+    unit.extra.append(lambda now: tell.event(now, lanes=(evil,), kind=evil))
+    browser.execute_script("rsuPage.turnTo('events')")
+    until(lambda: evil in text(browser, "#panel"))
+    assert script(browser, "globalThis.hacked") is None
+    assert browser.find_elements(By.CSS_SELECTOR, "#panel img, #alerts img") == []
+
+
+def test_everything_greys_without_news(browser: webdriver.Chrome, unit: Feeder) -> None:
+    show(browser, unit)
+    unit.silent = True
+    until(lambda: "stale" in script(browser, "document.body.className"))
+    assert "what you see is old" in text(browser, "#stale")
+    assert text(browser, "#verdict") == "No data"
+    unit.silent = False
+    until(lambda: "stale" not in script(browser, "document.body.className"))
+
+
+def test_the_page_survives_a_restart_of_the_unit(
+    browser: webdriver.Chrome, unit: Feeder, serve: Serve
+) -> None:
+    show(browser, unit)
+    browser.execute_script("globalThis.sameLoad = true")
+    first = unit.server
+    first.stop()
+    until(lambda: "stale" in script(browser, "document.body.className"))
+    unit.server = serve(WebOptions(), port=first.port)
+    until(lambda: "stale" not in script(browser, "document.body.className"), 40)
+    assert script(browser, "globalThis.sameLoad")  # by itself, without loading the page again
+    assert text(browser, "#verdict") == "All well"
+
+
+def test_the_page_speaks_chinese(browser: webdriver.Chrome, unit: Feeder) -> None:
+    show(browser, unit)
+    browser.find_element(By.ID, "language").click()
+    until(lambda: text(browser, "#verdict") == "运行正常")
+    assert script(browser, "document.documentElement.lang") == "zh-CN"
+    assert "交通参与者" in text(browser, "#facts")
+    browser.refresh()
+    until(lambda: text(browser, "#verdict") == "运行正常", 40)  # it remembers
+    browser.find_element(By.ID, "language").click()
+    until(lambda: text(browser, "#verdict") == "All well")
+
+
+def test_it_fits_a_phone(browser: webdriver.Chrome, unit: Feeder) -> None:
+    show(browser, unit, PHONE)
+    for tab in ("objects", "events", "cameras", "messages", "traffic", "health"):
+        browser.execute_script(f"rsuPage.turnTo('{tab}')")
+        wide = script(browser, "[document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1] == PHONE[0], tab
+    assert script(browser, "document.getElementById('map').clientHeight") > 300
+    size(browser, *DESKTOP)
+    until(lambda: script(browser, "innerWidth") == DESKTOP[0])
+    assert script(browser, "document.documentElement.scrollHeight <= innerHeight")
+
+
+def test_no_request_leaves_the_host(browser: webdriver.Chrome, unit: Feeder) -> None:
+    browser.get_log("performance")
+    show(browser, unit)
+    for tab in ("traffic", "messages", "cameras", "health"):
+        browser.execute_script(f"rsuPage.turnTo('{tab}')")
+    time_of = unit.server.address
+    browser.execute_async_script(
+        "const done = arguments[0]; import('/vendor/echarts/index.js').then(() => done())"
+    )
+    urls = set()
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            urls.add(message["params"]["request"]["url"])
+        elif message["method"] == "Network.webSocketCreated":
+            urls.add(message["params"]["url"])
+    own = (time_of, time_of.replace("http", "ws"), "blob:", "data:")
+    assert any(url.startswith("ws://127.0.0.1") for url in urls)
+    assert any("echarts" in url for url in urls)
+    assert [url for url in urls if not url.startswith(own)] == []
+
+
+def test_the_page_breaks_none_of_its_own_rules(browser: webdriver.Chrome, unit: Feeder) -> None:
+    browser.get_log("browser")
+    show(browser, unit)
+    for tab in ("objects", "events", "cameras", "messages", "traffic", "health"):
+        browser.execute_script(f"rsuPage.turnTo('{tab}')")
+    wrong = [e for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
+    assert wrong == []

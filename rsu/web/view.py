@@ -14,6 +14,7 @@ from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
 from rsu.schema.topics import (
     CAMERA_DETECTIONS,
+    CAMERA_PREVIEW,
     DECISION,
     ENVIRONMENT,
     LANES,
@@ -38,8 +39,6 @@ from rsu.web.cameras import Cameras
 from rsu.web.condition import Condition
 from rsu.web.roads import Roads
 from rsu.web.scene import Scene
-
-PREVIEW = "camera/preview"
 
 
 class View:
@@ -71,14 +70,14 @@ class View:
             DECISION.name: lambda m: self.condition.take_decision(m.payload),
             ENVIRONMENT.name: lambda m: self.condition.take_reading(m.payload),
             CAMERA_DETECTIONS.name: lambda m: self.cameras.take_detections(m.payload),
-            PREVIEW: lambda m: self.cameras.take_preview(m.payload),
+            CAMERA_PREVIEW.name: lambda m: self.cameras.take_preview(m.payload),
         }
         self.taken = 0
 
     @property
     def topics(self) -> frozenset[Topic]:
         """What the view wants to hear."""
-        return frozenset(TOPICS[name] for name in self._takers if name in TOPICS)
+        return frozenset(TOPICS[name] for name in self._takers)
 
     def take(self, message: Message) -> None:
         """Take one message; others than those of `topics` are passed over."""

@@ -10,13 +10,16 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from rsu.config.web import WebOptions
+from rsu.runtime.audit import AuditLog
 from rsu.schema.events import EventEnding, EventPhase
 from rsu.schema.sensing import ObjectClass
 from rsu.web.server import DashboardServer
+from rsu.web.site_file import SiteFile
 from tests.web.conftest import Serve, Teller, track, until
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
@@ -24,6 +27,7 @@ from selenium import webdriver  # noqa: E402 - only where it is there
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -246,3 +250,40 @@ def test_the_page_breaks_none_of_its_own_rules(browser: webdriver.Chrome, unit: 
         browser.execute_script(f"rsuPage.turnTo('{tab}')")
     wrong = [e for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
     assert wrong == []
+
+
+def test_the_site_file_is_checked_and_saved_in_the_browser(
+    browser: webdriver.Chrome, serve: Serve, tmp_path: Path
+) -> None:
+    # NiceGUI is one per process: this is the only test that opens its page.
+    path = tmp_path / "site.yaml"
+    path.write_text("site: {id: here, origin: {latitude: 31, longitude: 121}}\n", "utf-8")
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    server = serve(WebOptions(), site_file=SiteFile(path, lambda: audit, may_change=True))
+    size(browser, *DESKTOP)
+    browser.get(server.address + "config")
+    until(lambda: browser.find_elements(By.CSS_SELECTOR, ".cm-content"), 60)
+
+    def add(line: str) -> None:
+        browser.find_element(By.CSS_SELECTOR, ".cm-content").click()
+        keys = ActionChains(browser).key_down(Keys.CONTROL).send_keys(Keys.END)
+        keys.key_up(Keys.CONTROL).send_keys(line).perform()
+
+    def press(button: str) -> None:
+        browser.find_element(By.ID, button).click()
+
+    add("runtime: ")
+    add("{stpo_s: 3}")
+    press("save")
+    until(lambda: "stop_s" in text(browser, "#told"), 40)
+    assert "nothing was saved" in text(browser, "#told")
+    assert "runtime" not in path.read_text("utf-8")
+    for _ in "{stpo_s: 3}":
+        add(Keys.BACKSPACE)
+    add("{stop_s: 3}")
+    press("save")
+    until(lambda: "Saved" in text(browser, "#told"), 40)
+    assert path.read_text("utf-8").endswith("runtime: {stop_s: 3}\n") or path.read_text(
+        "utf-8"
+    ).endswith("runtime: {stop_s: 3}")
+    assert [line.action for line in audit.lines()] == ["site_file_saved"]

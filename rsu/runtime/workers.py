@@ -9,6 +9,7 @@ drivers; decisions live in stages.
 from __future__ import annotations
 
 import importlib
+import resource
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from rsu.config.model import SiteConfig
 from rsu.runtime import graph
 from rsu.runtime.audit import accounted_privacy
 from rsu.runtime.group_turns import due_ticks, group_turn
+from rsu.runtime.load_shedding import DEBUG_TOPICS, NO_DEBUG_TOPICS, NO_PREVIEWS, FrameRation
 from rsu.runtime.worker import Surroundings, Worker
 from rsu.schema.health import SensorState
 from rsu.schema.message import Message
@@ -26,6 +28,7 @@ from rsu.schema.topics import (
     SENSOR_HEALTH,
     TOPICS,
     TRACKS,
+    UNIT_HEALTH,
     V2X_RX,
     V2X_TX,
     Topic,
@@ -72,7 +75,7 @@ class CoreWorker:
 class CameraWorker:
     """Grabs frames of one camera and looks at the newest."""
 
-    topics: frozenset[Topic] = frozenset()
+    topics: frozenset[Topic] = frozenset((UNIT_HEALTH,))  # tells how much load to shed
 
     def __init__(self, around: Surroundings, camera_id: str) -> None:
         from rsu.hal.camera.live import LiveCamera
@@ -84,16 +87,22 @@ class CameraWorker:
         detector = load_detector(camera, around.base)
         self._group = graph.camera_group(camera, detector, around.boot, privacy)
         self._camera = LiveCamera(camera.id, camera.source, around.base, around.clock)
+        self._ration = FrameRation()
         self._health_due = 0
         self._state: SensorState | None = None
 
     def start(self) -> None:
+        # A core file would hold frames.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         self._camera.start()
 
     def turn(self, timeout_s: float) -> Iterable[Message]:
         frame = self._camera.take(timeout_s)
-        if frame is not None:
-            taken = self._around.clock()
+        self._follow_shedding()
+        taken = self._around.clock()
+        if frame is not None and not self._ration.grants(taken):
+            self._around.meter.count("frames_shed_total", camera=frame.sensor)
+        elif frame is not None:
             draft = Message.draft(CAMERA_FRAME, frame.sensor, frame.capture_ns, frame)
             message = draft.stamped(self._around.boot.utc_ns, frame.frame, taken.utc_ns)
             outputs = self._group.handle(message, taken)
@@ -110,6 +119,13 @@ class CameraWorker:
 
     def stop(self) -> None:
         self._camera.stop()
+
+    def _follow_shedding(self) -> None:
+        for message in self._around.bus.receive(0.0):
+            self._ration.level = message.payload.shed_level
+            for stage in self._group.stages:
+                if hasattr(stage, "previews_wanted"):
+                    stage.previews_wanted = self._ration.level < NO_PREVIEWS
 
     def _health(self, now: Instant) -> Iterable[Message]:
         health = self._camera.health(now)
@@ -238,6 +254,7 @@ class RecorderWorker:
         if around.config.recording is None:
             raise ValueError("the site file has no recording section")
         self._around = around
+        self._shed = False
         self._recorder = Recorder(
             around.config.recording, around.base, site_metadata(around.config, around.boot)
         )
@@ -247,6 +264,11 @@ class RecorderWorker:
 
     def turn(self, timeout_s: float) -> Iterable[Message]:
         for message in self._around.bus.receive(timeout_s):
+            if message.topic == UNIT_HEALTH:
+                self._shed = message.payload.shed_level >= NO_DEBUG_TOPICS
+            if self._shed and message.topic.name in DEBUG_TOPICS:
+                self._around.meter.count("recording_shed_total")
+                continue
             self._recorder.write(message)
         self._recorder.poll()
         stats, meter = self._recorder.stats(), self._around.meter

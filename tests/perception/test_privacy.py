@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from rsu.perception.privacy import (
     unseen,
 )
 from rsu.perception.stage import PerceptionStage
+from rsu.recording.errors import UnwritableMessageError
+from rsu.recording.writer import McapFile
 from rsu.schema import wire
 from rsu.schema.frame import CameraFrame
 from rsu.schema.message import Message
@@ -346,3 +349,26 @@ def test_the_shipped_detector_doubts_without_changing_what_it_reports(root, make
     assert everything[: len(sure)] == sure
     assert all(one.score < detector.threshold for one in everything[len(sure) :])
     assert len(everything) > len(sure)
+
+
+def test_nothing_else_in_the_package_writes_pictures(root) -> None:
+    """docs/privacy.md lists every way by which pixels leave; a new one belongs there and here."""
+    writers = re.compile(r"imwrite|imencode|VideoWriter\(|imshow|\bPIL\b|np\.save")
+    found = {
+        str(path.relative_to(root))
+        for path in (root / "rsu").rglob("*.py")
+        if writers.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"rsu/perception/preview.py", "rsu/sim/render/film.py"}
+
+
+def test_neither_frames_nor_previews_are_recorded(camera, tmp_path) -> None:
+    (told,) = looked(camera, Doubting(), 1)
+    file = McapFile(tmp_path / "a.mcap", {})
+    frame = Message.draft(CAMERA_FRAME, "a", 0, CameraFrame("a", 0, 0, NOISE))
+    for message in (told, frame):
+        with pytest.raises(UnwritableMessageError):
+            file.write(message.stamped(1, 1, 1))
+    file.close()
+    with pytest.raises(wire.WireError):
+        wire.topic_named(CAMERA_FRAME.name)

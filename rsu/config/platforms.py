@@ -75,6 +75,7 @@ class OpenV2xProfile(LiveOptions):
     heartbeat_s: Positive = Field(
         5.0, le=15.0, description="s; the platform forgets a unit after 15 s."
     )
+    running_info_s: Positive = Field(60.0, description="Period of RunningInfo, s.")
     radar: str | None = Field(
         None, pattern=r"^[A-Za-z0-9_-]{1,64}$",
         description="Device id: tracks are also sent as those of a radar.",

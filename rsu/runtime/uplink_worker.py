@@ -17,16 +17,18 @@ from rsu.runtime import graph
 from rsu.runtime.audit import site_audit
 from rsu.runtime.command_execution import CommandExecution
 from rsu.runtime.group_turns import due_ticks, group_messages, until_tick
+from rsu.runtime.machine import MachineWatch
 from rsu.runtime.worker import Surroundings
 from rsu.schema.health import LinkHealth
 from rsu.schema.message import Message
 from rsu.schema.reports import LivePublication
-from rsu.schema.topics import LINK_HEALTH, UNIT_ANSWER, UPLINK_LIVE, UPLINK_REPORT
+from rsu.schema.topics import LINK_HEALTH, MACHINE, UNIT_ANSWER, UPLINK_LIVE, UPLINK_REPORT
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.uplink.client import UplinkClient
 from rsu.uplink.modem import ModemWatch
 
 LINK_PERIOD_NS = 5 * NS_PER_S
+MACHINE_PERIOD_NS = 10 * NS_PER_S
 
 
 class UplinkWorker:
@@ -52,7 +54,8 @@ class UplinkWorker:
             self._execution.execute, audit.record, lambda: around.clock().utc_ns
         )
         self._modem = ModemWatch()
-        self._link_due = around.boot.mono_ns
+        self._link_due = self._machine_due = around.boot.mono_ns
+        self._machine = MachineWatch()
 
     def start(self) -> None:
         self._modem.start()
@@ -76,6 +79,7 @@ class UplinkWorker:
         while not self._outgoing.empty():
             yield self._outgoing.get()
         yield from self._link(clock())
+        yield from self._machine_load(clock())
         self._measure()
 
     def _publish_live(self, live: LivePublication) -> None:
@@ -106,6 +110,15 @@ class UplinkWorker:
             **asdict(quality),
         )  # fmt: skip
         yield Message.draft(LINK_HEALTH, "uplink", now.utc_ns, link)
+
+    def _machine_load(self, now: Instant) -> Iterator[Message]:
+        """How busy the computer is, where a profile reports it."""
+        if MACHINE not in self._group.inputs or now.mono_ns < self._machine_due:
+            return
+        self._machine_due = now.mono_ns + MACHINE_PERIOD_NS
+        load = self._machine.read(now)
+        if load is not None:
+            yield Message.draft(MACHINE, "uplink", now.utc_ns, load)
 
     def _measure(self) -> None:
         stats, meter = self._client.stats(), self._around.meter

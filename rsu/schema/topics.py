@@ -15,6 +15,7 @@ from rsu.schema.devices import BayReading, EnvironmentReading, GnssFix
 from rsu.schema.events import RoadEvent
 from rsu.schema.health import Decision, LinkHealth, Metrics, SensorAlarm, SensorHealth, UnitHealth
 from rsu.schema.journal import Journal
+from rsu.schema.machine import MachineLoad
 from rsu.schema.orders import UnitAnswer, UnitOrder
 from rsu.schema.parking import ParkingRequest, ParkingState
 from rsu.schema.preview import CameraPreview
@@ -91,6 +92,7 @@ LINK_HEALTH = _topic("health/link", LinkHealth, 0.2)
 UNIT_ORDER = _topic("unit/order", UnitOrder, 0, recorded=False)
 UNIT_ANSWER = _topic("unit/answer", UnitAnswer, 0, recorded=False)
 DECISION = _topic("decision", Decision, 0)
+MACHINE = _topic("health/machine", MachineLoad, 0.1)
 METRICS = _topic("metrics", Metrics, 1)
 JOURNAL = _topic("journal", Journal, 10)
 
@@ -103,7 +105,7 @@ TOPICS: dict[str, Topic] = {
         TRAFFIC_SUMMARY, TRAFFIC_CYCLE, LANES, ROAD_EVENT, COORDINATION,
         CORRECTIONS, V2X_RX, V2X_HEARD, V2X_PUSHED, V2X_TX, RADIO_REPORT, UPLINK_REPORT,
         UPLINK_LIVE, TRUTH, SENSOR_HEALTH, SENSOR_ALARM, UNIT_HEALTH, LINK_HEALTH, UNIT_ORDER,
-        UNIT_ANSWER, DECISION, METRICS, JOURNAL,
+        UNIT_ANSWER, MACHINE, DECISION, METRICS, JOURNAL,
     )
 }  # fmt: skip
 """Every topic by name."""

@@ -19,11 +19,13 @@ import msgspec
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import LinkHealth, SensorAlarm, SensorHealth, UnitHealth
+from rsu.schema.machine import MachineLoad
 from rsu.schema.message import Message
 from rsu.schema.parking import ParkingState
 from rsu.schema.reports import Priority, UplinkReport
 from rsu.schema.topics import (
     LINK_HEALTH,
+    MACHINE,
     PARKING,
     ROAD_EVENT,
     SENSOR_ALARM,
@@ -79,6 +81,7 @@ class ReportStage:
             LINK_HEALTH,
             *((V2X_TX,) if any(one.hears_frames for one in self._profiles) else ()),
             *((V2X_HEARD,) if any(one.hears_vehicles for one in self._profiles) else ()),
+            *((MACHINE,) if any(one.hears_machine for one in self._profiles) else ()),
         )  # fmt: skip
         periods = (options.tracks_s, options.traffic_s, options.health_s)
         # Ticks of 1 s, finer where a period asks for it, 0.1 s at the finest.
@@ -110,6 +113,10 @@ class ReportStage:
         if isinstance(payload, ReceivedV2x):
             speaking = (one.heard(payload, now) for one in self._profiles if one.hears_vehicles)
             return [self._report(each) for said in speaking for each in said]
+        if isinstance(payload, MachineLoad):
+            for profile in self._profiles:
+                profile.machine(payload)
+            return []
         return self._told(self._take(payload, now), now)
 
     def _take(self, payload: Any, now: Instant) -> Iterable[News]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rsu.schema.machine import MachineLoad
 from rsu.schema.reports import JSON, Priority
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.schema.v2x import ReceivedV2x, V2xFrame
@@ -82,6 +83,7 @@ class Profile:
 
     hears_frames = False
     hears_vehicles = False
+    hears_machine = False
 
     def news(self, news: News, now: Instant) -> Iterable[Statement]:  # noqa: ARG002
         """In the platform's words; nothing where it has none for it."""
@@ -94,6 +96,9 @@ class Profile:
     def heard(self, heard: ReceivedV2x, now: Instant) -> Iterable[Statement]:  # noqa: ARG002
         """What is said of a message that was heard (`hears_vehicles`)."""
         return ()
+
+    def machine(self, load: MachineLoad) -> None:
+        """The newest reading of the computer's load (`hears_machine`), for `tick`."""
 
     def tick(self, now: Instant) -> Iterable[Statement]:  # noqa: ARG002
         """About once a second: heartbeats."""

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import msgspec
+
 from rsu.config.platforms import OpenV2xProfile
+from rsu.schema.machine import MachineLoad
 from rsu.schema.reports import Priority
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.schema.v2x import V2xFrame
@@ -41,6 +44,7 @@ from rsu.uplink.profiles.said import LIGHTS, content_of
 
 BEAT_TTL_S = 15.0
 """As long as the platform remembers a heartbeat."""
+RUNNING_TTL_S = 600.0
 INFO_S = 3600.0
 """INFO and BaseINFO are said at the start, and this often, for a platform that has forgotten."""
 PARTICIPANT_TYPES = {"motor": "motor", "non-motor": "non_motor", "pedestrian": "pedestrian"}
@@ -77,6 +81,37 @@ BASE_INFO: Table = (
     text("transprotocal", constant="mqtt", note="spelled so by the platform"),
     text("SoftwareVersion", "version", note="of this runtime"),
 )
+MEBI = 1 / 2**20
+RUNNING_INFO: Table = (
+    text("rsuEsn", "esn"),
+    group(
+        "cpu", "",
+        number("load", "load", "processes, mean over a minute", decimals=2, low=0),
+        text("uti", note="share of the processors that was used, percent"),
+    ),
+    group(
+        "mem", "",
+        number("total", "memory_total", "MiB", scale=MEBI, decimals=1, low=0),
+        number("used", "memory_used", "MiB", scale=MEBI, decimals=1, low=0),
+        number("free", "memory_free", "MiB", scale=MEBI, decimals=1, low=0),
+    ),
+    group(
+        "disk", "",
+        number("total", "disk_total", "MiB", scale=MEBI, decimals=1, low=0),
+        number("used", "disk_used", "MiB", scale=MEBI, decimals=1, low=0),
+        number("free", "disk_free", "MiB", scale=MEBI, decimals=1, low=0),
+        number("tps", "disk_operations_hz", "operations/s", decimals=1, low=0),
+        number("read", "disk_read_octets_hz", "KiB/s", scale=1 / 1024, decimals=1, low=0),
+        number("write", "disk_written_octets_hz", "KiB/s", scale=1 / 1024, decimals=1, low=0),
+    ),
+    group(
+        "net", "",
+        number("rx", "received_packets_hz", "packets/s", decimals=1, low=0),
+        number("tx", "sent_packets_hz", "packets/s", decimals=1, low=0),
+        number("rxByte", "received_octets_hz", "octets/s", decimals=1, low=0),
+        number("txByte", "sent_octets_hz", "octets/s", decimals=1, low=0),
+    ),
+)  # fmt: skip
 HEARTBEAT: Table = (text("rsuEsn", "esn"),)
 _STEPS: Table = (
     whole("lat", "lat", "1e-7 degrees", low=-9e8, high=9e8),
@@ -183,6 +218,7 @@ class OpenV2x(Profile):
     """Topics `V2X/RSU/…`, `V2X/RADAR/…`."""
 
     hears_frames = True
+    hears_machine = True
 
     def __init__(self, options: OpenV2xProfile, place: Place, boot: Instant) -> None:
         self._options = options
@@ -190,6 +226,8 @@ class OpenV2x(Profile):
         self._born_s = boot.utc_ns // NS_PER_S
         self._beat = Due(options.heartbeat_s, boot)
         self._info = Due(INFO_S, boot)
+        self._running = Due(options.running_info_s, boot)
+        self._load: MachineLoad | None = None
         self._introduced = False
         self._works = True
         self._unit: Document = {
@@ -208,6 +246,15 @@ class OpenV2x(Profile):
         if self._beat.passed(now):
             body = mapped(HEARTBEAT, self._unit)
             yield self._statement("HB", body, Priority.STATE, BEAT_TTL_S, now.utc_ns)
+        if self._running.passed(now) and self._load is not None:
+            load, self._load = self._load, None  # no news is no report
+            body = mapped(RUNNING_INFO, {**self._unit, **_running(load)})
+            name = "RunningInfo"
+            yield self._statement(name, body, Priority.TELEMETRY, RUNNING_TTL_S, load.time_ns)
+
+    def machine(self, load: MachineLoad) -> None:
+        """Remember it for RunningInfo."""
+        self._load = load
 
     def news(self, news: News, now: Instant) -> Iterable[Statement]:
         """Road events as RSI, tracks as a radar's; what our health changes of who we are."""
@@ -286,7 +333,7 @@ class OpenV2x(Profile):
         )  # fmt: skip
 
     def _topic(self, name: str) -> str:
-        if name in ("HB", "INFO", "BaseINFO"):
+        if name in ("HB", "INFO", "BaseINFO", "RunningInfo"):
             return self._join("V2X", "RSU", name, "UP")
         return self._join("V2X", "RSU", self._options.esn, name, "UP")
 
@@ -297,7 +344,9 @@ class OpenV2x(Profile):
         """One topic a message."""
         what = {
             "INFO": ("Registration", INFO), "BaseINFO": ("What the unit is", BASE_INFO),
-            "HB": ("The unit is there", HEARTBEAT), "RSM": ("Road users, as on the air", RSM),
+            "HB": ("The unit is there", HEARTBEAT),
+            "RunningInfo": ("How busy its computer is", RUNNING_INFO),
+            "RSM": ("Road users, as on the air", RSM),
             "RSI": ("One road event", RSI), "SPAT": ("Signals, as on the air", SPAT),
             "MAP": ("Lanes, as on the air", MAP),
         }  # fmt: skip
@@ -316,6 +365,14 @@ class OpenV2x(Profile):
                 )
             )  # fmt: skip
         return tuple(channels)
+
+
+def _running(load: MachineLoad) -> Document:
+    source = msgspec.structs.asdict(load)
+    source["uti"] = f"{100.0 * load.utilisation:.1f}%"
+    source["memory_free"] = load.memory_total - load.memory_used
+    source["disk_free"] = load.disk_total - load.disk_used
+    return source
 
 
 def _phase(phase: Document, time_ns: int) -> Document | None:

@@ -23,11 +23,13 @@ from rsu.config.platforms import (
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.events import EventPhase, RoadEvent
 from rsu.schema.health import Capability, ClockQuality, SensorHealth, SensorState, UnitHealth
+from rsu.schema.machine import MachineLoad
 from rsu.schema.message import Message
 from rsu.schema.parking import BayMisuse, BayState, BayStatus, BayStay, LotTotals, ParkingState
 from rsu.schema.reports import UplinkReport
 from rsu.schema.sensing import ObjectClass, SensorKind
 from rsu.schema.topics import (
+    MACHINE,
     PARKING,
     ROAD_EVENT,
     SENSOR_HEALTH,
@@ -75,7 +77,7 @@ PROFILES = {
     "plain": PlainProfile(kind="plain"),
     "fiware": FiwareProfile(kind="fiware", provider="example road authority"),
     "huawei_dris": HuaweiDrisProfile(kind="huawei_dris", esn="unit_9", edge="edge-1"),
-    "openv2x": OpenV2xProfile(kind="openv2x", esn="unit_9", radar="radar-1"),
+    "openv2x": OpenV2xProfile(kind="openv2x", esn="unit_9", radar="radar-1", running_info_s=5),
     "hisense_binary": HisenseProfile(kind="hisense_binary", rsu_id="unit9", heard=True),
 }
 
@@ -237,7 +239,15 @@ def scene() -> list[tuple[Topic | None, Any, float]]:
         track(17, ObjectClass.CAR, 10.0, -5.0), track(18, ObjectClass.PEDESTRIAN, 0.1, 3.8)
     )  # fmt: skip
     plate = {"bsmFrame": {"id": "0102030405060708", "plateNo": "31323334"}}
+    load = MachineLoad(
+        time_ns=at(0.5).utc_ns, load=1.25, utilisation=0.4321, memory_total=8 * 2**30,
+        memory_used=3 * 2**30, disk_total=100 * 2**30, disk_used=25 * 2**30,
+        disk_operations_hz=12.0, disk_read_octets_hz=2048.0, disk_written_octets_hz=4096.0,
+        received_packets_hz=30.0, sent_packets_hz=40.0, received_octets_hz=5000.0,
+        sent_octets_hz=6000.0,
+    )  # fmt: skip
     return [
+        (MACHINE, load, 0.5),
         (UNIT_HEALTH, unit, 0.5),
         (SENSOR_HEALTH, sensor, 0.5),
         (ROAD_EVENT, _event(EventPhase.ONSET, 0.5), 0.5),

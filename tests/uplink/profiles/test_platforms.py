@@ -156,6 +156,16 @@ def test_openv2x_beats_more_often_than_the_platform_forgets(play: Any) -> None:
     assert names.count("/V2X/RSU/INFO/UP") == names.count("/V2X/RSU/BaseINFO/UP") == 1
 
 
+def test_openv2x_running_info_is_in_mebioctets_and_is_said_once_a_reading(
+    play: Any, options: Any
+) -> None:
+    (info,) = bodies(play(options["openv2x"]), "V2X/RSU/RunningInfo/UP")
+    assert info["cpu"] == {"load": 1.25, "uti": "43.2%"}
+    assert info["mem"] == {"total": 8192.0, "used": 3072.0, "free": 5120.0}
+    assert (info["disk"]["read"], info["disk"]["write"], info["disk"]["tps"]) == (2.0, 4.0, 12.0)
+    assert info["net"] == {"rx": 30.0, "tx": 40.0, "rxByte": 5000.0, "txByte": 6000.0}
+
+
 def test_openv2x_says_when_a_light_will_end(play: Any, options: Any) -> None:
     (spat,) = bodies(play(options["openv2x"]), "V2X/RSU/unit_9/SPAT/UP")
     (crossing,) = spat["intersections"]

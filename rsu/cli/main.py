@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "uplink": ("rsu.cli.uplink_commands:uplink", "Show what platforms would be sent."),
     "models": ("rsu.cli.models_commands:models", "List, check and add detector models."),
     "audit": ("rsu.cli.audit:audit", "Who exported, changed or commanded what."),
+    "package": ("rsu.cli.package_commands:package", "Make, verify and install signed packages."),
     "status": ("rsu.cli.status:status", "How the running unit is."),
     "explain": ("rsu.cli.status:explain", "Why something was (not) said."),
 }

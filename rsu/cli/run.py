@@ -40,7 +40,7 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from rsu.runtime.graph import process_plans
-    from rsu.runtime.log import configure_logging
+    from rsu.runtime.log import LOG_FOLDER, configure_logging
     from rsu.runtime.nursery import open_nursery
     from rsu.runtime.process_host import ProcessHost, all_recorded_sources_ended
     from rsu.runtime.status import Overview
@@ -48,6 +48,8 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
     config, trial = _site_on_trial(site)
     os.environ["RSU_LOG_LEVEL"] = log_level
     os.environ["RSU_SITE_FILE"] = str(site.resolve())  # the dashboard shows and changes it
+    if config.runtime.log_folder is not None:
+        os.environ[LOG_FOLDER] = str((site.parent / config.runtime.log_folder).resolve())
     configure_logging(log_level, process="supervisor")
     host = ProcessHost(
         config, site.parent, open_nursery(config, site.parent, process_plans(config))
@@ -60,7 +62,12 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
         return over or (stop_when_ended and all_recorded_sources_ended(overview))
 
     killed = host.run(until=until)
-    if host.again:  # in place of this program, so that a service manager sees no other process
+    if host.again:
+        if config.uplink is not None:
+            from rsu.runtime.packages import switch_software
+
+            switch_software(site.parent / config.uplink.commands.software)
+        # In place of this program, so that a service manager sees no other process.
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, "-m", "rsu.cli", *sys.argv[1:]])  # noqa: S606 - ours

@@ -31,3 +31,7 @@ class CommandOptions(Options):
         Path("var/commands"),
         description="Packages on their way in, logs on their way out. Relative to the site file.",
     )
+    software: Path = Field(
+        Path("var/software"),
+        description="Slots of software packages: PYTHONPATH leads to `current` in it.",
+    )

@@ -17,8 +17,10 @@ from typing import Any
 from rsu.config.base import utc_ns
 from rsu.config.model import SiteConfig
 from rsu.runtime import config_change
+from rsu.runtime.exchange import Exchange
 from rsu.schema.message import Message
 from rsu.schema.orders import OrderKind, UnitAnswer, UnitOrder
+from rsu.schema.reports import UplinkReport
 from rsu.schema.topics import UNIT_ORDER, V2X_PUSHED
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.schema.v2x import PushedV2x
@@ -43,7 +45,9 @@ class CommandExecution:
         site_file: Path | None,
         publish: Callable[[Message], None],
         clock: Callable[[], Instant],
+        offer: Callable[[UplinkReport], None],
     ) -> None:
+        """`offer` queues a report for the platform."""
         self._config = config
         self._base = base
         self._site_file = site_file
@@ -53,6 +57,7 @@ class CommandExecution:
         self._answers: dict[str, UnitAnswer] = {}
         self._asked: set[str] = set()
         self._token: tuple[str, str, int] | None = None  # key, token, mono ns of its end
+        self._exchange = Exchange(config, base, offer)
         self._ways: dict[type, Callable[[Command, Any], Answer]] = {
             catalogue.Broadcast: self._broadcast,
             catalogue.ConfigGet: self._config_get,
@@ -60,6 +65,9 @@ class CommandExecution:
             catalogue.ConfigApply: self._config_apply,
             catalogue.ConfigConfirm: self._config_confirm,
             catalogue.LogLevel: self._log_level,
+            catalogue.LogExport: self._exchange.log_export,
+            catalogue.PackagePart: self._exchange.package_part,
+            catalogue.PackageInstall: self._exchange.package_install,
             catalogue.Restart: self._restart,
         }
 

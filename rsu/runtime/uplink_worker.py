@@ -47,7 +47,12 @@ class UplinkWorker:
         )
         self._outgoing: SimpleQueue[Message] = SimpleQueue()  # from the threads of commands
         self._execution = CommandExecution(
-            config, around.base, _site_file(), self._outgoing.put, around.clock
+            config,
+            around.base,
+            _site_file(),
+            self._outgoing.put,
+            around.clock,
+            self._client.offer,
         )
         audit = site_audit(config.audit, around.base)
         self._client.take_commands(

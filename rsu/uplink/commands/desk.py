@@ -189,6 +189,9 @@ class CommandDesk:
         detail: dict[str, Any] = {"outcome": answer.outcome.value, "reason": answer.reason}
         if name is not None:
             detail["command"] = name
+        for key in ("sha256", "change"):  # what left, what was changed
+            if key in answer.result:
+                detail[key] = answer.result[key]
         if self._suppressed:
             detail["unsaid_refusals"] = self._suppressed
         try:

@@ -39,6 +39,8 @@ class PerceptionStage:
         self._detector = detector
         self._projector = GroundProjector(camera)
         self._log = DecisionLog(self.name)
+        self.previews_wanted = True
+        """False: none are made, while the unit sheds load."""
         self._previews: Previews | None = None
         self.outputs: tuple[Topic, ...] = (CAMERA_DETECTIONS, DECISION)
         self.period_ns: int | None = NS_PER_S  # tells what the log has merged
@@ -77,10 +79,12 @@ class PerceptionStage:
         """What the detector reports; previews also learn what it doubts."""
         if frame.detected is not None:
             return frame.detected
-        if self._previews is None:
+        if self._previews is None or not self.previews_wanted:
             return self._detector.detect(frame.image, self._regions)
         return self._previews.look(frame, now)
 
     def tick(self, now: Instant) -> Iterable[Message]:
-        pictures = () if self._previews is None else self._previews.take(now)
+        pictures = (
+            () if self._previews is None or not self.previews_wanted else self._previews.take(now)
+        )
         return [*self._log.drafts(now), *pictures]

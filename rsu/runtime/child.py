@@ -22,6 +22,7 @@ from rsu.runtime.clock import system_now
 from rsu.runtime.control import ControlKind, ControlSender
 from rsu.runtime.log import configure_logging, follow_level
 from rsu.runtime.metrics import Meter
+from rsu.runtime.process_metrics import tell_process
 from rsu.runtime.stage import Stamp
 from rsu.schema.message import Message
 from rsu.schema.topics import METRICS
@@ -148,17 +149,9 @@ def _loop(
             meter.total("bus_dropped_total", bus.dropped)
             meter.total("bus_lost_total", bus.lost)
             meter.total("bus_garbage_total", bus.garbage)
-            meter.gauge("resident_bytes", _resident_bytes())
+            tell_process(meter)
             draft = Message.draft(METRICS, meter.process, now.utc_ns, meter.snapshot(now.utc_ns))
             bus.publish(stamp.complete(draft, now))
-
-
-def _resident_bytes() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0  # hardened units may hide /proc
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

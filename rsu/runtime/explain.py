@@ -102,6 +102,8 @@ REASONS: dict[str, str] = {
     "not_relayed": "a centre's message of a kind that this unit does not send on",
     "too_many_pushed": "more of a centre's messages than are kept on the air",
     "expired": "the time of a centre's message is over",
+    "load_shed": "the unit does less so that what it says stays fresh",
+    "load_restored": "the unit does again what it had left out",
     "road_users": "said, with road users",
     "nobody_seen": "said: the unit alone, nobody seen",
     "signal_state": "said: what the signal controller says",

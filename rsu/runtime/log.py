@@ -19,6 +19,8 @@ from typing import Any
 
 import structlog
 
+LOG_FOLDER = "RSU_LOG_FOLDER"
+"""Environment: the folder of log files, for this process and its children."""
 LEVELS = ("debug", "info", "warning", "error")
 LEVEL_FILE = "log-level"
 """In the run folder: the level that processes take, within a second and when they start."""
@@ -128,7 +130,7 @@ def _no_flood(_logger: Any, method: str, event: structlog.types.EventDict) -> An
 
 def _stream() -> Any:
     """Where lines go: journald and terminals have standard error."""
-    folder = os.environ.get("RSU_LOG_FOLDER")
+    folder = os.environ.get(LOG_FOLDER)
     if not folder or "JOURNAL_STREAM" in os.environ:
         return sys.stderr
     from rsu.runtime.log_file import LogFile

@@ -27,10 +27,8 @@ LOOK_NS = NS_PER_S
 class LogFile:
     """A text stream to the log's newest file; a folder that cannot be written goes to stderr."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives UTC, s."""
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._clock = clock
         self._file: int | None = None
         self._look_ns = 0
 
@@ -53,27 +51,6 @@ class LogFile:
             os.close(self._file)
             self._file = None
 
-    def tend(self, keep_days: float, keep_bytes: int, rotate_bytes: int = ROTATE_BYTES) -> None:
-        """Finish the file when it is long or old; delete what is beyond days and bytes."""
-        path = self._folder / NAME
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            if status.st_size and (
-                status.st_size >= rotate_bytes or self._clock() - _born(path) >= ROTATE_S
-            ):
-                stamp = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%dT%H%M%S.%f")
-                path.rename(self._folder / f"unit.{stamp}.jsonl")
-                self.close()
-        finished: list[tuple[str, Path, os.stat_result]] = []
-        with contextlib.suppress(OSError):
-            finished += [(one.name, one, one.stat()) for one in self._folder.glob("unit.*.jsonl")]
-        left = sum(status.st_size for _, _, status in finished)
-        for _, one, status in sorted(finished):
-            if self._clock() - status.st_mtime > keep_days * 86_400.0 or left > keep_bytes:
-                left -= status.st_size
-                with contextlib.suppress(OSError):
-                    one.unlink()
-
     def _open(self) -> int:
         now_ns = time.monotonic_ns()
         path = self._folder / NAME
@@ -86,6 +63,36 @@ class LogFile:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._file = os.open(path, flags, 0o600)
         return self._file
+
+
+def tend(
+    folder: Path,
+    keep_days: float,
+    keep_bytes: int,
+    *,
+    rotate_bytes: int = ROTATE_BYTES,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Finish the file when it is long or old; delete what is beyond days and bytes.
+
+    For the supervisor, about once a second. `clock` gives UTC, s.
+    """
+    path = folder / NAME
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        old = clock() - _born(path) >= ROTATE_S
+        if status.st_size and (status.st_size >= rotate_bytes or old):
+            stamp = datetime.fromtimestamp(clock(), UTC).strftime("%Y%m%dT%H%M%S.%f")
+            path.rename(folder / f"unit.{stamp}.jsonl")
+    finished: list[tuple[str, Path, os.stat_result]] = []
+    with contextlib.suppress(OSError):
+        finished += [(one.name, one, one.stat()) for one in folder.glob("unit.*.jsonl")]
+    left = sum(status.st_size for _, _, status in finished)
+    for _, one, status in sorted(finished):
+        if clock() - status.st_mtime > keep_days * 86_400.0 or left > keep_bytes:
+            left -= status.st_size
+            with contextlib.suppress(OSError):
+                one.unlink()
 
 
 def _is(file: int, path: Path) -> bool:

@@ -8,9 +8,11 @@ systemd's watchdog only while every process is well.
 from __future__ import annotations
 
 import fcntl
+import os
+import platform
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
@@ -18,14 +20,19 @@ from typing import IO, TYPE_CHECKING
 import sdnotify
 import structlog
 
+import rsu
 from rsu.config.model import SiteConfig
 from rsu.runtime.bus import BusClient, BusHub
-from rsu.runtime.capability import capability_of, state_of
-from rsu.runtime.clock import ClockMonitor, kernel_clock_synchronised, system_now
+from rsu.runtime.capability import state_of
+from rsu.runtime.clock import system_now
+from rsu.runtime.condition import Condition
 from rsu.runtime.control import ControlReceiver
 from rsu.runtime.graph import ProcessPlan, process_plans, sensors_of
-from rsu.runtime.log import LEVEL_FILE
+from rsu.runtime.log import LEVEL_FILE, LOG_FOLDER
+from rsu.runtime.log_file import tend
+from rsu.runtime.metrics import Meter
 from rsu.runtime.orders import Orders
+from rsu.runtime.process_metrics import tell_process, tell_unit
 from rsu.runtime.stage import Stamp
 from rsu.runtime.status import Overview, StatusServer
 from rsu.runtime.supervisor import (
@@ -35,11 +42,12 @@ from rsu.runtime.supervisor import (
     spawn_child,
     write_run_folder,
 )
-from rsu.schema.health import SensorState, UnitHealth
+from rsu.schema.health import SensorState
 from rsu.schema.message import Message
 from rsu.schema.orders import UnitAnswer
 from rsu.schema.topics import (
     DECISION,
+    GNSS_FIX,
     METRICS,
     SENSOR_ALARM,
     SENSOR_HEALTH,
@@ -78,7 +86,7 @@ class ProcessHost:
         self.folder = run_folder_for(config.runtime, config.site.id)
         self._sensors = sensors_of(config)
         self.overview = Overview(config.site.id, self._sensors, system_now())
-        self._clock = ClockMonitor()
+        self._meter = Meter("unit")
         self._notifier = sdnotify.SystemdNotifier()
         self._stamp = Stamp(self.overview.boot)
         self._stopping = self._again = False
@@ -133,11 +141,12 @@ class ProcessHost:
         self, until: Callable[[Overview], bool], on_second: Callable[[Overview], None]
     ) -> list[str]:
         control = ControlReceiver(self.folder)
-        heard = (SENSOR_HEALTH, SENSOR_ALARM, METRICS, DECISION, V2X_TX, UNIT_ORDER)
+        heard = (SENSOR_HEALTH, SENSOR_ALARM, METRICS, DECISION, V2X_TX, UNIT_ORDER, GNSS_FIX)
         bus = BusClient(self.folder, heard)
         orders = Orders(self.folder, self._site_file, self._trial, system_now())
         status = StatusServer(self.folder, self._config.runtime.metrics_port)
         overview = self.overview
+        condition = Condition(self._config, self._sensors)
         plans = process_plans(self._config)
         supervisor = Supervisor(plans, self._config.runtime, self.folder, spawn=self._spawn)
         try:
@@ -151,25 +160,27 @@ class ProcessHost:
                 for message in bus.receive(0.0):
                     if message.topic == UNIT_ORDER:
                         self._say(bus, orders.take(message.payload, now), now)
-                    else:
-                        overview.take(message)
+                        continue
+                    overview.take(message)
+                    self._publish(bus, condition.take(message, now), now)
                 overview.processes = tuple(child.health() for child in supervisor.children)
+                if not announced and supervisor.ready:
+                    announced = True
+                    self._notifier.notify("READY=1")
+                    took = (now.mono_ns - overview.boot.mono_ns) / NS_PER_S
+                    self._log.info("unit ready", site=self._config.site.id, seconds=round(took, 2))
                 status.answer(overview)
                 if orders.again(now):
                     self._again = True
                     break
                 if now.mono_ns >= due:
                     due = now.mono_ns + NS_PER_S
-                    self._second(supervisor, overview, bus, now)
+                    self._second(supervisor, condition, bus, now)
                     on_second(overview)
                     for answer in orders.step(
                         now, ready=supervisor.healthy, broken=supervisor.given_up
                     ):
                         self._say(bus, answer, now)
-                    if not announced and supervisor.ready:
-                        announced = True
-                        self._notifier.notify("READY=1")
-                        self._log.info("unit ready", site=self._config.site.id)
                     if until(overview):
                         break
             self._notifier.notify("RELOADING=1" if self._again else "STOPPING=1")
@@ -178,6 +189,7 @@ class ProcessHost:
             return killed
         finally:
             supervisor.stop()
+            condition.close()
             status.close()
             bus.close()
             control.close()
@@ -190,24 +202,31 @@ class ProcessHost:
         draft = Message.draft(UNIT_ANSWER, "unit", now.utc_ns, answer)
         bus.publish(self._stamp.complete(draft, now))
 
+    def _publish(self, bus: BusClient, drafts: Iterable[Message], now: Instant) -> None:
+        for draft in drafts:
+            bus.publish(self._stamp.complete(draft, now))
+
     def _second(
-        self, supervisor: Supervisor, overview: Overview, bus: BusClient, now: Instant
+        self, supervisor: Supervisor, condition: Condition, bus: BusClient, now: Instant
     ) -> None:
-        clock = self._clock.update(now, synchronised=kernel_clock_synchronised())
+        overview = self.overview
+        self._publish(bus, condition.second(now), now)
         alarms = overview.alarms.standing(now.utc_ns)
-        health = UnitHealth(
-            time_ns=now.utc_ns,
-            clock=clock,
-            capability=capability_of(self._sensors, overview.sensors, now.utc_ns, alarms),
-            processes=overview.processes,
-            alarms=alarms,
-        )
+        health = condition.health(now, overview.sensors, alarms, overview.processes)
         overview.unit = health
         overview.errors = {
             child.plan.name: child.last_error for child in supervisor.children if child.last_error
         }
-        draft = Message.draft(UNIT_HEALTH, "unit", now.utc_ns, health)
-        bus.publish(self._stamp.complete(draft, now))
+        drafts = [Message.draft(UNIT_HEALTH, "unit", now.utc_ns, health)]
+        meter = self._meter
+        tell_process(meter)
+        tell_unit(meter, health, condition.numbers)
+        meter.gauge("build_info", 1, version=rsu.__version__, python=platform.python_version())
+        drafts.append(Message.draft(METRICS, "unit", now.utc_ns, meter.snapshot(now.utc_ns)))
+        self._publish(bus, drafts, now)
+        options = self._config.runtime
+        if LOG_FOLDER in os.environ:
+            tend(Path(os.environ[LOG_FOLDER]), options.log_keep_days, options.log_keep_bytes)
         if supervisor.healthy:
             self._notifier.notify("WATCHDOG=1")
 

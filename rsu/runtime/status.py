@@ -29,10 +29,12 @@ from rsu.schema.health import (
 from rsu.schema.message import Message
 from rsu.schema.sensing import SensorKind
 from rsu.schema.units import NS_PER_S, Instant
+from rsu.schema.v2x import V2xFrame
 
 DECISIONS_KEPT = 5000
 """About an hour of a merged trace at 1–2 decisions a second, 1 MB."""
 MAX_REQUEST_BYTES = 4096
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -73,7 +75,7 @@ class Overview:
                 self.metrics[payload.process] = payload
         elif isinstance(payload, Decision):
             self.decisions.append(payload)
-        else:
+        elif isinstance(payload, V2xFrame):
             name = payload.message
             self.frames[name] = self.frames.get(name, 0) + 1
 
@@ -101,6 +103,27 @@ class Overview:
         if self.unit is None:
             return None
         return msgspec.structs.replace(self.unit, processes=self.processes or self.unit.processes)
+
+    def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Whether every process runs, and why not; for `/healthz`, from any thread.
+
+        What is degraded but running is told and does not make the unit unready: it says less, and
+        restarting it would say nothing for a while.
+        """
+        unit = self.unit
+        if unit is None:
+            return False, {"ready": False, "reasons": ["starting"], "degraded": []}
+        reasons = [f"{p.name} is {p.state}" for p in self.processes if p.state != "running"]
+        degraded = []
+        if unit.capability != "full":
+            degraded.append(f"capability {unit.capability}")
+        if unit.clock != "locked":
+            degraded.append(f"clock {unit.clock}")
+        if unit.shed_level:
+            degraded.append(f"shedding load, level {unit.shed_level}: {unit.shed_reason}")
+        degraded += [f"alarm {a.kind} of {a.sensor} against {a.against}" for a in unit.alarms]
+        ready = not reasons
+        return ready, {"ready": ready, "reasons": reasons, "degraded": degraded}
 
     def exposition(self) -> bytes:
         """Prometheus text of every process; callable from any thread."""
@@ -167,18 +190,24 @@ def _answer(raw: bytes, overview: Overview) -> bytes:
 
 
 def serve_metrics(port: int, overview: Overview) -> ThreadingHTTPServer:
-    """Prometheus text on http://127.0.0.1:PORT/metrics, in a thread of its own."""
+    """`/metrics` (Prometheus text) and `/healthz` on 127.0.0.1, in a thread of its own."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
 
         def do_GET(self) -> None:
-            if self.path.split("?", maxsplit=1)[0] != "/metrics":
-                self.send_error(404, "only /metrics lives here")
-                return
-            body = overview.exposition()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            path = self.path.split("?", maxsplit=1)[0]
+            if path == "/metrics":
+                self._say(200, METRICS_TYPE, overview.exposition())
+            elif path == "/healthz":
+                ready, why = overview.readiness()
+                self._say(200 if ready else 503, "application/json", msgspec.json.encode(why))
+            else:
+                self.send_error(404, "only /metrics and /healthz live here")
+
+        def _say(self, code: int, content_type: str, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

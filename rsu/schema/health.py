@@ -40,10 +40,11 @@ class SensorHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SensorAlarmKind(StrEnum):
-    """In what two sensors disagree."""
+    """In what two sensors disagree, or (`position`) a GNSS receiver and the site file."""
 
     CALIBRATION = "calibration"
     CLOCK = "clock"
+    POSITION = "position"
 
 
 class SensorAlarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,14 +95,33 @@ class ProcessHealth(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ns: int | None
 
 
+class ClockSource(msgspec.Struct, frozen=True, kw_only=True):
+    """What disciplines the clock: its address and how far that is from a primary clock; how far our
+    clock is from it (s, with chrony's sign), how wrong that can be (s); its word on leap seconds.
+    """
+
+    reference: str
+    stratum: int
+    offset: float
+    uncertainty: float
+    leap: str
+
+
 class UnitHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole unit, about once a second; `alarms` are those between its sensors that stand."""
+    """The whole unit, about once a second; `alarms` are those between its sensors that stand.
+
+    `shed_level` is how much load is being shed, 0 none, and `shed_reason` why
+    (`rsu.runtime.load_shedding`); `clock_source` None: nobody tells.
+    """
 
     time_ns: int
     clock: ClockQuality
     capability: Capability
     processes: tuple[ProcessHealth, ...] = ()
     alarms: tuple[SensorAlarm, ...] = ()
+    shed_level: int = 0
+    shed_reason: str = ""
+    clock_source: ClockSource | None = None
 
 
 class ModemSignal(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rsu.runtime.log import Flood
-from rsu.runtime.log_file import NAME, LogFile
+from rsu.runtime.log_file import NAME, LogFile, tend
 
 DAY = 86_400.0
 
@@ -49,45 +50,44 @@ def line(file: LogFile, text: str) -> None:
 
 def test_files_are_finished_by_size_and_kept_for_their_days(tmp_path: Path) -> None:
     now = time.time()
-    file = LogFile(tmp_path, clock=lambda: now)
-    for _ in range(4):
+    for minute in range(4):
+        file = LogFile(tmp_path)
         line(file, "x" * 1000)
-        file.tend(7.0, 10**9, rotate_bytes=1000)
-        now += 60.0
+        file.close()
+        at = now + 60.0 * minute
+        tend(tmp_path, 7.0, 10**9, rotate_bytes=1000, clock=partial(float, at))
     finished = sorted(tmp_path.glob("unit.*.jsonl"))
     assert len(finished) == 4
     for age_days, one in zip((8.0, 6.9, 2.0, 1.0), finished, strict=True):
         os.utime(one, (now - age_days * DAY, now - age_days * DAY))
-    file.tend(7.0, 10**9)
+    tend(tmp_path, 7.0, 10**9, clock=lambda: now)
     assert sorted(tmp_path.glob("unit.*.jsonl")) == finished[1:]
-    file.tend(7.0, 2500)  # the disk goes before the days
+    tend(tmp_path, 7.0, 2500, clock=lambda: now)  # the disk goes before the days
     assert sorted(tmp_path.glob("unit.*.jsonl")) == finished[2:]
-    file.close()
 
 
 def test_a_day_ends_a_file_as_its_own_first_line_counts_it(tmp_path: Path) -> None:
     now = 1_800_000_000.0  # 2027-01-15T08:00:00Z
-    file = LogFile(tmp_path, clock=lambda: now)
+    file = LogFile(tmp_path)
     line(file, '{"event": "ready", "timestamp": "2027-01-15T08:00:00.000000Z"}')
     now += DAY - 1.0
-    file.tend(7.0, 10**9)
+    tend(tmp_path, 7.0, 10**9, clock=lambda: now)
     assert not list(tmp_path.glob("unit.*.jsonl"))
     now += 1.0
-    file.tend(3650.0, 10**9)
+    tend(tmp_path, 3650.0, 10**9, clock=lambda: now)
     assert len(list(tmp_path.glob("unit.*.jsonl"))) == 1
     file.close()
 
 
 def test_the_others_follow_to_the_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    child, supervisor = LogFile(tmp_path), LogFile(tmp_path)
+    child = LogFile(tmp_path)
     line(child, "before")
-    supervisor.tend(7.0, 10**9, rotate_bytes=1)
+    tend(tmp_path, 7.0, 10**9, rotate_bytes=1)
     monkeypatch.setattr("rsu.runtime.log_file.LOOK_NS", 0)
     child._look_ns = 0
     line(child, "after")
     assert (tmp_path / NAME).read_text(encoding="utf-8") == "after\n"
     child.close()
-    supervisor.close()
 
 
 def test_a_folder_that_cannot_be_written_goes_to_standard_error(

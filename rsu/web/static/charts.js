@@ -9,7 +9,7 @@ const COLOURS = ["#64a9ff", "#3ddbb4", "#ffbf47", "#ff7ab8", "#b69cff", "#ff9f5a
 
 export function barChart(names, values, unit, colours) {
   return chart("bars", 150, {
-    grid: { left: 8, right: 26, top: 14, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 34, top: 14, bottom: 4, containLabel: true },
     xAxis: { type: "category", data: names, name: unit, nameTextStyle: { color: TEXT }, axisLabel: { color: TEXT, fontSize: 10, interval: 0 }, axisTick: { show: false } },
     yAxis: { type: "value", minInterval: 1, axisLabel: { color: TEXT, fontSize: 10 }, splitLine: { lineStyle: { color: "#1f2937" } } },
     series: [{ type: "bar", barWidth: "72%", data: values.map((value, index) => ({ value, itemStyle: { color: colours[index], borderRadius: [3, 3, 0, 0] } })) }],

@@ -15,7 +15,7 @@ const LIGHTS = {
 };
 const BAYS = { free: "#1d5a3f", occupied: "#27508a", closed: "#333b47", unknown: "#20293a" };
 const ROAD = { vehicle: "#222b38", bike: "#1f3a39", crosswalk: "#222b38", sidewalk: "#1a212b", "parking-aisle": "#222b38", tracked: "#2b2a36" };
-const CROSSING_M = 90; // what is shown of a junction at first; its legs go on beyond
+const CROSSING_M = 100; // what is shown of a junction at first; its legs go on beyond
 const FRAME_MS = 50;
 const SNAPSHOT_MS = 220;
 

@@ -105,7 +105,7 @@ function eventCard(event, page) {
     event.conflict ? h("p", { class: "warn" }, conflictText(event)) : null,
     h("div", { class: "dim" }, marks.join(" · ")),
     h("div", { class: "row" }, event.tracks.slice(0, 8).map((id) => h("button", { class: "plain", type: "button", onclick: () => page.choose(id) }, `#${shortId(id)}`)),
-      h("button", { class: "plain", type: "button", onclick: () => page.look(event.x, event.y) }, "⌖")));
+      h("button", { class: "plain", type: "button", onclick: () => page.look(event.x, event.y) }, t("locate"))));
 }
 
 export const eventName = (event) => t(`k.${event.kind}`);

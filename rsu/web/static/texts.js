@@ -38,6 +38,7 @@ const TABLE = {
   "c.truck": ["truck", "货车"], "c.bus": ["bus", "公交车"], "c.animal": ["animal", "动物"],
   "c.obstacle": ["obstacle", "障碍物"],
   // events
+  locate: ["Show on the map", "地图定位"],
   going_on: ["Going on", "进行中"], over: ["Over", "已结束"], no_events: ["No events.", "暂无事件。"],
   event: ["event", "事件"], since: ["since", "开始"], lasts: ["lasts", "持续"], confidence: ["confidence", "置信度"],
   lanes: ["lanes", "车道"], conflict_in: ["conflict in {s} s, {p} %", "{s} 秒后冲突，概率 {p}%"],
@@ -49,9 +50,9 @@ const TABLE = {
   "k.pedestrian-on-carriageway": ["pedestrian on carriageway", "行人闯入车道"],
   "k.red-light-running": ["red light run", "闯红灯"], "k.crash-suspected": ["crash suspected", "疑似事故"],
   "k.water-on-road": ["water on road", "路面积水"], "k.low-visibility": ["low visibility", "低能见度"],
+  "k.collision-warning": ["collision ahead", "交叉碰撞预警"], "k.vru-warning": ["person in the way", "弱势交通参与者碰撞预警"],
+  "k.rear-end-warning": ["rear-end collision", "追尾碰撞预警"], "k.red-light-warning": ["red light will be run", "闯红灯预警"],
   "k.ice": ["ice", "路面结冰"], "k.emergency-vehicle": ["emergency vehicle", "紧急车辆"],
-  "k.vehicle-conflict": ["vehicles about to collide", "车辆碰撞预警"],
-  "k.pedestrian-conflict": ["pedestrian in danger", "行人碰撞预警"],
   // cameras
   no_picture: ["No picture: this camera gives no preview.", "无画面：该摄像机未提供预览。"],
   masked: ["masked", "已脱敏"], unmasked: ["NOT MASKED", "未脱敏"], no_cameras: ["No cameras.", "没有摄像机。"],

@@ -10,8 +10,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DEMO ?= --duration 60
 TESTS ?= tests
 JOBS ?= 2
+SOAK ?= --hours 2 --speed 20 --seed 1
 
-.PHONY: help demo test test-long lint setup setup-dev lock clean
+.PHONY: help demo test test-long soak lint setup setup-dev lock clean
 
 help:
 	@sed -n '2,4s/^# *//p' Makefile
@@ -24,6 +25,10 @@ test: setup-dev lint
 
 test-long: setup-dev
 	@$(BIN)/python -m pytest $(TESTS) -m long
+
+# Needs mosquitto. SOAK="--minutes 3" for a short one.
+soak: setup-dev
+	@$(BIN)/python tools/soak.py $(SOAK)
 
 lint: setup-dev
 	@$(BIN)/ruff check .

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 
 MOST_CLIENTS = 250
 """A control room has a few; 200 are the load that the unit is tested with (operations row 36)."""
-SEND_BUFFER = 65_536
-"""Octets that the kernel may hold for a client: a few snapshots, a second's worth. With the default
-it would hold megabytes, minutes old."""
+SEND_BUFFER = 16_384
+"""Octets that the kernel is asked to hold for a client (Linux takes twice that): a few snapshots of
+5 kB, about a second. With the default it would hold megabytes, minutes old."""
 
 
 class Fan:

@@ -63,6 +63,10 @@ def _broker(options: MqttOptions | UplinkOptions, base: Path, at: Location) -> I
         yield Note((*at, "password_file"), "a password without username is not sent")
     if options.tls is not None:
         yield from _tls(options.tls, base, (*at, "tls"))
+    if isinstance(options, UplinkOptions):
+        for index, key in enumerate(options.commands.keys):
+            place = (*at, "commands", "keys", index, "file")
+            yield from check_files.file(key.file, base, place, "public key")
 
 
 def _tls(tls: TlsOptions, base: Path, at: Location) -> Iterator[Note]:

@@ -1,10 +1,16 @@
 """Section `uplink.commands`: who may command the unit from the platform."""
 
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from rsu.config.base import Identifier, Options
+from rsu.config.base import Identifier, Options, misfit
+
+CommandName = Literal[
+    "broadcast", "config.get", "config.diff", "config.apply", "config.confirm", "log.level",
+    "log.export", "package.part", "package.install", "restart",
+]  # fmt: skip
 
 
 class CommandKey(Options):
@@ -12,7 +18,7 @@ class CommandKey(Options):
 
     id: Identifier = Field(description="What commands name it by.")
     file: Path = Field(description="PEM, as `openssl pkey -pubout` writes it.")
-    allow: tuple[str, ...] = Field(
+    allow: tuple[CommandName, ...] = Field(
         (), max_length=32, description="Commands that it may sign; none named: all."
     )
 
@@ -35,3 +41,12 @@ class CommandOptions(Options):
         Path("var/software"),
         description="Slots of software packages: PYTHONPATH leads to `current` in it.",
     )
+
+    @model_validator(mode="after")
+    def _keys_are_told_apart(self) -> Self:
+        seen: set[str] = set()
+        for index, key in enumerate(self.keys):
+            if key.id in seen:
+                raise misfit(f"{key.id!r} is the id of an earlier key", "keys", index, "id")
+            seen.add(key.id)
+        return self

@@ -6,14 +6,15 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsu.config.commands import CommandKey, CommandOptions
+from rsu.config.check import check_site
+from rsu.config.commands import CommandKey, CommandName, CommandOptions
 from rsu.config.uplink import UplinkOptions
 from rsu.schema.units import NS_PER_S
 from rsu.uplink.commands.catalogue import COMMANDS, LogLevel
@@ -221,3 +222,24 @@ def test_no_signed_nonsense_raises_anything_but_a_refusal(
         pass
     finally:
         gate.close()
+
+
+def test_the_site_file_may_allow_every_command_there_is_and_no_other() -> None:
+    assert set(get_args(CommandName)) == set(COMMANDS)
+    with pytest.raises(ValueError, match="allow"):
+        CommandKey.model_validate({"id": "a", "file": "a.pem", "allow": ["format.disk"]})
+    twice = {"keys": [{"id": "a", "file": "a.pem"}, {"id": "a", "file": "b.pem"}]}
+    with pytest.raises(ValueError, match="earlier key"):
+        CommandOptions.model_validate(twice)
+
+
+def test_a_key_that_is_not_there_is_found_before_the_unit_starts(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        "site: {id: here, origin: {latitude: 31, longitude: 121}}\n"
+        "uplink: {host: localhost, commands: {keys: [{id: ops, file: ops.pem}]}}\n"
+    )
+    (error,) = check_site(site).errors
+    assert (error.path, error.message) == (
+        "uplink.commands.keys[0].file", "there is no public key 'ops.pem'",
+    )  # fmt: skip

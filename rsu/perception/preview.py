@@ -80,7 +80,7 @@ class Previews:
             self._sightings.see(frame.capture_ns, sure, seen[len(sure) :])
         else:
             sure = self._detector.detect(frame.image, self._regions)
-        if self._due_ns is None or now.mono_ns >= self._due_ns:
+        if self._due_ns is None or now.mono_ns >= self._due_ns - self.period_ns // 2:
             self._kept = frame, sure
         return sure
 
@@ -88,10 +88,13 @@ class Previews:
         """The picture of the newest frame, where one is due."""
         if self._kept is None:
             return
+        due_ns = now.mono_ns if self._due_ns is None else self._due_ns
+        # A tick that comes a little early is meant; on average the rate is kept.
+        if now.mono_ns < due_ns - self.period_ns // 20:
+            return
+        self._due_ns = max(due_ns + self.period_ns, now.mono_ns + self.period_ns * 9 // 10)
         frame, boxes = self._kept
         self._kept = None
-        # A tick that comes a little early or late changes nothing about the rate.
-        self._due_ns = now.mono_ns + self.period_ns * 9 // 10
         picture, masking = self.picture(frame.image)
         good, jpeg = cv2.imencode(
             ".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, self._options.quality]

@@ -300,6 +300,39 @@ def test_two_small_pictures_a_second_with_boxes_of_their_frame(camera) -> None:
     assert not CAMERA_PREVIEW.recorded
 
 
+@pytest.mark.parametrize(("rate_hz", "offset_ns"), [(10, 0), (25, 3), (7, 60_000_000), (30, -3)])
+def test_the_rate_holds_whatever_the_camera_s_and_ticks_are(
+    camera, rate_hz: int, offset_ns: int
+) -> None:
+    """Ticks every half second, as the process host gives them; frames in between."""
+    previews = Previews(camera, PrivacyOptions(), Doubting())
+    image = np.ascontiguousarray(NOISE[:80, :100])
+    taken: list[int] = []
+    frame = 0
+    for tick in range(1, 21):
+        tick_ns = tick * NS_PER_S // 2 + offset_ns
+        while frame * NS_PER_S // rate_hz < tick_ns:
+            now_ns = frame * NS_PER_S // rate_hz
+            now = Instant(now_ns, now_ns)
+            previews.look(CameraFrame(camera.id, frame, now_ns, image), now)
+            frame += 1
+        for told in previews.take(Instant(tick_ns, tick_ns)):
+            assert tick_ns - told.payload.capture_ns <= NS_PER_S // rate_hz
+            taken.append(tick_ns)
+    assert len(taken) == 20
+
+
+def test_ticks_that_come_all_the_time_give_no_more_pictures(camera) -> None:
+    previews = Previews(camera, PrivacyOptions(), Doubting())
+    image = np.ascontiguousarray(NOISE[:80, :100])
+    count = 0
+    for number in range(250):
+        now = Instant(number * NS_PER_S // 25, number * NS_PER_S // 25)
+        previews.look(CameraFrame(camera.id, number, now.mono_ns, image), now)
+        count += len(list(previews.take(now)))
+    assert 19 <= count <= 21  # ten seconds
+
+
 def test_a_small_image_is_not_enlarged(camera) -> None:
     small = np.ascontiguousarray(NOISE[:200, :250])
     payload = looked(camera, Doubting(), 4, small)[-1].payload

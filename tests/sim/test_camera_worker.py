@@ -13,10 +13,11 @@ from rsu.config.model import SiteConfig
 from rsu.perception.detector import Image
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
+from rsu.schema.preview import Masking
 from rsu.schema.reports import Truth, TruthLight, TruthObject, TruthWeather
 from rsu.schema.sensing import CameraDetections, ImageDetection, ObjectClass
 from rsu.schema.signals import LightState
-from rsu.schema.topics import CAMERA_DETECTIONS, SENSOR_HEALTH, TRUTH
+from rsu.schema.topics import CAMERA_DETECTIONS, CAMERA_PREVIEW, SENSOR_HEALTH, TRUTH
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Box, Instant, Size, Vec2
 from rsu.sim.camera_worker import RenderedCameraWorker, scene_of
 from rsu.sim.render.renderer import Renderer
@@ -135,6 +136,10 @@ def test_it_looks_at_the_cameras_rate_and_sees_what_is_there(around: Around) -> 
     assert [(len(look.detections), look.rejected) for look in looks] == [(1, {})] * len(looks)
     assert [one.state for one in health(said)] == [SensorState.LIVE] * 3
     assert health(said)[-1].received > 2 * RATE_HZ - 2
+    pictures = [m.payload for m in said if m.topic is CAMERA_PREVIEW]
+    assert 5 <= len(pictures) <= 7
+    # This stand-in does not say what it doubts or can name.
+    assert {one.masking for one in pictures} == {Masking.WHOLE}
 
 
 def test_without_a_world_it_waits_and_says_so(around: Around) -> None:

@@ -86,7 +86,9 @@ def measure(host: ProcessHost, config: SiteConfig, arguments: argparse.Namespace
         without += ages_ms(folder, arguments.seconds)
         with SlowPages(config.web.port, arguments.clients) as pages:
             pages.wait_until_open()
+            before_s = cpu_s(folder)
             during += ages_ms(folder, arguments.seconds)
+            spent = cpu_s(folder) - before_s
             overview = ask_unit(folder, Request("status"), timeout_s=5)
             taken = pages.taken
     report("without pages", without)
@@ -98,6 +100,7 @@ def measure(host: ProcessHost, config: SiteConfig, arguments: argparse.Namespace
     print(f"pages open                 {samples.get('web_clients', 0):8.0f}")
     print(f"snapshots sent, skipped    {samples.get('web_snapshots_sent_total', 0):8.0f} "
           f"{samples.get('web_snapshots_skipped_total', 0):8.0f}")  # fmt: skip
+    print(f"CPU of the dashboard       {100 * spent / arguments.seconds:8.1f} % of a core")
     print(f"taken by one page          {taken / arguments.clients / 1000:8.1f} kB")
     print(f"memory of the dashboard    {samples.get('resident_bytes', 0) / 1e6:8.1f} MB")
 
@@ -117,6 +120,14 @@ def ages_ms(folder: Path, seconds: float) -> list[float]:
         return ages
     finally:
         bus.close()
+
+
+def cpu_s(folder: Path) -> float:
+    """CPU time of the dashboard's process so far, s."""
+    status = ask_unit(folder, Request("status"), timeout_s=5)
+    (pid,) = [one["pid"] for one in status["unit"]["processes"] if one["name"] == "web"]
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def report(name: str, ages: list[float]) -> None:

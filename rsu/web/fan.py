@@ -10,6 +10,7 @@ kernel).
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 
 MOST_CLIENTS = 250
@@ -30,6 +31,8 @@ class Fan:
         self._latest: tuple[int, bytes] = (0, b"")
         self._waiting: set[asyncio.Event] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._next: bytes | None = None
+        self._lock = threading.Lock()  # between who offers and the loop, for `_next`
 
     @property
     def clients(self) -> int:
@@ -45,9 +48,14 @@ class Fan:
         self._loop = loop
 
     def offer(self, data: bytes) -> None:
-        """Give every client a new snapshot; from any thread, never waits."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._spread, data)
+        """Give every client a new snapshot; from any thread, never waits. One that the loop has not
+        come to yet is replaced."""
+        if self._loop is None or self._loop.is_closed():
+            return
+        with self._lock:
+            waiting, self._next = self._next, data
+        if waiting is None:
+            self._loop.call_soon_threadsafe(self._spread)
 
     async def feed(self, send: Callable[[bytes], Awaitable[None]]) -> None:
         """Send the newest snapshot again and again until the client is gone (`send` raises) or the
@@ -70,7 +78,11 @@ class Fan:
         finally:
             self._waiting.discard(news)
 
-    def _spread(self, data: bytes) -> None:
+    def _spread(self) -> None:
+        with self._lock:
+            data, self._next = self._next, None
+        if data is None:
+            return
         self._latest = (self._latest[0] + 1, data)
         for news in self._waiting:
             news.set()

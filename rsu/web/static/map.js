@@ -17,7 +17,8 @@ const BAYS = { free: "#1d5a3f", occupied: "#27508a", closed: "#333b47", unknown:
 const ROAD = { vehicle: "#222b38", bike: "#1f3a39", crosswalk: "#222b38", sidewalk: "#1a212b", "parking-aisle": "#222b38", tracked: "#2b2a36" };
 const CROSSING_M = 100; // what is shown of a junction at first; its legs go on beyond
 const FRAME_MS = 50;
-const SNAPSHOT_MS = 220;
+const LEAST_MS = 150; // between two snapshots, for drawing
+const MOST_MS = 600;
 
 export const shortId = (id) => String(id % 10000); // what precedes it names the start of the unit
 
@@ -29,6 +30,7 @@ export class BirdsEye {
     this.snapshot = null;
     this.before = new Map();
     this.arrived = 0;
+    this.span = LEAST_MS;
     this.chosen = null;
     this.scale = 4; // px per m
     this.centre = [0, 0];
@@ -57,6 +59,7 @@ export class BirdsEye {
     }
     this.before = last;
     this.snapshot = snapshot;
+    this.span = Math.min(MOST_MS, Math.max(LEAST_MS, now - this.arrived));
     this.arrived = now;
   }
 
@@ -102,7 +105,7 @@ export class BirdsEye {
 
   shown(track, now) {
     const last = this.before.get(track.id);
-    const share = Math.min(1, (now - this.arrived) / SNAPSHOT_MS);
+    const share = Math.min(1, (now - this.arrived) / this.span);
     if (!last || Math.hypot(last[0] - track.x, last[1] - track.y) > 15) return [track.x, track.y, track.heading];
     const turn = Math.atan2(Math.sin(track.heading - last[2]), Math.cos(track.heading - last[2]));
     return [last[0] + (track.x - last[0]) * share, last[1] + (track.y - last[1]) * share, last[2] + turn * share];

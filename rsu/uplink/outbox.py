@@ -34,10 +34,12 @@ import structlog
 from rsu.schema.reports import Priority, UplinkReport
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.uplink.ballast import Ballast
+from rsu.uplink.lanes import LANES, Freshness, Lane, refusal_of
 from rsu.uplink.store import (
     DropReason,
     Entry,
     Ledger,
+    OutboxStats,
     Store,
     StoreCorruptError,
     StoreError,
@@ -45,18 +47,11 @@ from rsu.uplink.store import (
     quarantine,
 )
 
-MAX_BODY_BYTES = 131_072
-"""Largest JSON document: 512 tracks of 200 bytes fit, and on the slowest planned link (64 kbit/s,
-fault row 12) one takes 16 s, within two keepalives."""
 HANDOVER_REPORTS = 4096
 HANDOVER_BYTES = 4_000_000
 """Bounds of what waits in memory for the disk: at 100 reports/s, 40 s of a stalled disk."""
 READY_ENTRIES = 64
 """Entries read ahead for the session: three in-flight windows."""
-FRESH_NS = 3 * NS_PER_S
-"""Younger reports are the present. A summary a second, a commit of 0.1 s and a retransmission fit;
-what is older has met an outage or a link that is too slow, and goes with the backlog."""
-MARK_NS = NS_PER_S // 4  # how finely the age of what is queued is known
 BALLAST_NS = 60 * NS_PER_S  # how often there may be a new ballast
 BATCH_CHANGES = 512
 """A commit does not wait for `commit_s` once this many changes are due."""
@@ -70,37 +65,6 @@ _log = structlog.get_logger()
 def read_clocks() -> Instant:
     """Both clocks now."""
     return Instant(time.time_ns(), time.monotonic_ns())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxStats:
-    """One consistent look at the books. `size` is bytes against the quota."""
-
-    produced: int
-    delivered: int
-    queued: int
-    in_flight: int
-    dropped: dict[str, int]
-    size: int
-    degraded: str | None
-    quarantined: tuple[str, ...]
-    refused: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """Reports that are sent after one another: which priorities, and whether of the backlog."""
-
-    backlog: bool
-    priorities: tuple[Priority, ...]
-
-
-_OTHERS = tuple(p for p in Priority if p is not Priority.EVENT)
-LANES = (
-    Lane(False, (Priority.EVENT,)), Lane(True, (Priority.EVENT,)),
-    Lane(False, _OTHERS), Lane(True, _OTHERS),
-)  # fmt: skip
-"""In sending order: what happens now, what happened, how things are now, how they were."""
 
 
 @dataclass(slots=True)
@@ -148,7 +112,7 @@ class Outbox:
         self._deferred: dict[int, int] = {}
         self._in_flight: dict[int, Entry] = {}
         self._ready: dict[Lane, deque[Entry]] = {lane: deque() for lane in LANES}
-        self._marks: deque[tuple[int, int]] = deque()  # (mono ns, first seq offered from then on)
+        self._fresh = Freshness()
         self._more: set[Lane] = set()
         self._want_refill = False
         self._ledger = Ledger()
@@ -179,7 +143,7 @@ class Outbox:
     def offer(self, report: UplinkReport) -> None:
         """Queue a report. Never waits and never raises; what cannot be queued is counted."""
         now = self._clock()
-        refusal = _refusal(report)
+        refusal = refusal_of(report)
         with self._changed:
             self._ledger.produced += 1
             if refusal is None and self._closed:
@@ -192,8 +156,7 @@ class Outbox:
                 now.mono_ns + self._offset_ns + int(report.ttl_s * NS_PER_S),
                 report.id, report.subject, report.body, content_type=report.content_type,
             )  # fmt: skip
-            if not self._marks or now.mono_ns >= self._marks[-1][0] + MARK_NS:
-                self._marks.append((now.mono_ns, entry.seq))
+            self._fresh.note(now.mono_ns, entry.seq)
             self._next_seq += 1
             self._handover[entry.priority].append(entry)
             self._handover_reports += 1
@@ -273,13 +236,7 @@ class Outbox:
     def is_fresh(self, entry: Entry) -> bool:
         """Whether it was offered within the last FRESH_NS."""
         with self._changed:
-            return entry.seq >= self._fresh_from(self._clock())
-
-    def _fresh_from(self, now: Instant) -> int:
-        """The first seq that is fresh; what earlier runs left never is."""
-        while self._marks and self._marks[0][0] <= now.mono_ns - FRESH_NS:
-            self._marks.popleft()
-        return self._marks[0][1] if self._marks else self._next_seq
+            return entry.seq >= self._fresh.first(self._clock().mono_ns, self._next_seq)
 
     def remaining_s(self, entry: Entry) -> float:
         """Seconds until the entry's time to live ends."""
@@ -445,7 +402,7 @@ class Outbox:
             self._want_refill = False
             self._unread()
             out = {*self._in_flight, *self._done, *self._batch.removals, *self._deferred}
-            fresh_from = self._fresh_from(now)
+            fresh_from = self._fresh.first(now.mono_ns, self._next_seq)
         found: dict[Lane, list[Entry]] = {}
         damaged: list[int] = []
         try:
@@ -581,22 +538,6 @@ class Outbox:
                 self._done.clear()
                 self._batch = _Batch()
         self._store.close()
-
-
-def _refusal(report: UplinkReport) -> DropReason | None:
-    """Why a report cannot be queued at all."""
-    if len(report.body) > MAX_BODY_BYTES or len(report.id) + len(report.subject) > 1024:
-        return DropReason.OVERSIZE
-    subject = report.subject.removeprefix("/")
-    try:
-        _ = report.id.encode(), subject.encode()
-    except UnicodeEncodeError:
-        return DropReason.INVALID
-    if not subject or subject.startswith("/") or any(c in subject for c in "+#\0"):
-        return DropReason.INVALID
-    if not 0 < report.ttl_s < 1e9:  # also refuses NaN
-        return DropReason.INVALID
-    return None
 
 
 def _nothing() -> None:

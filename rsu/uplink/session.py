@@ -245,6 +245,7 @@ class Session:
             client.on_disconnect = self._on_disconnect
             client.on_publish = self._on_publish
             client.on_message = self._on_message
+            client.on_subscribe = self._on_subscribe
             limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             limits.MaximumPacketSize = MAX_INCOMING_BYTES
             client.connect(
@@ -349,6 +350,13 @@ class Session:
             self._outbox.refuse(entry.seq)
         else:
             self._outbox.ack(entry.seq)
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, codes: list[ReasonCode], _more: Any
+    ) -> None:
+        for code in codes:
+            if code.is_failure:
+                _log.error("uplink commands are not heard", reason=code.getName())
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         if self._commands is None or message.retain:

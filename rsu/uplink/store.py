@@ -111,6 +111,21 @@ class Ledger:
         return Ledger(self.produced, self.delivered, dict(self.dropped))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxStats:
+    """One consistent look at the books. `size` is bytes against the quota."""
+
+    produced: int
+    delivered: int
+    queued: int
+    in_flight: int
+    dropped: dict[str, int]
+    size: int
+    degraded: str | None
+    quarantined: tuple[str, ...]
+    refused: int
+
+
 @dataclass(slots=True, frozen=True)
 class Entry:
     """One queued report; `seq` orders and names it, `expires_ns` is on the outbox clock."""

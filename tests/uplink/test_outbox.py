@@ -22,8 +22,9 @@ from rsu.schema.reports import Priority, UplinkReport
 from rsu.schema.units import NS_PER_S, Instant
 from rsu.uplink import outbox as outbox_module
 from rsu.uplink.ballast import Ballast
-from rsu.uplink.outbox import MAX_BODY_BYTES, Outbox, OutboxStats
-from rsu.uplink.store import ROW_OVERHEAD, DropReason
+from rsu.uplink.lanes import MAX_BODY_BYTES
+from rsu.uplink.outbox import Outbox
+from rsu.uplink.store import ROW_OVERHEAD, DropReason, OutboxStats
 
 EVENT, STATE, TELEMETRY = Priority.EVENT, Priority.STATE, Priority.TELEMETRY
 

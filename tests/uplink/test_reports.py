@@ -45,7 +45,7 @@ from rsu.schema.units import NS_PER_S, Cov2, Instant, Size, Vec2
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import SiteMap
 from rsu.uplink.documents import largest_sigma, rounded, utc_text
-from rsu.uplink.outbox import MAX_BODY_BYTES
+from rsu.uplink.lanes import MAX_BODY_BYTES
 from rsu.uplink.profiles.base import Place
 from rsu.uplink.reports import ReportStage
 

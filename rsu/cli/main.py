@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("rsu.cli.models_commands:models", "List, check and add detector models."),
     "audit": ("rsu.cli.audit:audit", "Who exported, changed or commanded what."),
     "package": ("rsu.cli.package_commands:package", "Make, verify and install signed packages."),
+    "doctor": ("rsu.cli.doctor:doctor", "Check machine and site, and say what to do."),
     "status": ("rsu.cli.status:status", "How the running unit is."),
     "explain": ("rsu.cli.status:explain", "Why something was (not) said."),
 }

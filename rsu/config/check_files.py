@@ -12,6 +12,8 @@ from rsu.config.problems import Location, Note
 
 
 def file(path: Path, base: Path, at: Location, what: str) -> Iterator[Note]:
+    if str(path).startswith("$CREDENTIALS_DIRECTORY/"):
+        return  # systemd's: there only while the service runs
     full = base / path
     try:
         if not full.exists():
@@ -33,7 +35,7 @@ def _sibling(missing: Path) -> str | None:
 
 def secret(path: Path | None, base: Path, at: Location) -> Iterator[Note]:
     """A secret's file: it is there, and nobody but its owner reads it."""
-    if path is None:
+    if path is None or str(path).startswith("$CREDENTIALS_DIRECTORY/"):
         return
     missing = list(file(path, base, at, "file"))
     yield from missing

@@ -8,9 +8,10 @@ relative to the site file's folder. Validation is strict, as JSON is: `"5"` is n
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -76,6 +77,25 @@ def examine(path: Path) -> Examined:
     return Examined(path, document, config, problems)
 
 
+CREDENTIALS = "$CREDENTIALS_DIRECTORY/"
+"""Start of a file reference to a secret that systemd hands over (LoadCredential=)."""
+
+
+def in_credentials(value: Any) -> Any:
+    """`value` with the service's folder of secrets in such references. Outside of the service,
+    which alone knows the folder, they stay as written."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return value
+    if isinstance(value, dict):
+        return {key: in_credentials(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [in_credentials(inner) for inner in value]
+    if isinstance(value, str) and value.startswith(CREDENTIALS):
+        return f"{folder}/{value.removeprefix(CREDENTIALS)}"
+    return value
+
+
 def validate(document: Document, model: type[M], problems: list[Problem]) -> M | None:
     """The document as a `model`, if it is valid but for unknown keys; adds what is wrong to
     `problems`. For site files, and for other files that are written in the same way."""
@@ -83,7 +103,8 @@ def validate(document: Document, model: type[M], problems: list[Problem]) -> M |
     settled = {(problem.line, problem.column) for problem in problems}
     for _ in range(_ROUNDS):
         try:
-            return model.model_validate_json(json.dumps(document.root.plain()), strict=True)
+            plain = in_credentials(document.root.plain())
+            return model.model_validate_json(json.dumps(plain), strict=True)
         except ValidationError as invalid:
             errors = invalid.errors(include_url=False)
         unknown = [error for error in errors if error["type"] == "extra_forbidden"]

@@ -57,8 +57,8 @@ class ShedOptions(Options):
 
     enabled: bool = True
     age_ms: Positive = Field(
-        500.0, description="Age of a safety message when it leaves the core, ms: half of the second "
-        "after which evidence is stale."
+        500.0, description="Age of a safety message when it leaves the core, ms: half of the "
+        "second after which evidence is stale."
     )  # fmt: skip
     load: Positive | None = Field(
         None, description="Load average of the last minute per core (2: twice as much to do as can "

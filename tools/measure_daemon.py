@@ -46,7 +46,11 @@ def main() -> None:
         site = write_site(Path(folder), port)
         unit = Unit(site, Path(folder) / "run")
         try:
-            print(f"cold start to READY  {unit.start():6.2f} s")
+            took = unit.start()
+            print(
+                f"cold start to READY  {took:6.2f} s, {unit.processor_s():.1f} s of processor time"
+            )
+            print(f"load average {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores")
             time.sleep(arguments.seconds)
             weigh(unit)
             names = arguments.only or [*unit.processes(), "daemon"]
@@ -138,6 +142,16 @@ class Unit:
                 for task in Path(f"/proc/{pid}/task").iterdir():
                     todo += map(int, (task / "children").read_text().split())
         return found
+
+    def processor_s(self) -> float:
+        """Processor time that all processes of the unit have used, those that ended included."""
+        ticks = 0
+        for pid in self.tree():
+            with contextlib.suppress(OSError):
+                # utime, stime, and those of children that were waited for: proc(5), fields 14–17
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(int(field) for field in fields[11:15])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def processes(status: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -175,21 +175,28 @@ def _serve(
     die_with_parent()
     libc = ctypes.CDLL(None)
     libc.mallopt(M_ARENA_MAX, ARENAS)
-    preparing: Iterator[None] | None = _prepare(config, base, plans)
+    preparing: Iterator[str] | None = _prepare(config, base, plans)
+    prepared: set[str] = set()
     while True:
         asks.settimeout(0.0 if preparing is not None else None)
         try:
             asked = asks.recv(4096)
         except BlockingIOError:
             assert preparing is not None
-            if next(preparing, "all") == "all":
+            step = next(preparing, None)
+            if step is None:
                 preparing = None
+            else:
+                prepared.add(step)
             gc.collect()
             libc.malloc_trim(0)  # what preparing took for a moment
             continue
         if not asked:
             return
         folder, wanted = msgspec.msgpack.decode(asked, type=tuple[str, Request])
+        # Better late and shared than at once and everybody for themselves.
+        while preparing is not None and wanted.name not in prepared:
+            prepared.add(next(preparing, wanted.name))
         told, tells = os.pipe()
         middle = os.fork()
         if middle == 0:
@@ -202,8 +209,9 @@ def _serve(
         os.close(told)
 
 
-def _prepare(config: SiteConfig, base: Path, plans: Sequence[ProcessPlan]) -> Iterator[None]:
-    """Import what the plans need, in the order in which they start; a step is a module or so.
+def _prepare(config: SiteConfig, base: Path, plans: Sequence[ProcessPlan]) -> Iterator[str]:
+    """Import what the plans need, in the order in which they start; a step is a module or so, and
+    the last of a plan yields its name, others nothing ("").
 
     What fails here fails again in the child, which says so.
     """
@@ -212,13 +220,13 @@ def _prepare(config: SiteConfig, base: Path, plans: Sequence[ProcessPlan]) -> It
             if module not in sys.modules:
                 with contextlib.suppress(Exception):
                     importlib.import_module(module)
-                yield
+                yield ""
         with contextlib.suppress(Exception):
             if plan.role == "core":
                 core_builder(config, base)(system_now())  # compiles what messages are made of
             elif plan.role == "foreign":
                 _prepare_foreign(plan.instance, config, base)
-        yield
+        yield plan.name
 
 
 def _foreign(plan: ProcessPlan) -> tuple[str, ...]:

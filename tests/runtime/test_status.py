@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -20,11 +21,14 @@ from rsu.runtime.metrics import Meter, prometheus_text, quantile_of
 from rsu.runtime.status import Overview, Request, StatusServer, ask_unit, serve_metrics
 from rsu.schema.health import (
     Capability,
+    ClockQuality,
     Decision,
+    ProcessHealth,
     SensorAlarm,
     SensorAlarmKind,
     SensorHealth,
     SensorState,
+    UnitHealth,
     Verdict,
 )
 from rsu.schema.message import Message
@@ -208,6 +212,41 @@ def test_prometheus_is_served_on_loopback(overview: Overview, free_port: int) ->
             urllib.request.urlopen(f"http://127.0.0.1:{free_port}/secrets", timeout=5)
         refused.value.close()
         assert refused.value.code == 404
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_health_is_ready_when_all_run_and_says_what_is_degraded(
+    overview: Overview, free_port: int
+) -> None:
+    def ask() -> tuple[int, dict[str, Any]]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/healthz", timeout=5) as ok:
+                return ok.status, json.loads(ok.read())
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, json.loads(refused.read())
+
+    def process(state: str) -> ProcessHealth:
+        return ProcessHealth(name="core", state=state, pid=1, restarts=0, heartbeat_ns=None)
+
+    server = serve_metrics(free_port, overview)
+    try:
+        assert ask() == (503, {"ready": False, "reasons": ["starting"], "degraded": []})
+        overview.unit = UnitHealth(
+            time_ns=0, clock=ClockQuality.HOLDOVER, capability=Capability.CAMERA_ONLY,
+            shed_level=2, shed_reason="age 700 ms",
+        )  # fmt: skip
+        overview.processes = (process("starting"),)
+        code, said = ask()
+        assert (code, said["reasons"]) == (503, ["core is starting"])
+        overview.processes = (process("running"),)
+        code, said = ask()
+        assert (code, said["ready"], said["reasons"]) == (200, True, [])
+        assert said["degraded"] == [
+            "capability camera-only", "clock holdover", "shedding load, level 2: age 700 ms",
+        ]  # fmt: skip
     finally:
         server.shutdown()
         server.server_close()

@@ -180,7 +180,8 @@ class Soak:
         speed = sim_h / wall_h
         print(
             f"\n{self.wall_s:.0f} s, {sim_h:.2f} h simulated in {last['lives']} lives: ×{speed:.1f}"
-            f" (hoped for: ×{hoped_speed:g}); {last['frames']} V2X frames,"
+            f" (hoped for: ×{hoped_speed:g}; ×{last['sim_s'] / last['cpu_s']:.1f} a second of"
+            f" CPU); {last['frames']} V2X frames,"
             f" {last['garbage']} pieces of garbage;"
             f" {', '.join(f'{count} × {what}' for what, count in sorted(self.faults.items()))}"
         )

@@ -44,7 +44,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 START_NS = 1_750_000_000 * NS_PER_S
 SENSORS = ("north-east", "south-west", "west", "cabinet", "receiver", "west-mast")
 LOOKERS = ("north-east", "south-west", "west")
-LIFE_S = (30.0, 120.0)
+LIFE_S = (20.0, 90.0)
 """Simulated; long enough for tracks, reports and every fault, short enough for many lives."""
 QUOTA_BYTES = 2_000_000
 GARBAGE_EVERY_S = 2.0
@@ -159,6 +159,7 @@ class UnitUnderSoak:
             "rss": pages * os.sysconf("SC_PAGE_SIZE"),
             "fds": len(list(Path("/proc/self/fd").iterdir())),
             "threads": threading.active_count(),
+            "cpu_s": time.process_time(),
             "uplink": uplink,
             **{name: getattr(self._books, name) for name in Books.__dataclass_fields__},
         }
@@ -193,7 +194,7 @@ def _scenario(dice: random.Random, seconds: float) -> Scenario:
             "title": "Soak",
             "site": CONFIGS / "junction.yaml",
             "duration_s": seconds,
-            "vehicles_per_hour": dice.choice((60, 300, 900)),
+            "vehicles_per_hour": dice.choice((60, 120, 600)),
             "script": sorted(script, key=lambda action: action["at_s"]),
             "expect": [  # one there must be; it is not looked at
                 {"expect": "message", "message": "RSM", "rate_hz": [0, 100], "during_s": [0, 1]}

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -89,7 +90,7 @@ class LiveUnit(_host.Unit):  # type: ignore[name-defined, misc]
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(self._notify_path))
         self._notify.settimeout(0.2)
-        self._told: list[str] = []
+        self._told: deque[str] = deque()
         self._closing = threading.Event()
         # Read all the time: whoever notifies a full socket waits.
         self._listener = threading.Thread(target=self._listen)
@@ -130,13 +131,16 @@ class LiveUnit(_host.Unit):  # type: ignore[name-defined, misc]
 
     def notifications(self) -> list[str]:
         """What systemd would have been told since the last look."""
-        told, self._told = self._told, []
+        told: list[str] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                told.append(self._told.popleft())
         return told
 
     def _listen(self) -> None:
         while not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
-                self._told.append(self._notify.recv(4096).decode())
+                self._told.extend(self._notify.recv(4096).decode().splitlines())
 
     def log(self) -> list[dict[str, Any]]:
         """What was logged; findings about the site file stand before it in plain text."""
@@ -159,7 +163,10 @@ class LiveUnit(_host.Unit):  # type: ignore[name-defined, misc]
     def speaks_on(self, frames: int = 10) -> None:
         """Wait until it has said some more."""
         said = self.status()["frames"].get("RSM", 0)
-        self.wait_for(lambda status: status["frames"].get("RSM", 0) >= said + frames, "speaking")
+        wait_until(
+            lambda: self.status()["frames"].get("RSM", 0) >= said + frames, 60.0,
+            lambda: f"silent since {said}: {self.status()} {self._lines[-10:]}",
+        )  # fmt: skip
 
     def close_ear(self) -> None:
         self.ear.close()
@@ -190,6 +197,76 @@ class LiveUnit(_host.Unit):  # type: ignore[name-defined, misc]
         self.ear.close()
         self._notify.close()
         self._scratch.cleanup()
+
+
+class SlowLine:
+    """A TCP proxy: `rate` octets/s each way, `delay_s` each way, cut after `cut_after` octets."""
+
+    def __init__(self, port: int, rate: float, delay_s: float, cut_after: int) -> None:
+        self._port, self._rate, self._delay_s, self._cut_after = port, rate, delay_s, cut_after
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(0.1)
+        self.port = self._server.getsockname()[1]
+        self.cuts = 0
+        self._ending = threading.Event()
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while not self._ending.is_set():
+            try:
+                near, _ = self._server.accept()
+            except TimeoutError:
+                continue
+            # Small buffers: what the line does not take waits with the sender, as on a real one.
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            far = socket.create_connection(("127.0.0.1", self._port))
+            pair = [(near, far, True), (far, near, False)]
+            dead = threading.Event()
+            for source, sink, up in pair:
+                thread = threading.Thread(target=self._carry, args=(source, sink, up, dead))
+                self._threads.append(thread)
+                thread.start()
+
+    def _carry(
+        self, source: socket.socket, sink: socket.socket, up: bool, dead: threading.Event
+    ) -> None:
+        """One direction; whoever ends first ends both, each closes the socket that it reads."""
+        carried = 0
+        under_way: list[tuple[float, bytes]] = []
+        source.settimeout(0.02)
+        pause = threading.Event()
+        try:
+            while not (self._ending.is_set() or dead.is_set()):
+                try:
+                    if sum(len(data) for _, data in under_way) < 4096:
+                        data = source.recv(512)
+                        if not data:
+                            break
+                        under_way.append((time.monotonic() + self._delay_s, data))
+                        pause.wait(len(data) / self._rate)
+                    else:
+                        pause.wait(0.01)
+                except TimeoutError:
+                    pass
+                while under_way and under_way[0][0] <= time.monotonic():
+                    data = under_way.pop(0)[1]
+                    sink.sendall(data)
+                    carried += len(data)
+                if up and carried > self._cut_after:
+                    self.cuts += 1
+                    break
+        except OSError:
+            pass
+        finally:
+            dead.set()
+            source.close()
+
+    def close(self) -> None:
+        self._ending.set()
+        for thread in self._threads:
+            thread.join(10.0)
+        self._server.close()
 
 
 def limit(pid: int, what: int, soft: int) -> tuple[int, int]:
@@ -248,6 +325,7 @@ class Parts:
     processes = staticmethod(processes)
     all_running = staticmethod(all_running)
     limit = staticmethod(limit)
+    SlowLine = SlowLine
     free_tcp_port = staticmethod(free_tcp_port)
 
 

@@ -6,7 +6,6 @@ import datetime
 import random
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,84 +58,14 @@ def make_client(tmp_path: Path) -> Iterator[Callable[..., UplinkClient]]:
         client.stop(0.5)
 
 
-class SlowLine:
-    """A TCP proxy: `rate` octets/s each way, `delay_s` each way, cut after `cut_after` octets."""
-
-    def __init__(self, port: int, rate: float, delay_s: float, cut_after: int) -> None:
-        self._port, self._rate, self._delay_s, self._cut_after = port, rate, delay_s, cut_after
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._server.settimeout(0.1)
-        self.port = self._server.getsockname()[1]
-        self.cuts = 0
-        self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while not self._ending.is_set():
-            try:
-                near, _ = self._server.accept()
-            except TimeoutError:
-                continue
-            # Small buffers: what the line does not take waits with the sender, as on a real one.
-            near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            far = socket.create_connection(("127.0.0.1", self._port))
-            pair = [(near, far, True), (far, near, False)]
-            dead = threading.Event()
-            for source, sink, up in pair:
-                thread = threading.Thread(target=self._carry, args=(source, sink, up, dead))
-                self._threads.append(thread)
-                thread.start()
-
-    def _carry(
-        self, source: socket.socket, sink: socket.socket, up: bool, dead: threading.Event
-    ) -> None:
-        """One direction; whoever ends first ends both, each closes the socket that it reads."""
-        carried = 0
-        under_way: list[tuple[float, bytes]] = []
-        source.settimeout(0.02)
-        pause = threading.Event()
-        try:
-            while not (self._ending.is_set() or dead.is_set()):
-                try:
-                    if sum(len(data) for _, data in under_way) < 4096:
-                        data = source.recv(512)
-                        if not data:
-                            break
-                        under_way.append((time.monotonic() + self._delay_s, data))
-                        pause.wait(len(data) / self._rate)
-                    else:
-                        pause.wait(0.01)
-                except TimeoutError:
-                    pass
-                while under_way and under_way[0][0] <= time.monotonic():
-                    data = under_way.pop(0)[1]
-                    sink.sendall(data)
-                    carried += len(data)
-                if up and carried > self._cut_after:
-                    self.cuts += 1
-                    break
-        except OSError:
-            pass
-        finally:
-            dead.set()
-            source.close()
-
-    def close(self) -> None:
-        self._ending.set()
-        for thread in self._threads:
-            thread.join(10.0)
-        self._server.close()
-
-
 def test_row_12_on_a_slow_line_events_go_first_and_telemetry_is_thinned(
-    make_broker: Any, make_client: Any, subscribe: Any, until: Any
+    make_broker: Any, make_client: Any, subscribe: Any, until: Any, parts: Any
 ) -> None:
     """64 kbit/s and a round trip of 2 s, cut every 40 kB; four times as much is offered."""
     broker = make_broker()
     broker.start()
     subscriber = subscribe(broker.port)
-    line = SlowLine(broker.port, rate=8000.0, delay_s=1.0, cut_after=40_000)
+    line = parts.SlowLine(broker.port, rate=8000.0, delay_s=1.0, cut_after=40_000)
     quota = 200_000
     try:
         client = make_client(line.port, outbox=OutboxOptions(max_bytes=quota))

@@ -105,7 +105,8 @@ def replay(
 
             def keep(message: Message) -> None:
                 tally.take(message)
-                file.write(message)
+                if message.topic.recorded:
+                    file.write(message)
 
             exact = _run(config, site_path.parent, source, recorded, rate, keep)
     _summarise(tally, time.monotonic() - began, exact, out, as_json=as_json)

@@ -112,7 +112,8 @@ class _Run:
 
                 def keep(message: Message) -> None:
                     self.tally.take(message)
-                    recording.write(message)
+                    if message.topic.recorded:
+                        recording.write(message)
 
                 self._play(keep)
         self.wall_s = time.monotonic() - began

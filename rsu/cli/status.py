@@ -81,41 +81,93 @@ def print_status(answer: dict[str, Any]) -> None:
     if not console.is_terminal:
         console.width = PIPED_WIDTH
     unit = answer.get("unit") or {}
+    verdict = "[green]ready[/green]" if answer.get("ready") else "[red]not ready[/red]"
     console.print(
-        f"[bold]{answer['site']}[/bold]  up {answer['uptime_s']:.0f} s  "
-        f"clock {unit.get('clock', '?')}  capability {unit.get('capability', '?')}\n"
+        f"[bold]{answer['site']}[/bold]  {verdict}  up {_duration(answer['uptime_s'])}  "
+        f"clock {unit.get('clock', '?')}{_clock_source(unit)}  "
+        f"capability {unit.get('capability', '?')}"
     )
+    for reason in answer.get("reasons", []):
+        console.print(f"  [red]✘[/red] {reason}")
+    for reason in answer.get("degraded", []):
+        if not reason.startswith("alarm "):  # told in full below
+            console.print(f"  [yellow]![/yellow] {reason}")
     for alarm in unit.get("alarms", []):
         console.print(
             f"[red]{alarm['kind']}[/red]: {alarm['sensor']} and {alarm['against']} contradict each "
             f"other ({alarm['suspect'] or 'either'} may be wrong)"
         )
-    processes = _table("process", "state", "pid", "restarts", "problem")
+    console.print()
+    processes = _table("process", "state", "pid", "restarts", "memory", "problem")
     for process in unit.get("processes", []):
         processes.add_row(
-            process["name"], process["state"], str(process["pid"] or "-"),
-            str(process["restarts"]), answer["errors"].get(process["name"], ""),
+            process["name"], _marked(process["state"], "running"), str(process["pid"] or "-"),
+            str(process["restarts"]), _memory(answer, process["name"]),
+            answer["errors"].get(process["name"], ""),
         )  # fmt: skip
-    sensors = _table("sensor", "state", "received", "dropped", "detail")
+    sensors = _table("sensor", "state", "for", "received", "dropped", "detail")
     for name, sensor in answer["sensors"].items():
         dropped = ", ".join(f"{why} {n}" for why, n in sensor.get("dropped", {}).items())
+        lasts = (unit.get("time_ns", 0) - sensor["since_ns"]) / 1e9 if "since_ns" in sensor else 0.0
         sensors.add_row(
-            name, sensor["state"], str(sensor.get("received", 0)), dropped or "-",
-            sensor.get("detail", ""),
+            name, _marked(sensor["state"], "live"), _duration(max(0.0, lasts)),
+            str(sensor.get("received", 0)), dropped or "-", sensor.get("detail", ""),
         )  # fmt: skip
-    numbers = _table("process", "number", "of", "value")
-    for process, samples in answer["metrics"].items():
-        for sample in samples:
-            if sample["name"] in SHOWN and sample["value"]:
-                labels = " ".join(f"{k}={v}" for k, v in sample.get("labels", {}).items())
-                value = sample["value"]
-                text = f"{value * 1000:.1f} ms" if sample["name"] in SECONDS else f"{value:g}"
-                numbers.add_row(process, sample["name"], labels, text)
-    for table in (processes, sensors, numbers):
+    for table in (processes, sensors, _numbers(answer["metrics"])):
         console.print(table)
         console.print()
     made = ", ".join(f"{count} {name}" for name, count in answer["frames"].items()) or "none"
     console.print(f"V2X frames made since the start: {made}")
+
+
+def _numbers(metrics: dict[str, list[dict[str, Any]]]) -> Table:
+    """What people look for, one line a number: medians and 99th percentiles side by side."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for process, samples in metrics.items():
+        for sample in samples:
+            name, value = sample["name"], sample["value"]
+            if name not in SHOWN or not value:
+                continue
+            labels = dict(sample.get("labels", {}))
+            quantile = labels.pop("quantile", None)
+            of = " ".join(f"{key}={label}" for key, label in labels.items())
+            text = f"{value * 1000:.1f} ms" if name in SECONDS else f"{value:g}"
+            if quantile is not None:
+                text = f"{'median' if quantile == '0.5' else 'p' + quantile[2:]} {text}"
+            rows.setdefault((process, name, of), []).append(text)
+    table = _table("process", "number", "of", "value")
+    for (process, name, of), texts in rows.items():
+        table.add_row(process, name, of, "  ".join(texts))
+    return table
+
+
+def _marked(state: str, good: str) -> str:
+    return state if state == good else f"[red]{state}[/red]"
+
+
+def _memory(answer: dict[str, Any], process: str) -> str:
+    for sample in answer["metrics"].get(process, ()):
+        if sample["name"] == "resident_bytes":
+            return f"{sample['value'] / 1e6:.0f} MB"
+    return "-"
+
+
+def _clock_source(unit: dict[str, Any]) -> str:
+    source = unit.get("clock_source")
+    if not source:
+        return ""
+    off, within = abs(source["offset"]) * 1000, source["uncertainty"] * 1000
+    return f" by {source['reference']} ({off:.3f} ± {within:.1f} ms)"
+
+
+def _duration(seconds: float) -> str:
+    """Two units at most: 42 s, 3 min 5 s, 7 h 12 min, 3 d 4 h."""
+    whole = int(seconds)
+    steps = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+    for size, unit, smaller, name in steps:
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {name}"
+    return f"{whole} s"
 
 
 def _table(*columns: str) -> Table:
@@ -132,7 +184,7 @@ SECONDS = {"age_seconds", "evidence_age_seconds", "detect_seconds", "stage_secon
 SHOWN = SECONDS | {
     "bus_dropped_total", "bus_lost_total", "radio_frames_total", "radio_dropped_total",
     "uplink_queued", "uplink_delivered_total", "uplink_dropped_total", "tracks",
-    "recording_dropped_total",
+    "recording_dropped_total", "frames_shed_total", "log_suppressed_total",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ second and leaves on SIGTERM. A failure is told to the supervisor in one line.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
@@ -63,6 +64,7 @@ def live(
     """The whole life of a child; its exit code. `given` is the configuration and the folder of
     the site file where they are known already, else they are read from the run folder."""
     die_with_parent()
+    faulthandler.register(signal.SIGUSR2)  # kill -USR2: where does it hang? (docs/operation.md)
     configure_logging(os.environ.get("RSU_LOG_LEVEL", "info"), process=name)
     stopping: list[int] = []
 
@@ -138,20 +140,29 @@ def _loop(
 ) -> None:
     stamp = Stamp(boot)
     due = boot.mono_ns
+
+    def beat() -> None:
+        nonlocal due
+        now = system_now()
+        if now.mono_ns < due:
+            return
+        due = now.mono_ns + NS_PER_S
+        control.send(ControlKind.HEARTBEAT)
+        follow_level(bus.folder)
+        meter.total("bus_dropped_total", bus.dropped)
+        meter.total("bus_lost_total", bus.lost)
+        meter.total("bus_garbage_total", bus.garbage)
+        tell_process(meter)
+        draft = Message.draft(METRICS, meter.process, now.utc_ns, meter.snapshot(now.utc_ns))
+        bus.publish(stamp.complete(draft, now))
+
     while not stopping:
         for message in worker.turn(TURN_S):
             bus.publish(stamp.complete(message, system_now()))
-        now = system_now()
-        if now.mono_ns >= due:
-            due = now.mono_ns + NS_PER_S
-            control.send(ControlKind.HEARTBEAT)
-            follow_level(bus.folder)
-            meter.total("bus_dropped_total", bus.dropped)
-            meter.total("bus_lost_total", bus.lost)
-            meter.total("bus_garbage_total", bus.garbage)
-            tell_process(meter)
-            draft = Message.draft(METRICS, meter.process, now.utc_ns, meter.snapshot(now.utc_ns))
-            bus.publish(stamp.complete(draft, now))
+            # Within a turn, too: who has a thousand messages before it is busy, not stuck, and to
+            # kill it for that would only make the queue longer.
+            beat()
+        beat()
 
 
 if __name__ == "__main__":

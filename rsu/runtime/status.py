@@ -86,6 +86,7 @@ class Overview:
         return {
             "site": self.site,
             "uptime_s": round((now_ns - self.boot.utc_ns) / NS_PER_S, 1),
+            **self.readiness()[1],
             "unit": msgspec.to_builtins(self._unit_now()) if self.unit else None,
             "sensors": {
                 name: {

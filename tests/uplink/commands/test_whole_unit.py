@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def scene(
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
     platform.close()
+    shutil.rmtree(sockets, ignore_errors=True)
 
 
 def digest(text: str) -> str:

@@ -95,7 +95,7 @@ class BusClient:
         for socket in (self._push, self._sub):
             socket.set_hwm(HIGH_WATER_MARK)
             socket.setsockopt(zmq.LINGER, 200)
-        self._last: dict[tuple[str, str, int], int] = {}
+        self._last: dict[tuple[str, str], tuple[int, int | None]] = {}
         self.dropped = 0
         self.lost = 0
         self.garbage = 0
@@ -156,8 +156,8 @@ class BusClient:
 
     def _watch_gap(self, message: Message) -> None:
         header = message.header
-        key = (header.topic, header.source, header.boot_ns)
-        last = self._last.get(key)
-        if last is not None and header.seq > last + 1:
+        key = (header.topic, header.source)
+        boot_ns, last = self._last.get(key, (header.boot_ns, None))
+        if last is not None and boot_ns == header.boot_ns and header.seq > last + 1:
             self.lost += header.seq - last - 1
-        self._last[key] = header.seq
+        self._last[key] = (header.boot_ns, header.seq)

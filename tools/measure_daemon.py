@@ -41,9 +41,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5, help="How often each process is killed.")
     parser.add_argument("--seconds", type=float, default=20.0, help="Under load before weighing.")
     parser.add_argument("--only", nargs="*", help="Kill only these processes (`daemon` is one).")
+    parser.add_argument(
+        "--modelled", action="store_true", help="Cameras without pictures: no renderer, no model."
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rsu-measure-") as folder, broker() as port:
-        site = write_site(Path(folder), port)
+        site = write_site(Path(folder), port, modelled=arguments.modelled)
         unit = Unit(site, Path(folder) / "run")
         try:
             took = unit.start()
@@ -183,11 +186,14 @@ def look_at_outbox(path: Path) -> None:
             print(f"outbox ids queued {total}, distinct {distinct}")
 
 
-def write_site(folder: Path, broker_port: int) -> Path:
+def write_site(folder: Path, broker_port: int, *, modelled: bool = False) -> Path:
     """The junction with all services, its things below `folder`."""
     site = yaml.safe_load((ROOT / "configs/junction.yaml").read_text(encoding="utf-8"))
     for key in ("lanes", "zones"):
         site["site"][key] = str(ROOT / "configs" / site["site"][key])
+    if modelled:
+        for camera in site["cameras"]:
+            camera["detector"] = {"driver": "modelled"}
     site["recording"] = {"folder": str(folder / "recordings")}
     site["uplink"] = {
         "host": "127.0.0.1", "port": broker_port, "outbox": {"path": str(folder / "outbox.db")},

@@ -29,8 +29,9 @@ from rsu.uplink.commands.desk import Answer, Outcome
 from rsu.uplink.commands.envelope import Refused
 from rsu.uplink.commands.gate import Command
 
-ANSWER_S = 5.0
-"""How long the supervisor may take to answer; it looks every 50 ms."""
+ANSWER_S = 10.0
+"""How long the supervisor may take to answer; it looks every 50 ms, on a busy machine later. What
+it says after that is a later word on the command."""
 TOKEN_NS = 60 * NS_PER_S
 """A restart must be confirmed within this."""
 

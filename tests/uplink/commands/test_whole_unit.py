@@ -58,12 +58,12 @@ class Platform:
         envelope = self.signer.envelope(name, arguments or {})
         envelope["id"] = f"cmd-{self.signer.seq}"
         self._client.publish("rsu/corner/command", self.signer.signed(envelope), qos=1)
-        self.until(lambda: self.said(envelope["id"]), 20.0, f"no answer to {name}")
+        self.until(lambda: self.said(envelope["id"]), 60.0, f"no answer to {name}")
         return self.said(envelope["id"])[0]
 
     def await_birth(self, number: int) -> None:
         self.until(lambda: len(self.births()) >= number, 60.0, self.births)
-        self.until(lambda: self.subscriber.statuses()[-1:] == ["online"], 20.0)
+        self.until(lambda: self.subscriber.statuses()[-1:] == ["online"], 60.0)
 
     def close(self) -> None:
         self._client.disconnect()

@@ -28,11 +28,15 @@ from selenium.webdriver.chrome.service import Service
 from rsu.config.load import load_site
 from rsu.config.web import WebOptions
 from rsu.runtime import graph
+from rsu.runtime.audit import AuditLog
 from rsu.runtime.clock import system_now
 from rsu.runtime.lockstep import LockStepHost, virtual_boot
 from rsu.sim.scenario.load import load_scenario
 from rsu.sim.source import open_eyes, simulated_messages
 from rsu.web.beside import DashboardBeside
+from rsu.web.desk import Desk
+from rsu.web.server import DashboardServer
+from rsu.web.site_file import SiteFile
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 LEAD_NS = 2_000_000_000
@@ -44,7 +48,7 @@ def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
-    parser.add_argument("--only", choices=["junction", "parking", "unit"])
+    parser.add_argument("--only", choices=["junction", "parking", "unit", "editor"])
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with browser() as page:
@@ -55,6 +59,8 @@ def main() -> None:
             parking(camera)
         if arguments.only in (None, "unit"):
             unit(camera)
+        if arguments.only in (None, "editor"):
+            editor(camera)
 
 
 class Photographer:
@@ -68,7 +74,7 @@ class Photographer:
         """Show a dashboard and wait until it lives."""
         self.size(size)
         self.page.get(address)
-        self.until("globalThis.rsuPage && rsuPage.live && rsuPage.live.tracks.list.length")
+        self.until("globalThis.rsuPage && rsuPage.live")
 
     def size(self, size: tuple[int, int]) -> None:
         width, height = size
@@ -88,9 +94,13 @@ class Photographer:
         self.page.execute_script(f"rsuPage.turnTo('{tab}')")
         time.sleep(1.5)  # charts load and draw
 
-    def take(self, name: str) -> None:
+    def take(self, name: str, part: str | None = None) -> None:
+        """Write a picture of the page, or of one element of it."""
         path = self._out / f"dashboard-{name}.png"
-        self.page.save_screenshot(str(path))
+        if part is None:
+            self.page.save_screenshot(str(path))
+        else:
+            self.page.find_element("id", part).screenshot(str(path))
         print(f"{path}  {path.stat().st_size / 1000:.0f} kB")
 
 
@@ -123,26 +133,26 @@ def junction(camera: Photographer) -> None:
 
 def parking(camera: Photographer) -> None:
     """The example lot, bay by bay."""
-    with played("parking-lot.yaml", None, 40) as address:
+    with played("parking-lot.yaml", "parking-lot.yaml", 150) as address:
         camera.open(address)
-        camera.until("rsuPage.live.parking.length")
+        camera.until("rsuPage.live.parking.some((lot) => lot.counts.occupied >= 2)", 120)
         camera.turn_to("parking")
-        time.sleep(8.0)
         camera.take("parking")
 
 
 def unit(camera: Photographer) -> None:
-    """A live unit: camera pictures, health, the past, the site file."""
+    """A live unit: camera pictures, health, the past."""
     with live_unit() as address:
         camera.size(DESKTOP)
         camera.page.get(f"{address}login")
         camera.page.find_element("id", "token").send_keys(TOKEN)
         camera.page.find_element("css selector", "button").click()
+        camera.until("location.pathname === '/'")
         camera.open(address)
-        camera.until("rsuPage.live.cameras.every((c) => c.frame !== null)")
+        camera.until("rsuPage.live.cameras.some((c) => c.frame !== null)")
         camera.turn_to("cameras")
         time.sleep(3.0)
-        camera.take("cameras")
+        camera.take("cameras", "side")  # pictures of cameras make large files
         camera.turn_to("health")
         camera.take("health")
         time.sleep(25.0)
@@ -155,12 +165,30 @@ def unit(camera: Photographer) -> None:
         camera.until("rsuPage.past")
         time.sleep(1.0)
         camera.take("past")
-        camera.page.get(f"{address}config")
-        camera.until("document.querySelector('.cm-content')")
-        time.sleep(1.0)
-        camera.page.find_element("id", "check").click()
-        camera.until("document.querySelector('#told').textContent", 60)
-        camera.take("config")
+
+
+def editor(camera: Photographer) -> None:
+    """The site file, with a mistake that the check finds."""
+    with tempfile.TemporaryDirectory(prefix="rsu-pictures-") as folder:
+        configs = Path(folder) / "configs"
+        shutil.copytree(CONFIGS, configs)
+        path = configs / "junction.yaml"
+        path.write_text(path.read_text("utf-8").replace("tilt: 20", "tlit: 20", 1), "utf-8")
+        audit = AuditLog(Path(folder) / "audit.jsonl")
+        site_file = SiteFile(path, lambda: audit, may_change=True)
+        server = DashboardServer(WebOptions(), configs, Desk({}, {}), site_file=site_file)
+        server.port = 0
+        server.start()
+        try:
+            camera.size(DESKTOP)
+            camera.page.get(f"{server.address}config")
+            camera.until("document.querySelector('.cm-content')")
+            time.sleep(1.0)
+            camera.page.find_element("id", "check").click()
+            camera.until("document.querySelector('#told').textContent", 60)
+            camera.take("config")
+        finally:
+            server.stop()
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class SettingsPage:
             ui.link(self._word("back"), "/").props("id=back")
             ui.label(self._word("title")).style("font-size: 20px; font-weight: 600")
             if file is not None:
-                ui.label(str(file.path)).style("opacity: .6")
+                ui.label(file.path.name).style("opacity: .6")
         if file is None:
             ui.label(self._word("no_file"))
             return

@@ -65,7 +65,8 @@ export class BirdsEye {
 
   fit() {
     if (!this.place) return;
-    const points = this.place.lanes.flatMap((lane) => lane.line).concat(this.place.zones.flatMap((zone) => zone.ring));
+    const bays = this.place.zones.filter((zone) => zone.kind === "bay").flatMap((zone) => zone.ring);
+    const points = bays.length ? bays : this.place.lanes.flatMap((lane) => lane.line);
     const box = this.canvas.getBoundingClientRect();
     if (!points.length || !box.width) return;
     // The middle of the place fills the view: the ends of long legs may lie outside.
@@ -74,7 +75,7 @@ export class BirdsEye {
     const cut = (list) => [list[Math.floor((list.length - 1) * 0.04)], list[Math.ceil((list.length - 1) * 0.96)]];
     const [[x0, x1], [y0, y1]] = [cut(xs), cut(ys)];
     this.centre = [(x0 + x1) / 2, (y0 + y1) / 2];
-    const whole = Math.min(box.width / (x1 - x0 + 12), box.height / (y1 - y0 + 12));
+    const whole = Math.min(box.width / (x1 - x0 + 25), box.height / (y1 - y0 + 12));
     const crossing = this.place.zones.some((zone) => zone.kind === "junction") || this.place.lights.length > 0;
     this.scale = crossing ? Math.min(box.width, box.height) / CROSSING_M : whole;
     if (crossing) this.centre = [0, 0];

@@ -20,7 +20,7 @@ import numpy as np
 
 from rsu.config.load import load_site
 from rsu.fusion.stage import FusionStage
-from rsu.runtime.graph import load_map
+from rsu.runtime.graph import load_map, viewpoints
 from rsu.schema.message import Message
 from rsu.schema.sensing import CameraDetection, CameraDetections, ObjectClass
 from rsu.schema.topics import CAMERA_DETECTIONS
@@ -83,7 +83,7 @@ def measure(count: int, frames: int) -> dict[str, float]:
     cars = places(site, count)
     rng = np.random.default_rng(0)
     boot = Instant(START_NS, 0)
-    fusion = FusionStage(config.fusion, boot)
+    fusion = FusionStage(config.fusion, boot, viewpoints(config), site)
     situation = situation_stage(config.situation, site, boot)
     times = []
     published = 0

@@ -25,7 +25,7 @@ from rsu.config.base import utc_ns
 from rsu.fusion.stage import FusionStage
 from rsu.recording.reader import read_messages
 from rsu.recording.writer import McapFile
-from rsu.runtime.graph import load_map, sensors_of
+from rsu.runtime.graph import load_map, sensors_of, viewpoints
 from rsu.runtime.lockstep import LockStepHost, virtual_boot
 from rsu.runtime.stage import StageGroup
 from rsu.schema.events import EventPhase, RoadEvent
@@ -133,6 +133,9 @@ def heard(name: str, seed: int, file: Path, loaded: LoadedScenario, most_s: floa
     start_ns = utc_ns(loaded.scenario.start_utc)
     boot = virtual_boot(start_ns)
     wanted = {*HEARD, TRUTH}
+    fusion = FusionStage(
+        loaded.config.fusion, boot, viewpoints(loaded.config), load_map(loaded.config, loaded.base)
+    )
     part = file.with_suffix(".part")
     with McapFile(part, {"scenario": name, "seed": str(seed)}, overwrite=True) as recording:
 
@@ -141,7 +144,7 @@ def heard(name: str, seed: int, file: Path, loaded: LoadedScenario, most_s: floa
                 recording.write(message)
 
         host = LockStepHost(
-            [StageGroup("fusion", [FusionStage(loaded.config.fusion, boot)], boot)], keep, boot,
+            [StageGroup("fusion", [fusion], boot)], keep, boot,
             sensors=sensors_of(loaded.config), journaled=(),
         )  # fmt: skip
         host.run(

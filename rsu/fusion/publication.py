@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.fusion.classes import CLASSES
+from rsu.fusion.lane_heading import LaneHeadings
 from rsu.fusion.motion import BIRTH_TURN_STD, Floats, polar_jacobian, product
 from rsu.fusion.regime import REST_SPEED_STD, REST_TURN_STD
 from rsu.fusion.table import CLASS_PRIOR, UNKNOWN_HEADING_STD, Rows, Table
@@ -25,12 +26,20 @@ SOURCE_NS = NS_PER_S  # ns: sensors that measured the track this recently count 
 _UPPER = np.flatnonzero(np.triu(np.ones((5, 5))))  # in a row-major 5×5
 
 
-def track_list(table: Table, settled_ns: int, sensors: tuple[str, ...]) -> TrackList:
-    """All publishable tracks of a table, in order of id; `sensors` names its columns."""
+def track_list(
+    table: Table,
+    settled_ns: int,
+    sensors: tuple[str, ...],
+    lanes: LaneHeadings | None = None,
+) -> TrackList:
+    """All publishable tracks of a table, in order of id; `sensors` names its columns, `lanes` help
+    with headings that motion does not show."""
     everyone = table.rows
     told = everyone.confirmed & (everyone.existence >= LIKELIER_THAN_NOT)
     chosen = everyone.take(told & (everyone.born_ns < settled_ns))
     state, cov = published_state(chosen)
+    if lanes is not None:
+        lanes.inform(state, cov, chosen.motor > LIKELIER_THAN_NOT)
     class_index = chosen.class_index
     weight = chosen.class_evidence + CLASS_PRIOR  # mean of the Dirichlet distribution
     probability = weight[np.arange(len(chosen)), class_index] / weight.sum(axis=1)

@@ -16,6 +16,7 @@ from rsu.fusion.blame import concerned, doubted, doubts, in_words
 from rsu.fusion.consistency import Consistency
 from rsu.fusion.heard import Heard
 from rsu.fusion.history import History
+from rsu.fusion.lane_heading import LaneHeadings
 from rsu.fusion.measurements import Scan, scan_from_camera, scan_from_radar
 from rsu.fusion.occlusion import Viewpoint
 from rsu.fusion.publication import track_list
@@ -35,6 +36,7 @@ from rsu.schema.topics import (
     Topic,
 )
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
+from rsu.site.lanes import SiteMap
 
 # A capture time further ahead of now is a broken clock. Tighter than "too old", because one
 # accepted future stamp would make every honest sensor too late until the present catches up.
@@ -62,8 +64,11 @@ class FusionStage:
         options: FusionOptions,
         boot: Instant,
         viewpoints: Mapping[str, Viewpoint] | None = None,
+        site: SiteMap | None = None,
     ) -> None:
-        """`viewpoints`: where the cameras hang, by id, as far as it is known."""
+        """`viewpoints`: where the cameras hang, by id, as far as it is known; `site`: lanes, which
+        tell where those face who hardly move."""
+        self._lanes = None if site is None else LaneHeadings(site)
         self._tracker = Tracker(options, viewpoints)
         # Second of boot (mod 10⁶) × 10⁶ + count: readable, below 2⁵³ (exact in JSON).
         first_id = boot.utc_ns // NS_PER_S % 1_000_000 * 1_000_000 + 1
@@ -191,7 +196,7 @@ class FusionStage:
             return []
         self._tokens -= 1.0
         self._pending = False
-        tracks = track_list(table, self._history.settled_ns, self._tracker.sensors)
+        tracks = track_list(table, self._history.settled_ns, self._tracker.sensors, self._lanes)
         self._explain_endings(frozenset(track.id for track in tracks.tracks), now)
         oldest = min((track.updated_ns for track in tracks.tracks), default=tracks.time_ns)
         return [Message.draft(TRACKS, self.name, oldest, tracks)]

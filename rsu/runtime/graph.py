@@ -92,7 +92,7 @@ def _build_core(config: SiteConfig, site_map: SiteMap, boot: Instant) -> StageGr
     from rsu.fusion.stage import FusionStage
     from rsu.situation.assembly import situation_stage
 
-    stages: list[Stage] = [FusionStage(config.fusion, boot, viewpoints(config))]
+    stages: list[Stage] = [FusionStage(config.fusion, boot, viewpoints(config), site_map)]
     if config.v2x is not None:
         from rsu.v2x.receive.stage import ReceiveStage
         from rsu.v2x.stage import V2xStage

@@ -144,7 +144,15 @@ class LiveUnit(_host.Unit):  # type: ignore[name-defined, misc]
 
     def log(self) -> list[dict[str, Any]]:
         """What was logged; findings about the site file stand before it in plain text."""
-        return [json.loads(line) for line in list(self._lines) if line.startswith("{")]
+        # Two processes may have written at once: several objects in one line.
+        decode, said = json.JSONDecoder().raw_decode, []
+        for line in list(self._lines):
+            rest = line.strip()
+            while rest.startswith("{"):
+                found, end = decode(rest)
+                said.append(found)
+                rest = rest[end:]
+        return said
 
     def pid(self, name: str) -> int:
         return int(processes(self.status())[name]["pid"])

@@ -62,7 +62,7 @@ runtime:
 
 CAMERA = """
   - id: {name}
-    source: {{driver: file, path: {clip}, loop: {loop}}}
+    source: {{driver: file, path: {clip}, loop: {loop}, blur_level: 0}}  # drawn, not seen
     calibration:
       kind: homography
       image_width: 320

@@ -16,6 +16,7 @@ const LIGHTS = {
 const BAYS = { free: "#1d5a3f", occupied: "#27508a", closed: "#333b47", unknown: "#20293a" };
 const ROAD = { vehicle: "#222b38", bike: "#1f3a39", crosswalk: "#222b38", sidewalk: "#1a212b", "parking-aisle": "#222b38", tracked: "#2b2a36" };
 const CROSSING_M = 100; // what is shown of a junction at first; its legs go on beyond
+const HEADING_UNKNOWN = 0.8; // rad, 1 σ: 95 % are half a turn; drawn round, since it points nowhere
 const FRAME_MS = 50;
 const LEAST_MS = 150; // between two snapshots, for drawing
 const MOST_MS = 600;
@@ -490,6 +491,10 @@ export class BirdsEye {
     if (track.class === "pedestrian" || track.class === "animal") {
       pen.beginPath();
       pen.arc(0, 0, Math.max(4, 0.45 * m), 0, 7);
+      pen.fill();
+    } else if (track.heading_std > HEADING_UNKNOWN) {
+      pen.beginPath();
+      pen.arc(0, 0, wide * 0.7, 0, 7);
       pen.fill();
     } else {
       pen.beginPath();

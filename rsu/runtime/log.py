@@ -158,7 +158,8 @@ def configure_logging(level: str = "info", **context: Any) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.PrintLoggerFactory(file=stream),
+        # One write a line: processes share the stream, and pieces would be shuffled.
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()

@@ -14,7 +14,10 @@ import argparse
 import base64
 import os
 import selectors
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -44,14 +47,27 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="Length of each measurement.")
     parser.add_argument("--rounds", type=int, default=2, help="Of without and with pages.")
     parser.add_argument("--modelled", action="store_true", help="Cameras without pixels.")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="rsu-bench-web-") as folder:
-        config = prepared(load_site(arguments.site), Path(folder), modelled=arguments.modelled)
-        host = ProcessHost(config, arguments.site.parent)
-        # In the main thread: it takes signals. The measuring goes on beside it.
-        work = threading.Thread(target=measure, args=(host, config, arguments), daemon=True)
-        work.start()
-        host.run(until=lambda _overview: not work.is_alive())
+    if arguments.serve is not None:
+        text = arguments.serve.read_text(encoding="utf-8")
+        ProcessHost(SiteConfig.model_validate_json(text), arguments.site.parent).run()
+        return
+    with tempfile.TemporaryDirectory(prefix="rsu-bench-web-") as name:
+        folder = Path(name)
+        config = prepared(load_site(arguments.site), folder, modelled=arguments.modelled)
+        ready = folder / "config.json"
+        ready.write_text(config.model_dump_json(exclude_unset=True), encoding="utf-8")
+        # In a process of its own: the bus must not share an interpreter with the pages.
+        command = [sys.executable, __file__, str(arguments.site), "--serve", str(ready)]
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as unit:
+            try:
+                measure(folder / "run", config, arguments)
+            finally:
+                unit.send_signal(signal.SIGTERM)
+                unit.wait(30)
 
 
 def prepared(config: SiteConfig, folder: Path, *, modelled: bool) -> SiteConfig:
@@ -74,10 +90,9 @@ def prepared(config: SiteConfig, folder: Path, *, modelled: bool) -> SiteConfig:
     return config.model_copy(update=changes)
 
 
-def measure(host: ProcessHost, config: SiteConfig, arguments: argparse.Namespace) -> None:
+def measure(folder: Path, config: SiteConfig, arguments: argparse.Namespace) -> None:
     """Ages without and with pages, in turns, so that a busy machine hits both alike."""
     assert config.web is not None
-    folder = host.folder
     wait_until_running(folder)
     time.sleep(10.0)  # the world fills, caches warm
     without: list[float] = []

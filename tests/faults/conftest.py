@@ -71,7 +71,7 @@ recording: {{folder: {recordings}}}
 runtime:
   socket_folder: {sockets}
   heartbeat_s: 3
-  restart: {{first_s: 0.1, breaker_count: 100}}
+  restart: {{first_s: 0.1, longest_s: 0.5, breaker_count: 1000}}
 """
 
 
@@ -211,7 +211,7 @@ class SlowLine:
     """A TCP proxy: `rate` octets/s each way, `delay_s` each way, cut after `cut_after` octets."""
 
     def __init__(self, port: int, rate: float, delay_s: float, cut_after: int) -> None:
-        self._port, self._rate, self._delay_s, self._cut_after = port, rate, delay_s, cut_after
+        self._port, self.rate, self._delay_s, self._cut_after = port, rate, delay_s, cut_after
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(0.1)
         self.port = self._server.getsockname()[1]
@@ -252,7 +252,7 @@ class SlowLine:
                         if not data:
                             break
                         under_way.append((time.monotonic() + self._delay_s, data))
-                        pause.wait(len(data) / self._rate)
+                        pause.wait(len(data) / self.rate)
                     else:
                         pause.wait(0.01)
                 except TimeoutError:

@@ -279,7 +279,7 @@ def played(root: Path, change: Callable[[TimedMessage], TimedMessage | None]) ->
         [graph.core_builder(config, base)(boot)], sink, boot, sensors=graph.sensors_of(config)
     )
     host.run(
-        changed(simulated_messages(config, base, 1, start_ns, 4 * NS_PER_S, cameras="modelled"))
+        changed(simulated_messages(config, base, 1, start_ns, 3 * NS_PER_S, cameras="modelled"))
     )
     return said.hexdigest()
 
@@ -297,8 +297,6 @@ def test_row_25_a_receiver_that_jumps_by_a_kilometre_moves_nothing_on_the_air(ro
         moved = msgspec.structs.replace(message.payload, latitude=message.payload.latitude + 0.009)
         return arrival, Message(message.topic, message.header, moved)
 
-    as_it_was = played(root, lambda timed: timed)
-    assert played(root, jumped) == as_it_was
-    assert fixes > 0
     without = played(root, lambda timed: None if timed[1].topic == GNSS_FIX else timed)
-    assert without == as_it_was
+    assert played(root, jumped) == without
+    assert fixes > 0

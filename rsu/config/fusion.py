@@ -34,7 +34,8 @@ class FusionOptions(Options):
     )
     coast_s: Positive = Field(1.5, description="Longest time without a measurement, s.")
     hidden_s: Positive = Field(
-        6.0, description="Longest time without a measurement while something nearer to the camera "
+        6.0,
+        description="Longest time without a measurement while something nearer to the camera "
         "hides it, s: a bus that passes at walking speed. Never less than `coast_s`.",
     )
     max_tracks: int = Field(512, ge=1, le=10_000, description="Bound on live tracks.")

@@ -21,8 +21,8 @@ from rsu.schema.message import Message
 from rsu.schema.topics import Topic
 from rsu.schema.wire import WireError, pack, unpack
 
-HIGH_WATER_MARK = 1000
-"""Messages queued per peer: 5 s at 200 messages/s, about 8 MB at 8 KB each (dependencies.md 1.3
+HIGH_WATER_MARK = 800
+"""Messages queued per peer: 4 s at 200 messages/s, below 10 MiB at 8 kB each (dependencies.md 1.3
 measured +719 MiB where a slow subscriber was left to the default with megabyte frames)."""
 MAX_MESSAGE_BYTES = 4_000_000
 """A track list of 512 tracks is 300 KB; near this is a fault, and ZeroMQ drops the peer."""

@@ -157,8 +157,8 @@ def test_row_30_too_few_file_descriptors_are_a_clear_refusal(make_unit: Any, par
 
 # The bus
 
-BODY_BYTES = 4000
-"""A track list of some 15 road users; at 8000 a full queue takes 11.3 MiB."""
+BODY_BYTES = 8_000
+"""A track list of some 30 road users: what the bound of the queue is chosen for."""
 
 SLEEPER = """
 import sys

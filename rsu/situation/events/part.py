@@ -33,7 +33,7 @@ from rsu.situation.events.surface import Said, SurfaceDetector
 from rsu.situation.events.walkers import WalkerDetector
 from rsu.situation.picture import Picture
 
-LOOK_NS = 95 * NS_PER_MS  # ns between looks: ten a second, however often sensors report
+LOOK_NS = 95 * NS_PER_MS  # ns between looks: six to ten a second, as pictures come (70 ms apart)
 SILENT_NS = NS_PER_S  # ns without a track list after which nobody is looking
 HEALTH_NS = 5 * NS_PER_S  # health comes every second; older than this it says nothing
 

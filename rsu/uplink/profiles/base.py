@@ -7,6 +7,7 @@ the stage gives it its id and queues it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -78,7 +79,7 @@ class Channel:
     layout: str = ""
 
 
-class Profile:
+class Profile(ABC):
     """A profile that has nothing to say; the real ones override what they speak of."""
 
     hears_frames = False
@@ -97,16 +98,16 @@ class Profile:
         """What is said of a message that was heard (`hears_vehicles`)."""
         return ()
 
-    def machine(self, load: MachineLoad) -> None:
+    def machine(self, load: MachineLoad) -> None:  # noqa: B027 - few care
         """The newest reading of the computer's load (`hears_machine`), for `tick`."""
 
     def tick(self, now: Instant) -> Iterable[Statement]:  # noqa: ARG002
         """About once a second: heartbeats."""
         return ()
 
+    @abstractmethod
     def channels(self) -> tuple[Channel, ...]:
         """Every topic it can publish."""
-        raise NotImplementedError
 
 
 class Due:

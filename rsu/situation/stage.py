@@ -20,10 +20,9 @@ from rsu.situation.picture import Picture, Viewer
 
 SET_BACK_NS = NS_PER_S  # evidence jitters by less; a list older by more says the clock was set back
 PERIOD_NS = 100 * NS_PER_MS  # ends and time limits are noticed this soon when nothing is heard
-
-
 LOOK_NS = 70 * NS_PER_MS
-"""ns between pictures at least: about ten a second, however many sensors make fusion speak."""
+"""ns between pictures at least: ten to fourteen a second, however many sensors make fusion speak.
+The only bound on how often parts look."""
 
 
 class Part(Protocol):

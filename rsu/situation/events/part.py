@@ -1,7 +1,7 @@
 """The part of the situation stage that tells road events.
 
 In: pictures, signal states, weather and the health of sensors. Out: `RoadEvent`s. Detectors look
-at some ten pictures a second and say what they see; an `EventBook` gives events their lives. What
+at every picture and say what they see; an `EventBook` gives events their lives. What
 is not seen any more is over only if the sensors that showed it still look: a lost camera clears
 nothing.
 """
@@ -17,7 +17,7 @@ from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.signals import SignalState
 from rsu.schema.topics import ENVIRONMENT, ROAD_EVENT, SENSOR_HEALTH, SIGNAL_STATE, Topic
-from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
+from rsu.schema.units import NS_PER_S, Instant
 from rsu.site.lanes import SiteMap
 from rsu.situation.events.book import EventBook, EventIds, Sighting
 from rsu.situation.events.congestion import CongestionDetector
@@ -33,7 +33,6 @@ from rsu.situation.events.surface import Said, SurfaceDetector
 from rsu.situation.events.walkers import WalkerDetector
 from rsu.situation.picture import Picture
 
-LOOK_NS = 95 * NS_PER_MS  # ns between looks: six to ten a second, as pictures come (70 ms apart)
 SILENT_NS = NS_PER_S  # ns without a track list after which nobody is looking
 HEALTH_NS = 5 * NS_PER_S  # health comes every second; older than this it says nothing
 
@@ -81,16 +80,11 @@ class Events:
         self._book = EventBook(RULES, ids, self.name)
         self._weather = EventBook(RULES, ids, self.name)
         self._health: dict[str, tuple[bool, int]] = {}
-        self._looked_ns: int | None = None
         self._pictured_ns = 0
-        self._gap_ns = 0
 
     def follow(self, picture: Picture, now: Instant) -> Iterable[Message]:
         """The road as it is now."""
         self._pictured_ns = now.mono_ns
-        if self._looked_ns is not None and picture.time_ns - self._looked_ns < LOOK_NS:
-            return []
-        self._looked_ns = picture.time_ns
         seen = [s for one in self._detectors for s in one.look(picture) if s.kind not in self._off]
 
         def observed(sighting: Sighting) -> bool:
@@ -122,7 +116,6 @@ class Events:
             detector.forget()
         self._lights.forget()
         self._surface.forget()
-        self._looked_ns = None
         return [*self._book.end_all(), *self._weather.end_all()]
 
     def _weather_said(self, said: Said | None, time_ns: int) -> list[Message]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from rsu.config.situation import EventOptions
 from rsu.schema.units import NS_PER_S, Vec2
@@ -81,7 +81,6 @@ class SlowDetector:
     def __init__(self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool]) -> None:
         self._share = options.slow_share
         self._after_ns = round(options.slow_after_s * NS_PER_S)
-        self._kept = round(options.slow_after_s * NS_PER_S / SAMPLE_NS) + 2
         self._dense = dense
         lanes = site.lanes
         self._names = [lane.id for lane in lanes]
@@ -127,7 +126,8 @@ class SlowDetector:
         turn = np.abs((picture.heading - road.heading + math.pi) % math.tau - math.pi)
         # Slow ones far away have no sure heading; their way will show.
         there = picture.vehicle & road.inside & self._open[road.lane] & ~(turn >= ALIGNED)
-        for i in np.flatnonzero(there & (picture.speed < self._limit[road.lane])).tolist():
+        below = np.flatnonzero(there & (picture.speed < self._limit[road.lane]))
+        for i, hindered in zip(below.tolist(), self._hindered(picture, below), strict=True):
             track = picture.tracks[i]
             lane = int(road.lane[i])
             way = self._ways.get(track.id)
@@ -136,7 +136,7 @@ class SlowDetector:
             bound = self._share * float(self._limit[lane])
             speed, std = self._mean_speed(picture, i, way)
             halting = track.speed < KEEPS_ON * speed
-            if track.speed < bound and self._hindered(picture, i):
+            if track.speed < bound and hindered:
                 way.hindered_ns = picture.time_ns
             slow = speed + (0.0 if way.told else CERTAIN * std) < bound
             if halting or not slow or not self._steady(picture, i, way):
@@ -206,21 +206,22 @@ class SlowDetector:
         before_line = bool(self._stop[lane] - station < STOP_NEAR)
         return not (before_line or station > self._known[lane])
 
-    def _hindered(self, picture: Picture, index: int) -> bool:
-        """Somebody is in front of it, or slow on its link."""
+    def _hindered(self, picture: Picture, rows: npt.NDArray[np.intp]) -> list[bool]:
+        """Of each of `rows`: whether somebody is in front of it, or slow ahead on its link."""
         road = picture.road
-        lane = int(road.lane[index])
-        heading = float(road.heading[index])
-        cos, sin = math.cos(heading), math.sin(heading)
-        offset = picture.position - picture.position[index]
-        ahead = offset[:, 0] * cos + offset[:, 1] * sin
-        aside = np.abs(offset[:, 1] * cos - offset[:, 0] * sin)
-        near = (ahead > 1.0) & (
-            ahead < np.where(picture.speed < CREEPS, STANDING_AHEAD, FREE_AHEAD)
-        )
-        slow = picture.speed < HINDERED_SHARE * self._limit[lane]
-        same = road.inside & (self._link[road.lane] == self._link[lane]) & picture.vehicle & slow
-        return bool((near & ((aside < CORRIDOR) | same)).any())
+        heading, link = road.heading[rows, None], self._link[road.lane]
+        cos, sin = np.cos(heading), np.sin(heading)
+        x = picture.position[:, 0] - picture.position[rows, 0, None]
+        y = picture.position[:, 1] - picture.position[rows, 1, None]
+        ahead = x * cos + y * sin
+        aside = np.abs(y * cos - x * sin)
+        reach = np.where(picture.speed < CREEPS, STANDING_AHEAD, FREE_AHEAD)
+        near = (ahead > 1.0) & (ahead < reach)
+        there = road.inside & picture.vehicle
+        same = there & (link == link[rows, None])
+        slow = picture.speed < HINDERED_SHARE * self._limit[road.lane[rows], None]
+        hindered: list[bool] = (near & ((aside < CORRIDOR) | (same & slow))).any(axis=1).tolist()
+        return hindered
 
     def _remember(self, picture: Picture) -> None:
         """Where everybody is; ways of tracks that are gone wait for a while."""
@@ -231,6 +232,7 @@ class SlowDetector:
             for number, way in self._ways.items()
             if number in here or now_ns - way.points[-1].at_ns <= LOST_NS
         }
+        oldest_ns = now_ns - self._after_ns
         lost = [number for number in self._ways if number not in here]
         for i in np.flatnonzero(picture.vehicle).tolist():
             track = picture.tracks[i]
@@ -245,10 +247,11 @@ class SlowDetector:
             if not way.points:
                 way.first_std = std_along(track, way.heading)
             way.points.append(_Point(now_ns, track.position.x, track.position.y))
-            oldest_ns = now_ns - self._after_ns
-            past = sum(point.at_ns <= oldest_ns for point in islice(way.points, self._kept))
-            if past > 1:
-                del way.points[: past - 1]
+            past = 0
+            while past + 1 < len(way.points) and way.points[past + 1].at_ns <= oldest_ns:
+                past += 1
+            if past:
+                del way.points[:past]
                 way.first_std = std_along(track, way.heading)
 
     def _carried_on(self, picture: Picture, index: int, lost: list[int]) -> _Way | None:

@@ -79,31 +79,22 @@ class Picture:
         yield from there[np.argsort(self.road.station[there], kind="stable")].tolist()
 
 
-@dataclass(slots=True)
-class _Rest:
-    """Where and since when a track stands (`since_ns` -1: it moves)."""
-
-    x: float
-    y: float
-    since_ns: int
-    told_ns: int
-
-
 class Viewer:
     """Makes pictures of track lists; remembers who stands."""
 
     def __init__(self, site: SiteMap) -> None:
         self._site = site
-        self._rests: dict[int, _Rest] = {}
         self._last_ns: int | None = None
+        self._rests = _Rests()
 
     def look(self, tracks: TrackList) -> Picture:
         """The picture of a list; lists come in order of time (`SituationStage` sees to it)."""
         everyone = tracks.tracks
-        position = np.array([(t.position.x, t.position.y) for t in everyone]).reshape(-1, 2)
-        heading = np.array(
-            [t.heading if t.heading_std < SURE_HEADING else np.nan for t in everyone]
-        )
+        told = np.array(
+            [(t.position.x, t.position.y, t.heading, t.heading_std, t.speed) for t in everyone]
+        ).reshape(-1, 5)
+        position, speed = told[:, :2], told[:, 4]
+        heading = np.where(told[:, 3] < SURE_HEADING, told[:, 2], np.nan)
         gap_ns = 0 if self._last_ns is None else tracks.time_ns - self._last_ns
         self._last_ns = tracks.time_ns
         return Picture(
@@ -112,35 +103,56 @@ class Viewer:
             tracks=everyone,
             position=position,
             heading=heading,
-            speed=np.array([t.speed for t in everyone]),
+            speed=speed,
             vehicle=np.array([is_vehicle(t) for t in everyone], dtype=np.bool_),
             road=self._site.match(position, headings=heading, kinds=ROAD_KINDS),
-            standing_since_ns=self._standing(tracks),
+            standing_since_ns=self._rests.see(
+                [t.id for t in everyone], position, speed, tracks.time_ns
+            ),
             site=self._site,
         )
 
     def forget(self) -> None:
         """Begin anew: after a jump of the clock nothing from before can be joined on."""
-        self._rests.clear()
+        self._rests = _Rests()
         self._last_ns = None
 
-    def _standing(self, tracks: TrackList) -> npt.NDArray[np.int64]:
-        time_ns = tracks.time_ns
-        since = np.array([self._since(track, time_ns) for track in tracks.tracks], dtype=np.int64)
-        oldest = time_ns - MEMORY_NS
-        if any(rest.told_ns < oldest for rest in self._rests.values()):
-            self._rests = {id_: one for id_, one in self._rests.items() if one.told_ns >= oldest}
-        return since
 
-    def _since(self, track: Track, time_ns: int) -> int:
-        x, y = track.position.x, track.position.y
-        rest = self._rests.get(track.id)
-        if rest is None:
-            rest = self._rests[track.id] = _Rest(x, y, -1, time_ns)
-        rest.told_ns = time_ns
-        away = (x - rest.x) ** 2 + (y - rest.y) ** 2 > STAYS_WITHIN**2
-        if track.speed > MOVES_ABOVE or (rest.since_ns >= 0 and away):
-            rest.since_ns = -1
-        if rest.since_ns < 0 and track.speed < STANDS_BELOW:
-            rest.x, rest.y, rest.since_ns = x, y, time_ns
-        return rest.since_ns
+class _Rests:
+    """Where and since when tracks stand: a row for each that was told lately, and at the end one
+    for all who never were."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, int] = {}
+        self._place = np.zeros((1, 2))
+        self._since_ns = np.full(1, -1, dtype=np.int64)
+        self._told_ns = np.zeros(1, dtype=np.int64)
+
+    def see(
+        self, ids: list[int], position: Floats, speed: Floats, time_ns: int
+    ) -> npt.NDArray[np.int64]:
+        """When each came to rest, UTC ns, -1 while it moves; shape (N,)."""
+        row = np.array([self._rows.get(number, -1) for number in ids], dtype=np.intp)
+        place, since_ns = self._place[row], self._since_ns[row]
+        away = ((position - place) ** 2).sum(axis=1) > STAYS_WITHIN**2
+        since_ns[(speed > MOVES_ABOVE) | ((since_ns >= 0) & away)] = -1
+        rests = (since_ns < 0) & (speed < STANDS_BELOW)
+        place[rests] = position[rests]
+        since_ns[rests] = time_ns
+        self._remember(ids, place, since_ns, time_ns)
+        return since_ns
+
+    def _remember(
+        self, ids: list[int], place: Floats, since_ns: npt.NDArray[np.int64], time_ns: int
+    ) -> None:
+        here, told_ns = set(ids), self._told_ns.tolist()
+        gone = {
+            number: row
+            for number, row in self._rows.items()
+            if number not in here and told_ns[row] >= time_ns - MEMORY_NS
+        }
+        old = np.array([*gone.values(), -1], dtype=np.intp)
+        self._place = np.concatenate((place, self._place[old]))
+        self._since_ns = np.concatenate((since_ns, self._since_ns[old]))
+        self._told_ns = np.concatenate((np.full(len(ids), time_ns), self._told_ns[old]))
+        self._rows = {number: row for row, number in enumerate([*ids, *gone])}

@@ -161,7 +161,7 @@ def demo(
         build(virtual_boot(0))  # imports and compiles everything before time starts to count
         if live:
             click.echo("painting the junction, loading the detector …")
-        eyes = open_eyes(config, path.parent, seed, cameras)
+        eyes = open_eyes(config, path.parent, seed, cameras, previews=shown)
         with contextlib.ExitStack() as opened:
             take: Callable[[Message], None] = tally.take
             address = ""

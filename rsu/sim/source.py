@@ -26,7 +26,7 @@ from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.message import Message
 from rsu.schema.priority import SignalCommand
 from rsu.schema.sensing import SensorKind
-from rsu.schema.topics import SENSOR_HEALTH, SIGNAL_COMMAND
+from rsu.schema.topics import CAMERA_PREVIEW, SENSOR_HEALTH, SIGNAL_COMMAND
 from rsu.schema.units import NS_PER_S
 from rsu.sim.devices import (
     SIGNAL_LATENCY_NS,
@@ -131,18 +131,25 @@ def overheard(sink: Callable[[Message], None], commands: Commands) -> Callable[[
 
 
 def open_eyes(
-    config: SiteConfig, base: Path, seed: int, cameras: Cameras, *, render: bool = True
+    config: SiteConfig,
+    base: Path,
+    seed: int,
+    cameras: Cameras,
+    *,
+    render: bool = True,
+    previews: bool = False,
 ) -> dict[str, Eye]:
     """How each simulated camera sees, by its id; rendered ones are ready to look at once.
 
-    Without `render` cameras that need pixels are left out: somebody else looks through them.
+    Without `render` cameras that need pixels are left out: somebody else looks through them. With
+    `previews` those with pixels also give masked pictures.
     """
     if seed < 0:
         raise SimulationError(f"seed {seed} is negative")
     options = config.simulation or SimulationOptions()
     eyes: dict[str, Eye] = {}
     for camera in config.cameras:
-        eye = _eye(config, camera, cameras, options, seed, base, render=render)
+        eye = _eye(config, camera, cameras, options, seed, base, render=render, previews=previews)
         if eye is not None:
             eyes[camera.id] = eye
     for eye in eyes.values():
@@ -232,6 +239,7 @@ def _eye(
     base: Path,
     *,
     render: bool,
+    previews: bool,
 ) -> Eye | None:
     """How a camera sees; None for one that is not simulated, or not here."""
     modelled = isinstance(camera.detector, ModelledDetectorOptions)
@@ -243,7 +251,7 @@ def _eye(
         return None
     from rsu.sim.ahead import RenderedEye
 
-    return RenderedEye(config, base, camera.id, seed)
+    return RenderedEye(config, base, camera.id, seed, previews=previews)
 
 
 class _Run:
@@ -302,6 +310,12 @@ class _Run:
             arrival, _, message = heapq.heappop(self._under_way)
             self._given_ns = max(self._given_ns, arrival)
             yield arrival, arrived(message)
+            picture = message.payload.preview() if hasattr(message.payload, "preview") else None
+            if picture is not None:
+                yield (
+                    arrival,
+                    Message.draft(CAMERA_PREVIEW, picture.sensor, picture.capture_ns, picture),
+                )
 
     def _take_commands(self) -> None:
         """Hand on what the unit has commanded since it got its last message."""

@@ -7,9 +7,14 @@ import json
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
+import zlib
+from typing import Any
 
 import pytest
 from rich.console import Console
+from websockets.sync.client import connect
 
 from rsu.cli.demo import DemoTally, demo_page, example_site
 from rsu.v2x.codec import codec_for
@@ -32,17 +37,46 @@ def test_a_headless_demo_tracks_and_speaks() -> None:
     assert not done.stderr or done.stderr.startswith("this machine cannot keep up")
 
 
-def test_json_lines_are_whole_objects_with_ages_and_drops() -> None:
-    done = subprocess.run(
-        [*DEMO, "--duration", "2", "--json"],
-        capture_output=True, text=True, timeout=110, check=True,
-    )  # fmt: skip
-    summaries = [json.loads(line) for line in done.stdout.splitlines()]
-    last = summaries[-1]
+def test_json_lines_and_masked_pictures_of_rendered_cameras() -> None:
+    with subprocess.Popen(
+        [*DEMO, "--json", "--web"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        try:
+            address = demo.stderr.readline().removeprefix("dashboard: ").strip()
+            cameras = seen_on(address)
+            with urllib.request.urlopen(f"{address}api/preview?sensor=north-east") as answer:
+                jpeg = answer.read()
+            demo.send_signal(signal.SIGINT)
+            out, _ = demo.communicate(timeout=60)
+        finally:
+            demo.kill()
+    assert [camera["sensor"] for camera in cameras] == ["north-east", "south-west"]
+    assert all(camera["masked"] for camera in cameras)
+    assert jpeg.startswith(b"\xff\xd8")
+    assert len(jpeg) > 3_000, "640×384 px are more than that"
+    last = json.loads(out.splitlines()[-1])
     assert last["objects"] > 0
-    assert last["messages"]["RSM"] > 10
+    assert last["messages"]["RSM"] > 3
     assert last["age_p50_ms"] > 20, "the modelled camera alone takes longer than that"
     assert isinstance(last["drops"], dict)
+
+
+def seen_on(address: str) -> list[dict[str, Any]]:
+    """The cameras of the dashboard once all give pictures and a box bears the id of its track."""
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
+        try:
+            with connect(f"{address.replace('http', 'ws')}live") as live:
+                while time.monotonic() < deadline:
+                    told = json.loads(zlib.decompress(live.recv(timeout=60)))["cameras"]
+                    known = any(box["track"] is not None for one in told for box in one["boxes"])
+                    if known and all(one["frame"] is not None for one in told):
+                        return list(told)
+        except OSError:  # not listening yet
+            time.sleep(0.05)
+    raise AssertionError("no pictures with known road users")
 
 
 def test_a_world_that_cannot_be_made_is_one_line_and_exit_code_2() -> None:

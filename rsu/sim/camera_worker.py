@@ -2,7 +2,8 @@
 
 In: snapshots of the truth on the bus (the simulation's process publishes them). Out: detections and
 health, from pixels that are rendered here and looked at by the configured detector. Between
-snapshots everybody is taken to go on as they went. The process host loads this class by name.
+snapshots everybody is taken to go on as they went, but not for long: a picture of somebody driving
+on who has stopped meanwhile would be a false witness. The process host loads this class by name.
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ from rsu.schema.message import Message
 from rsu.schema.reports import Truth
 from rsu.schema.sensing import SensorKind
 from rsu.schema.topics import CAMERA_FRAME, SENSOR_HEALTH, TRUTH, Topic
-from rsu.schema.units import NS_PER_S, Instant
+from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.sim.render.renderer import Renderer
 from rsu.sim.site_map import simulated_map
 from rsu.sim.world.scene import CLEAR_DAY, Light, Scene, Weather
 
 STALE_NS = NS_PER_S
 """Without a snapshot for this long the world is gone: what would be shown is not so."""
+AHEAD_NS = 150 * NS_PER_MS
+"""How far a picture may be ahead of its snapshot: one and a half periods of the truth. Where the
+simulation falls behind, pictures do too and say so by their time; at 0.5 s ahead cars that stop at
+a red light are seen to run it."""
 
 
 class Bus(Protocol):
@@ -68,6 +73,7 @@ class RenderedCameraWorker:
         self._period_ns = round(NS_PER_S / source.rate_hz)
         self._truth: Truth | None = None
         self._frame = 0
+        self._shown_ns = 0  # the moment of the last picture
         self._due_ns = 0
         self._health_due_ns = 0
         self._live, self._since_ns = False, around.boot.utc_ns
@@ -88,13 +94,13 @@ class RenderedCameraWorker:
         """Take the newest snapshot; if a frame is due, look."""
         now = self._around.clock()
         due_s = (self._due_ns - now.mono_ns) / NS_PER_S
-        # Without a world no frame is due: a snapshot is what there is to wait for.
-        wait_s = min(max(due_s, 0.0), timeout_s) if self._world_stands(now) else timeout_s
+        # Without news of the world no frame is due: a snapshot is what there is to wait for.
+        wait_s = min(max(due_s, 0.0), timeout_s) if self._moves(now) else timeout_s
         for message in self._around.bus.receive(wait_s):
             self._truth = message.payload
         now = self._around.clock()
         live = self._world_stands(now)
-        if live and now.mono_ns >= self._due_ns:
+        if now.mono_ns >= self._due_ns and self._moves(now):
             # Frames that cannot be kept up with are not looked at: the newest counts.
             self._due_ns = max(self._due_ns + self._period_ns, now.mono_ns)
             yield from self._look(now)
@@ -112,15 +118,26 @@ class RenderedCameraWorker:
         """Whether there is a snapshot of about now; one from after a clock jumped back is none."""
         return self._truth is not None and abs(now.utc_ns - self._truth.time_ns) < STALE_NS
 
+    def _moment(self, now: Instant) -> int:
+        """The moment of which a picture can be made now, ns UTC; 0 without a world."""
+        if self._truth is None or not self._world_stands(now):
+            return 0
+        return min(now.utc_ns, self._truth.time_ns + AHEAD_NS)
+
+    def _moves(self, now: Instant) -> bool:
+        """Whether there is anything that has not been shown."""
+        return self._moment(now) > self._shown_ns
+
     def _look(self, now: Instant) -> Iterable[Message]:
         assert self._truth is not None
-        scene = scene_of(self._truth, now.utc_ns)
+        self._shown_ns = time_ns = self._moment(now)
+        scene = scene_of(self._truth, time_ns)
         picture = self._renderer.render(scene, scene.weather)
         frame = CameraFrame(
-            sensor=self._id, frame=self._frame, capture_ns=now.utc_ns, image=picture.image
+            sensor=self._id, frame=self._frame, capture_ns=time_ns, image=picture.image
         )
         self._frame += 1
-        draft = Message.draft(CAMERA_FRAME, self._id, now.utc_ns, frame)
+        draft = Message.draft(CAMERA_FRAME, self._id, time_ns, frame)
         return self._stage.handle(draft, now)
 
     def _health(self, now: Instant) -> Message:

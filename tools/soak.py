@@ -73,7 +73,9 @@ class Broker:
 class Soak:
     """The unit, its broker, its misfortunes, and what was measured."""
 
-    def __init__(self, folder: Path, seed: int, seconds: float, broker: str) -> None:
+    def __init__(
+        self, folder: Path, seed: int, seconds: float, broker: str, vehicles: list[int]
+    ) -> None:
         self._folder, self._seconds = folder, seconds
         self._dice = random.Random(seed)
         self._broker = Broker(broker, folder)
@@ -84,7 +86,7 @@ class Soak:
         self._began = time.monotonic()
         self.wall_s = 0.0
         command = [sys.executable, str(Path(__file__).with_name("soak_unit.py"))]
-        command += [str(folder), str(self._broker.port), str(seed)]
+        command += [str(folder), *map(str, (self._broker.port, seed, *vehicles))]
         self._unit = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -278,13 +280,17 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="Instead of --hours.")
     parser.add_argument("--speed", type=float, default=20.0, help="× real time that is hoped for.")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--vehicles", type=int, nargs="+", default=[60, 120, 600],
+        help="Traffic densities per hour, one of them each life; little traffic lives faster.",
+    )  # fmt: skip
     arguments = parser.parse_args()
     broker = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if broker is None:
         parser.error("no mosquitto: install the Debian package `mosquitto`")
     minutes = arguments.hours * 60 if arguments.minutes is None else arguments.minutes
     with tempfile.TemporaryDirectory(prefix="rsu-soak") as scratch:
-        soak = Soak(Path(scratch), arguments.seed, minutes * 60, broker)
+        soak = Soak(Path(scratch), arguments.seed, minutes * 60, broker, arguments.vehicles)
         try:
             soak.run()
         finally:

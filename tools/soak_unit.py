@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,8 @@ class Books:
 class UnitUnderSoak:
     """Lives one life after another."""
 
-    def __init__(self, folder: Path, port: int, seed: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, port: int, seed: int, vehicles: Sequence[int]) -> None:
+        self._folder, self._vehicles = folder, vehicles
         self._dice = random.Random(seed)
         self._uplink = UplinkOptions(
             host="127.0.0.1", port=port, keepalive_s=5,
@@ -95,7 +95,7 @@ class UnitUnderSoak:
     def _life(self) -> dict[str, Any]:
         config, dice, books = self._config, self._dice, self._books
         seconds = dice.uniform(*LIFE_S)
-        scenario = _scenario(dice, seconds)
+        scenario = _scenario(dice, seconds, self._vehicles)
         start_ns = START_NS + round(books.sim_s * NS_PER_S)
         boot = virtual_boot(start_ns)
         client = UplinkClient(
@@ -167,8 +167,8 @@ class UnitUnderSoak:
         sys.stdout.flush()
 
 
-def _scenario(dice: random.Random, seconds: float) -> Scenario:
-    """Traffic of some density and about one fault in 20 s."""
+def _scenario(dice: random.Random, seconds: float, vehicles: Sequence[int]) -> Scenario:
+    """Traffic of one of the densities (`vehicles` per hour) and about one fault in 20 s."""
     script: list[dict[str, Any]] = []
     for _ in range(max(1, round(seconds / 20.0))):
         lasting = {"duration_s": dice.uniform(1.0, 40.0)}
@@ -194,7 +194,7 @@ def _scenario(dice: random.Random, seconds: float) -> Scenario:
             "title": "Soak",
             "site": CONFIGS / "junction.yaml",
             "duration_s": seconds,
-            "vehicles_per_hour": dice.choice((60, 120, 600)),
+            "vehicles_per_hour": dice.choice(vehicles),
             "script": sorted(script, key=lambda action: action["at_s"]),
             "expect": [  # one there must be; it is not looked at
                 {"expect": "message", "message": "RSM", "rate_hz": [0, 100], "during_s": [0, 1]}
@@ -220,9 +220,10 @@ def _numbers(client: UplinkClient) -> dict[str, Any]:
 
 
 def main() -> None:
-    """`soak_unit.py FOLDER PORT SEED`."""
+    """`soak_unit.py FOLDER PORT SEED VEHICLES_PER_HOUR...`."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    UnitUnderSoak(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])).run()
+    port, seed, *vehicles = map(int, sys.argv[2:])
+    UnitUnderSoak(Path(sys.argv[1]), port, seed, vehicles).run()
 
 
 if __name__ == "__main__":

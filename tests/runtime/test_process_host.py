@@ -346,4 +346,3 @@ def test_the_example_junction_runs_live_with_its_simulated_cameras(
     codec = codec_for("csae53_2020")
     assert not events, [codec.decode(bytes.fromhex(event["hex"])) for event in events[:3]]
     assert {frame["message"] for frame in frames} == {"RSM", "SPAT", "MAP"}
-

@@ -8,6 +8,7 @@ on who has stopped meanwhile would be a false witness. The process host loads th
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,6 +27,7 @@ from rsu.schema.reports import Truth
 from rsu.schema.sensing import SensorKind
 from rsu.schema.topics import CAMERA_FRAME, SENSOR_HEALTH, TRUTH, Topic
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
+from rsu.sim.render import kept
 from rsu.sim.render.renderer import Renderer
 from rsu.sim.site_map import simulated_map
 from rsu.sim.world.scene import CLEAR_DAY, Light, Scene, Weather
@@ -67,8 +69,14 @@ class RenderedCameraWorker:
         source = camera.source
         assert isinstance(source, SimSourceOptions)
         self._around, self._id = around, camera_id
-        made = _PREPARED.pop(camera_id, None)
-        self._renderer = made or _renderers(config, around.base, (camera_id,))[camera_id]
+        recipes = _recipes(config, around.base)
+        made = _PREPARED.get(camera_id)
+        if made is None or _PREPARED_FROM.get(camera_id) != recipes[camera_id]:
+            renderers = _renderers(config, around.base, (camera_id,))
+            _hang(renderers, recipes)
+            made = renderers[camera_id]
+        _PREPARED.clear()
+        self._renderer = made
         self._stage = PerceptionStage(camera, load_detector(camera, around.base), config.privacy)
         self._period_ns = round(NS_PER_S / source.rate_hz)
         self._truth: Truth | None = None
@@ -79,13 +87,17 @@ class RenderedCameraWorker:
         self._live, self._since_ns = False, around.boot.utc_ns
 
     @staticmethod
-    def prepare(config: SiteConfig, base: Path, camera_id: str) -> None:
-        """What takes seconds (painting the surroundings), for processes to be split off this."""
-        if camera_id not in _PREPARED:
-            simulated = [one.id for one in config.cameras if one.source.driver == "sim"]
-            _PREPARED.update(_renderers(config, base, simulated))
-            for renderer in _PREPARED.values():
-                renderer.warm()
+    def prepare(config: SiteConfig, base: Path, _camera_id: str) -> None:
+        """What takes seconds (painting the surroundings) for all cameras, for processes to be split
+        off this; again after a change of what they show."""
+        recipes = _recipes(config, base)
+        if recipes == _PREPARED_FROM:
+            return
+        _PREPARED.clear()
+        _PREPARED.update(_renderers(config, base, recipes))
+        _hang(_PREPARED, recipes)
+        _PREPARED_FROM.clear()
+        _PREPARED_FROM.update(recipes)
 
     def start(self) -> None:
         """Nothing: the world comes over the bus."""
@@ -154,7 +166,9 @@ class RenderedCameraWorker:
 
 
 _PREPARED: dict[str, Renderer] = {}
-"""Not yet used renderers by camera; each is taken by the one worker of its process."""
+"""Not yet used renderers by camera; one is taken by the one worker of its process."""
+_PREPARED_FROM: dict[str, str] = {}
+"""Their recipes: a process of a changed site does not look through an old one."""
 
 
 def _renderers(config: SiteConfig, base: Path, cameras: Iterable[str]) -> dict[str, Renderer]:
@@ -162,6 +176,32 @@ def _renderers(config: SiteConfig, base: Path, cameras: Iterable[str]) -> dict[s
     site_map = simulated_map(config, base)
     options = {one.id: one for one in config.cameras}
     return {name: Renderer(options[name], site_map, seed) for name in cameras}
+
+
+def _recipes(config: SiteConfig, base: Path) -> dict[str, str]:
+    """What the backdrop of each simulated camera follows from."""
+    site, seed = config.site, config.simulation.seed if config.simulation else 0
+    maps = [base / path for path in (site.lanes, site.zones) if path is not None]
+    drawn = [hashlib.sha256(path.read_bytes()).hexdigest() for path in maps if path.is_file()]
+    place = f"{site.origin.model_dump_json()} {drawn} {seed} {CLEAR_DAY}"
+    return {
+        one.id: f"{place} {one.model_dump_json()}"
+        for one in config.cameras
+        if isinstance(one.source, SimSourceOptions)
+    }
+
+
+def _hang(renderers: dict[str, Renderer], recipes: dict[str, str]) -> None:
+    """Give every renderer its backdrop: the one kept from before, else painted and kept now."""
+    folder = kept.cache_folder()
+    for name, renderer in renderers.items():
+        backdrop = kept.load(folder, recipes[name])
+        if backdrop is not None:
+            renderer.hang(backdrop)
+        else:
+            kept.keep(folder, recipes[name], renderer.warm())
+    for renderer in renderers.values():
+        renderer.strike()
 
 
 def scene_of(truth: Truth, time_ns: int) -> Scene:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rsu.config.cameras import CameraOptions, MotionDetectorOptions, Region
@@ -20,6 +21,7 @@ from rsu.schema.signals import LightState
 from rsu.schema.topics import CAMERA_DETECTIONS, CAMERA_PREVIEW, SENSOR_HEALTH, TRUTH
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Box, Instant, Size, Vec2
 from rsu.sim.camera_worker import AHEAD_NS, RenderedCameraWorker, scene_of
+from rsu.sim.render.backdrop import Backdrop
 from rsu.sim.render.renderer import Renderer
 from rsu.sim.site_map import simulated_map
 from rsu.sim.world.scene import CLEAR_DAY, Light, Weather
@@ -96,9 +98,12 @@ def around(
     root: Path,
     renderer: Renderer,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Around:
     monkeypatch.setattr("rsu.sim.camera_worker.Renderer", lambda camera, site_map, seed: renderer)
     monkeypatch.setattr("rsu.sim.camera_worker.load_detector", lambda camera, base: OneCar())
+    # What this renderer paints is not what the site's seed would give: nobody else may find it.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     return Around(rendered_junction, root / "configs")
 
 
@@ -203,6 +208,47 @@ def test_real_pixels_go_through_a_real_detector(rendered_junction: SiteConfig, r
     assert {(look.image_width, look.image_height) for look in looks} == {
         (options.source.width, options.source.height)  # type: ignore[union-attr]
     }
+
+
+def test_what_stands_still_is_painted_once_and_found_again(
+    around: Around, renderer: Renderer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    painted: list[str] = []
+    warm = Renderer.warm
+
+    def counted(self: Renderer) -> Backdrop:
+        painted.append(self.id)
+        return warm(self)
+
+    monkeypatch.setattr(Renderer, "warm", counted)
+    config, base = around.config, around.base
+    RenderedCameraWorker(around, CAMERA)
+    assert painted == [CAMERA]
+    first = warm(renderer)
+    RenderedCameraWorker(around, CAMERA)
+    assert painted == [CAMERA]
+    again = warm(renderer)
+    assert again is not first
+    for name in ("image", "distance", "albedo", "shaded", "lamps"):
+        assert np.array_equal(getattr(first, name), getattr(again, name))
+    # A camera that looks elsewhere, and a file that is damaged, are painted.
+    (file,) = (tmp_path / "rsu").iterdir()
+    file.write_bytes(file.read_bytes()[:-1000])
+    RenderedCameraWorker(around, CAMERA)
+    assert painted == [CAMERA] * 2
+    moved = tuple(one.model_copy(update={"max_range": 50.0}) for one in config.cameras)
+    RenderedCameraWorker(Around(config.model_copy(update={"cameras": moved}), base), CAMERA)
+    assert painted == [CAMERA] * 3
+
+
+def test_without_a_folder_to_keep_it_in_it_is_painted(
+    around: Around, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    around.bus.until_ns = START.utc_ns + 60 * NS_PER_S
+    assert seen(turn_for(RenderedCameraWorker(around, CAMERA), around, 0.5))
 
 
 def test_everybody_goes_on_as_they_went() -> None:

@@ -35,12 +35,14 @@ _SUN_SHARE = 0.85
 class Backdrop:
     """`image` H×W×3 without movers; `distance` H×W float32, m, of static occluders, inf elsewhere;
     `albedo` H×W×3: how bright full white light would show what lies there, through the air;
-    `shaded` H×W: share of the sun's light that static things take from the ground."""
+    `shaded` H×W: share of the sun's light that static things take from the ground; `lamps` L×3, m:
+    where street lamps hang."""
 
     image: Image
     distance: Picture32
     albedo: Image
     shaded: Picture32
+    lamps: Floats
 
 
 def lamp_light(lamps: Floats, points: Floats) -> Floats:
@@ -160,6 +162,7 @@ class Stage:
             self._distance,
             np.clip(lit * 255.0, 0, 255).astype(np.uint8),
             np.asarray(small, np.float32) * np.float32(_SUN_SHARE),
+            self.lamps,
         )
 
     def _sky(self, light: Lighting) -> Picture32:

@@ -29,8 +29,9 @@ def marking_polygons(site_map: SiteMap) -> tuple[list[Floats], list[Floats]]:
         for lane in site_map.lanes
         if lane.kind is LaneKind.VEHICLE and lane.role is not LaneRole.CONNECTION
     ]
+    places = [(lane, _places(lane)) for lane in approaches]
     for lane in approaches:
-        _edges(lane, approaches, white, yellow)
+        _edges(lane, places, white, yellow)
         if lane.stop_line is not None:
             x, y, heading = lane.at(max(lane.stop_line - _STOP, 0.0))
             ahead = np.array([np.cos(heading), np.sin(heading)])
@@ -69,7 +70,9 @@ def _offset(line: Floats, by: float) -> Floats:
     return around[:half] if by > 0 else around[half:][::-1]
 
 
-def _edges(lane: Lane, lanes: list[Lane], white: list[Floats], yellow: list[Floats]) -> None:
+def _edges(
+    lane: Lane, lanes: list[tuple[Lane, Floats]], white: list[Floats], yellow: list[Floats]
+) -> None:
     """Lines on either side: dashed to a parallel lane, yellow to oncoming traffic, else solid."""
     x, y, heading = lane.at(lane.length / 2)
     left = np.array([-np.sin(heading), np.cos(heading)])
@@ -87,17 +90,24 @@ def _edges(lane: Lane, lanes: list[Lane], white: list[Floats], yellow: list[Floa
             white.extend(_dashes(edge, lane.stop_line))
 
 
-def _nearest(point: Floats, lane: Lane, lanes: list[Lane]) -> tuple[float, float, float] | None:
+def _nearest(
+    point: Floats, lane: Lane, lanes: list[tuple[Lane, Floats]]
+) -> tuple[float, float, float] | None:
     """Where a neighbouring lane passes within half a lane of a point."""
-    for other in lanes:
+    for other, places in lanes:
         if other is lane:
             continue
-        # Every 2 m is dense enough to meet a line within half a lane.
-        for station in np.arange(0.0, other.length, 2.0):
-            x, y, heading = other.at(float(station))
-            if np.hypot(x - point[0], y - point[1]) < 1.6:
-                return x, y, heading
+        near = np.flatnonzero(np.hypot(places[:, 0] - point[0], places[:, 1] - point[1]) < 1.6)
+        if len(near):
+            x, y, heading = places[near[0]].tolist()
+            return x, y, heading
     return None
+
+
+def _places(lane: Lane) -> Floats:
+    """Position and heading every 2 m along, which is dense enough to meet a line within half a
+    lane."""
+    return np.array([lane.at(float(at)) for at in np.arange(0.0, lane.length, 2.0)]).reshape(-1, 3)
 
 
 def _dashes(line: Floats, stop: float | None) -> list[Floats]:

@@ -68,21 +68,29 @@ class Renderer:
     ) -> None:
         """Raises SimulationError for a camera without a full calibration."""
         self.id = camera.id
+        self._map = site_map
         self._seed = seed
         self._style = style
         self._view = View(camera)
-        ground, scenery = _surroundings(site_map, seed, style)
-        sky = stream(seed, f"render/sky/{camera.id}")
-        self._stage = Stage(self._view, ground, scenery, sky)
+        self._stage: Stage | None = None
         self._film = Film(
             self._view.width, self._view.height, style, stream(seed, f"render/film/{camera.id}")
         )
         self._backdrops: dict[Weather, tuple[Lighting, Backdrop]] = {}
         self._looks: dict[tuple[int, ObjectClass], Look] = {}
 
-    def warm(self, weather: Weather = CLEAR_DAY) -> None:
+    def warm(self, weather: Weather = CLEAR_DAY) -> Backdrop:
         """Paint what stands still now instead of with the first picture; changes no picture."""
-        self._backdrop(weather)
+        return self._backdrop(weather)[1]
+
+    def hang(self, backdrop: Backdrop, weather: Weather = CLEAR_DAY) -> None:
+        """Take a backdrop that the same camera has painted before instead of painting it."""
+        self._backdrops[weather] = (lighting(weather, self._style), backdrop)
+
+    def strike(self) -> None:
+        """Let go what other weathers would be painted from (40 MB); it can be built again."""
+        self._stage = None
+        _surroundings.cache_clear()
 
     def render(self, scene: Scene, weather: Weather = CLEAR_DAY) -> Picture:
         """What the camera delivers of a scene."""
@@ -177,7 +185,7 @@ class Renderer:
         lit = np.zeros((len(places), 3))
         if light.dark > 0.0 and len(places):
             # Lamps light what stands upright less than the road below them.
-            shine = lamp_light(self._stage.lamps, places)
+            shine = lamp_light(backdrop.lamps, places)
             lit = 0.8 * light.dark * LAMP_COLOUR * shine[:, np.newaxis]
         return [
             self._body(scene, row, lit[index], float(sunny[index]))
@@ -241,6 +249,10 @@ class Renderer:
     def _backdrop(self, weather: Weather) -> tuple[Lighting, Backdrop]:
         known = self._backdrops.get(weather)
         if known is None:
+            if self._stage is None:
+                ground, scenery = _surroundings(self._map, self._seed, self._style)
+                sky = stream(self._seed, f"render/sky/{self.id}")
+                self._stage = Stage(self._view, ground, scenery, sky)
             light = lighting(weather, self._style)
             known = (light, self._stage.paint(light))
             if len(self._backdrops) >= _BACKDROPS:

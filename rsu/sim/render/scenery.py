@@ -19,7 +19,10 @@ from rsu.sim.render.view import NEAR, View
 from rsu.site.lanes import LaneKind, LaneRole, SiteMap, ZoneKind
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
+CELL = 16.0
+"""m; most questions about free ground are asked a few metres beside a lane."""
 CONTINUED = 250.0
 """m by which roads go on beyond the map, for the eye only."""
 KEEP_CLEAR = 45.0
@@ -132,16 +135,33 @@ class _Plot:
         self.middle = np.array(chosen, dtype=np.float64).mean(axis=0)
         self.areas = [zone.ring for zone in site_map.zones if zone.kind is ZoneKind.BAY]
         self._taken: list[tuple[Floats, float]] = []
+        self._widest = float(self.halves.max(initial=0.0))
+        self._cells: dict[tuple[int, int], Rows] = {}
 
     def clearance(self, point: Floats) -> float:
         """m from a point to the edge of the nearest lane or taken ground; negative inside."""
-        gaps = np.hypot(*(self.points - point).T) - self.halves
-        free = float(gaps.min(initial=np.inf))
+        free = self._gap(point, self._near(point))
+        if free > CELL - self._widest:  # somebody in a cell further on may be nearer
+            free = self._gap(point, slice(None))
         for centre, radius in self._taken:
             free = min(free, float(np.hypot(*(centre - point))) - radius)
         for ring in self.areas:
             free = min(free, float(np.hypot(*(ring - point).T).min()) - 3.0)
         return free
+
+    def _gap(self, point: Floats, rows: slice | Rows) -> float:
+        gaps = np.hypot(*(self.points[rows] - point).T) - self.halves[rows]
+        return float(gaps.min(initial=np.inf))
+
+    def _near(self, point: Floats) -> Rows:
+        """Rows of the lanes' points in the cell of a point and those around it."""
+        x, y = (int(cell) for cell in np.floor(point / CELL))
+        known = self._cells.get((x, y))
+        if known is None:
+            low, high = np.array([x - 1, y - 1]) * CELL, np.array([x + 2, y + 2]) * CELL
+            inside = ((self.points >= low) & (self.points < high)).all(axis=1)
+            known = self._cells[x, y] = np.flatnonzero(inside)
+        return known
 
     def heading(self, point: Floats) -> float:
         """Direction of the nearest lane, rad."""
@@ -231,7 +251,7 @@ def _house(plot: _Plot, items: list[Item], rng: np.random.Generator, *, far: boo
 
 
 # A ball of 4 × 6 cells, unit radius.
-_BALL = [
+_BALL = np.array([
     [
         (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat))
         for lat, lon in ((a, b), (a, b + np.pi / 3), (a + np.pi / 4, b + np.pi / 3),
@@ -239,7 +259,7 @@ _BALL = [
     ]
     for a in np.arange(-np.pi / 2, np.pi / 2 - 0.01, np.pi / 4)
     for b in np.arange(0.0, 2 * np.pi - 0.01, np.pi / 3)
-]  # fmt: skip
+])  # fmt: skip
 
 
 def _tree(plot: _Plot, items: list[Item], rng: np.random.Generator, *, far: bool) -> None:
@@ -259,9 +279,9 @@ def _tree(plot: _Plot, items: list[Item], rng: np.random.Generator, *, far: bool
               np.array([0.06, 0.08, 0.11]))  # fmt: skip
     for blob, shades in zip(blobs, leaves, strict=True):
         centre = np.array([*point, height - crown * 1.5]) + blob * crown * (0.5, 0.5, 0.35)
-        for cell, shade in zip(_BALL, shades, strict=True):
-            corners = [centre + np.array(c) * crown * (1.0, 1.0, 0.85) for c in cell]
-            quads.add(corners, tint * shade)
+        cells = centre + _BALL * crown * (1.0, 1.0, 0.85)
+        for corners, shade in zip(cells, shades, strict=True):
+            quads.add(list(corners), tint * shade)
     angles = np.arange(8) * np.pi / 4
     foot = point + crown * 1.3 * np.stack((np.cos(angles), np.sin(angles)), axis=1)
     items.append(quads.item(foot, height * 0.8, leafy=True))

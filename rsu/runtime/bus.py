@@ -3,8 +3,8 @@
 In: `publish` from any process. Out: `receive` in every process that subscribed. The hub (in the
 supervisor) only moves bytes. PUSH rather than PUB on the way in because a PUSH socket waits for the
 hub instead of losing what is published before the connection stands; a subscriber knows that its
-subscription works when it has heard its own greeting. Queues are bounded; what does not fit is
-counted, never waited for.
+subscription works when it has heard its own greeting. Queues are bounded in messages and octets;
+what does not fit is counted, never waited for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ from rsu.schema.wire import WireError, pack, unpack
 HIGH_WATER_MARK = 800
 """Messages queued per peer: 4 s at 200 messages/s, below 10 MiB at 8 kB each (dependencies.md 1.3
 measured +719 MiB where a slow subscriber was left to the default with megabyte frames)."""
+QUEUE_BYTES = 16_000_000
+"""Octets queued per peer, twice that for a moment: ZeroMQ counts messages, so large ones lower how
+many may wait. 53 track lists of 512 tracks, or 5 s of them."""
+LEAST_QUEUED = 8
+RECEIVE_MARK = 40
+"""Messages on a receiver's side, which cannot know their sizes while it sleeps; the sender's side
+holds the rest."""
 MAX_MESSAGE_BYTES = 4_000_000
 """A track list of 512 tracks is 300 KB; near this is a fault, and ZeroMQ drops the peer."""
 
@@ -38,6 +45,38 @@ def _endpoints(folder: Path) -> tuple[str, str]:
     return f"ipc://{folder}/bus-in", f"ipc://{folder}/bus-out"
 
 
+class _Bound:
+    """Keeps the queues of one sending socket below `QUEUE_BYTES`.
+
+    The largest of the last one to two thousand messages decides how many may wait: more than ever
+    do, so that none of those that wait is larger.
+    """
+
+    WINDOW = 1024
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self._largest = self._before = 0
+        self._seen = 0
+        self.most = HIGH_WATER_MARK
+        socket.set_hwm(self.most)
+
+    def note(self, octets: int) -> None:
+        """To be called with the size of every message, before it is sent."""
+        self._seen += 1
+        if self._seen >= self.WINDOW:
+            self._seen, self._before, self._largest = 0, self._largest, octets
+        elif octets > self._largest:
+            self._largest = octets
+        else:
+            return
+        largest = max(self._largest, self._before, 1)
+        most = min(HIGH_WATER_MARK, max(LEAST_QUEUED, QUEUE_BYTES // largest))
+        if most != self.most:
+            self.most = most
+            self._socket.set_hwm(most)  # holds for what is connected already (libzmq from 4.2)
+
+
 class BusHub:
     """Forwards messages from publishers to subscribers in its own thread."""
 
@@ -48,8 +87,9 @@ class BusHub:
         self._context = zmq.Context()
         self._in = self._context.socket(zmq.PULL)
         self._out = self._context.socket(zmq.PUB)
+        self._in.set_hwm(RECEIVE_MARK)
+        self._bound = _Bound(self._out)
         for socket in (self._in, self._out):
-            socket.set_hwm(HIGH_WATER_MARK)
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self.forwarded = 0
@@ -79,7 +119,9 @@ class BusHub:
     def _forward(self) -> None:
         while not self._stop.is_set():
             if self._in.poll(100):
-                self._out.send_multipart(self._in.recv_multipart(copy=False), copy=False)
+                frames = self._in.recv_multipart(copy=False)
+                self._bound.note(sum(map(len, frames)))
+                self._out.send_multipart(frames, copy=False)
                 self.forwarded += 1
 
 
@@ -92,8 +134,9 @@ class BusClient:
         self._context = zmq.Context()
         self._push = self._context.socket(zmq.PUSH)
         self._sub = self._context.socket(zmq.SUB)
+        self._bound = _Bound(self._push)
+        self._sub.set_hwm(RECEIVE_MARK)
         for socket in (self._push, self._sub):
-            socket.set_hwm(HIGH_WATER_MARK)
             socket.setsockopt(zmq.LINGER, 200)
         self._last: dict[tuple[str, str], tuple[int, int | None]] = {}
         self.dropped = 0
@@ -125,8 +168,10 @@ class BusClient:
 
     def publish(self, message: Message) -> None:
         """Hand a message to the bus; a full queue drops it and counts."""
+        parts = pack(message)
+        self._bound.note(sum(map(len, parts)))
         try:
-            self._push.send_multipart(pack(message), flags=zmq.NOBLOCK)
+            self._push.send_multipart(parts, flags=zmq.NOBLOCK)
         except zmq.Again:
             self.dropped += 1
 

@@ -128,11 +128,31 @@ def _no_flood(_logger: Any, method: str, event: structlog.types.EventDict) -> An
     return event
 
 
+class StandardError:
+    """Standard error that never raises: a line that a full disk or a closed pipe does not take is
+    lost, the process goes on. Unbuffered, or the rest of a line would be written some other time.
+    """
+
+    def write(self, text: str) -> int:
+        """One `write(2)` to whatever standard error is now."""
+        try:
+            descriptor = sys.stderr.fileno()
+        except (OSError, ValueError):  # what a test has put there has none
+            sys.stderr.write(text)
+            return len(text)
+        with contextlib.suppress(OSError):
+            os.write(descriptor, text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
 def _stream() -> Any:
     """Where lines go: journald and terminals have standard error."""
     folder = os.environ.get(LOG_FOLDER)
     if not folder or "JOURNAL_STREAM" in os.environ:
-        return sys.stderr
+        return StandardError()
     from rsu.runtime.log_file import LogFile
 
     return LogFile(Path(folder))
@@ -143,7 +163,7 @@ def configure_logging(level: str = "info", **context: Any) -> None:
     stream = _stream()
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=False)
-        if stream is sys.stderr and sys.stderr.isatty()
+        if isinstance(stream, StandardError) and sys.stderr.isatty()
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     set_level(level)

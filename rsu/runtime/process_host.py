@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
-import sdnotify
 import structlog
 
 import rsu
@@ -33,6 +32,7 @@ from rsu.runtime.log_file import tend
 from rsu.runtime.metrics import Meter
 from rsu.runtime.orders import Orders
 from rsu.runtime.process_metrics import tell_process, tell_unit
+from rsu.runtime.service_manager import ServiceManager
 from rsu.runtime.stage import Stamp
 from rsu.runtime.status import Overview, StatusServer
 from rsu.runtime.supervisor import (
@@ -87,7 +87,7 @@ class ProcessHost:
         self._sensors = sensors_of(config)
         self.overview = Overview(config.site.id, self._sensors, system_now())
         self._meter = Meter("unit")
-        self._notifier = sdnotify.SystemdNotifier()
+        self._manager = ServiceManager()
         self._stamp = Stamp(self.overview.boot)
         self._stopping = self._again = False
         self._site_file: Path | None = None
@@ -166,7 +166,7 @@ class ProcessHost:
                 overview.processes = tuple(child.health() for child in supervisor.children)
                 if not announced and supervisor.ready:
                     announced = True
-                    self._notifier.notify("READY=1")
+                    self._manager.tell("READY=1")
                     took = (now.mono_ns - overview.boot.mono_ns) / NS_PER_S
                     self._log.info("unit ready", site=self._config.site.id, seconds=round(took, 2))
                 status.answer(overview)
@@ -183,7 +183,10 @@ class ProcessHost:
                         self._say(bus, answer, now)
                     if until(overview):
                         break
-            self._notifier.notify("RELOADING=1" if self._again else "STOPPING=1")
+            if self._again:
+                self._manager.reloading()
+            else:
+                self._manager.tell("STOPPING=1")
             killed = supervisor.stop()
             self._log.info("unit stopped", killed=killed)
             return killed
@@ -228,7 +231,7 @@ class ProcessHost:
         if LOG_FOLDER in os.environ:
             tend(Path(os.environ[LOG_FOLDER]), options.log_keep_days, options.log_keep_bytes)
         if supervisor.healthy:
-            self._notifier.notify("WATCHDOG=1")
+            self._manager.beat()
 
     def _open_folder(self) -> IO[bytes]:
         """Make the run folder ours; the returned lock holds it until closed or until we die."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, Full, Queue
 
 from rsu.runtime import graph
 from rsu.runtime.audit import site_audit
@@ -27,6 +28,8 @@ from rsu.schema.units import NS_PER_S, Instant
 from rsu.uplink.client import UplinkClient
 from rsu.uplink.modem import ModemWatch
 
+OUTGOING = 256
+"""Messages of commands that wait for the next turn: four for each of 64 commands under way."""
 LINK_PERIOD_NS = 5 * NS_PER_S
 MACHINE_PERIOD_NS = 10 * NS_PER_S
 
@@ -45,12 +48,13 @@ class UplinkWorker:
         self._client = UplinkClient(
             config.uplink, config.site.id, around.base, boot_ns=around.boot.utc_ns
         )
-        self._outgoing: SimpleQueue[Message] = SimpleQueue()  # from the threads of commands
+        self._outgoing: Queue[Message] = Queue(OUTGOING)  # from the threads of commands
+        self._outgoing_dropped = 0
         self._execution = CommandExecution(
             config,
             around.base,
             _site_file(),
-            self._outgoing.put,
+            self._send_later,
             around.clock,
             self._client.offer,
         )
@@ -81,11 +85,19 @@ class UplinkWorker:
                 self._publish_live(message.payload)
                 continue  # of no use to anybody else
             yield message
-        while not self._outgoing.empty():
-            yield self._outgoing.get()
+        with suppress(Empty):
+            while True:
+                yield self._outgoing.get_nowait()
         yield from self._link(clock())
         yield from self._machine_load(clock())
         self._measure()
+
+    def _send_later(self, message: Message) -> None:
+        """For any thread. What does not fit is counted; its command gets no answer and says so."""
+        try:
+            self._outgoing.put_nowait(message)
+        except Full:
+            self._outgoing_dropped += 1
 
     def _publish_live(self, live: LivePublication) -> None:
         """To each of its topics, within what is left of its age."""
@@ -127,6 +139,7 @@ class UplinkWorker:
 
     def _measure(self) -> None:
         stats, meter = self._client.stats(), self._around.meter
+        meter.total("uplink_commands_dropped_total", self._outgoing_dropped)
         meter.gauge("uplink_connected", float(stats.connected))
         meter.gauge("uplink_queued", stats.queued)
         meter.total("uplink_delivered_total", stats.delivered)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import zmq
 
-from rsu.runtime.bus import HIGH_WATER_MARK, BusClient, BusError, BusHub
+from rsu.runtime.bus import (
+    HIGH_WATER_MARK,
+    LEAST_QUEUED,
+    QUEUE_BYTES,
+    RECEIVE_MARK,
+    BusClient,
+    BusError,
+    BusHub,
+    _Bound,
+)
 from rsu.schema.message import Message
-from rsu.schema.topics import CAMERA_DETECTIONS, TRACKS
+from rsu.schema.preview import CameraPreview, Masking
+from rsu.schema.topics import CAMERA_DETECTIONS, CAMERA_PREVIEW, TRACKS
 from rsu.schema.tracks import TrackList
 
 Detections = Callable[[str, int, int], Message]
@@ -149,3 +160,58 @@ def test_a_folder_that_cannot_hold_sockets_is_a_clear_error(tmp_path: Path) -> N
     with pytest.raises(BusError, match="cannot open the bus"):
         hub.start()
     hub.stop()
+
+
+def preview(seq: int, jpeg: bytes) -> Message:
+    picture = CameraPreview(
+        sensor="north", frame=seq, capture_ns=seq, width=1, height=1, scale=1.0, jpeg=jpeg,
+        masked=True, masking=Masking.WHOLE,
+    )  # fmt: skip
+    return Message.draft(CAMERA_PREVIEW, "north", seq, picture).stamped(1, seq, seq)
+
+
+def test_large_messages_may_not_fill_a_queue_as_small_ones_do(tmp_path: Path, hub: BusHub) -> None:
+    """A subscriber that sleeps: what waits for it is bounded in octets, and it is heard again."""
+    large, number = bytes(400_000), 400
+    subscriber, publisher = BusClient(tmp_path, [CAMERA_PREVIEW]), BusClient(tmp_path)
+    try:
+        subscriber.open()
+        publisher.open()
+        before = hub.forwarded
+        for seq in range(number):
+            publisher.publish(preview(seq, large))
+            for _ in range(5000):  # the hub keeps up: it is the subscriber that does not
+                if hub.forwarded - before + publisher.dropped > seq:
+                    break
+                time.sleep(0.001)
+        waiting = 0
+        while heard := subscriber.receive(1.0):
+            waiting += len(heard)
+        # Of the hub, of the subscriber, and what the kernel holds.
+        own = QUEUE_BYTES // len(large)
+        assert own <= waiting <= own + RECEIVE_MARK + 10
+        publisher.publish(preview(number, b""))
+        assert len(receive(subscriber, 1)) == 1
+        assert subscriber.lost == number - waiting
+    finally:
+        publisher.close()
+        subscriber.close()
+
+
+def test_small_messages_may_fill_a_queue_again_when_no_large_ones_come() -> None:
+    context = zmq.Context()
+    socket = context.socket(zmq.PUSH)
+    try:
+        bound = _Bound(socket)
+        bound.note(1_000)
+        assert bound.most == HIGH_WATER_MARK
+        bound.note(QUEUE_BYTES // 10)
+        assert bound.most == 10
+        bound.note(4_000_000)
+        assert bound.most == LEAST_QUEUED
+        for _ in range(3 * bound.WINDOW):
+            bound.note(1_000)
+        assert bound.most == HIGH_WATER_MARK
+    finally:
+        socket.close()
+        context.term()

@@ -118,3 +118,21 @@ def test_files_only_where_no_journal_takes_the_lines(tmp_path: Path, journal: bo
     said = json.loads(text)
     assert (said["event"], said["process"], said["level"]) == ("ready", "core", "info")
     assert bool(done.stderr) is journal
+
+
+def test_a_line_that_standard_error_does_not_take_is_lost_and_no_more() -> None:
+    """/dev/full is a full disk: with a buffer the exit code would be 120."""
+    program = (
+        "from rsu.runtime.log import configure_logging\n"
+        "import structlog\n"
+        "configure_logging('info', process='x')\n"
+        "for number in range(3):\n"
+        "    structlog.get_logger().info('said', number=number)\n"
+        "print('on')\n"
+    )
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, timeout=60,
+            check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"on\n")

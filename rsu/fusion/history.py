@@ -35,23 +35,29 @@ class History:
 
     @property
     def settled_ns(self) -> int:
-        """Births before this time cannot change any more: no earlier scan will be accepted."""
+        """Births before this time cannot change any more: no scan will get in front of them."""
         if self.table.time_ns == NEVER:
             return NEVER
-        return max(self.table.time_ns - self._buffer_ns, self._closed_ns)
+        # Without a buffer even scans of one moment apply as they arrive.
+        return max(self._oldest_ns if self._buffer_ns else self.table.time_ns + 1, self._closed_ns)
+
+    @property
+    def _oldest_ns(self) -> int:
+        """Scans before this time are refused."""
+        return self.table.time_ns - self._buffer_ns
 
     def offer(self, scan: Scan) -> tuple[str | None, Outcome]:
         """Apply a scan in its place. Returns (None or the reason of refusal, what it led to).
 
         The outcome lists every id that ended in the steps taken (again); `unborn` is the scan's.
         """
-        if scan.capture_ns <= self._closed_ns or scan.capture_ns < self.settled_ns:
+        if scan.capture_ns <= self._closed_ns or scan.capture_ns < self._oldest_ns:
             return "too_late", Outcome()
-        at = len(self._steps)
-        while at > 0 and self._steps[at - 1].scan.key > scan.key:
-            at -= 1
-        if at > 0 and self._steps[at - 1].scan.key == scan.key:
+        if any(step.scan.key == scan.key for step in self._steps):
             return "duplicate", Outcome()
+        at = len(self._steps)
+        while self._buffer_ns and at > 0 and self._steps[at - 1].scan.key > scan.key:
+            at -= 1
         later = [step.scan for step in self._steps[at:]]
         if later:
             self.table = self._steps[at].before
@@ -90,7 +96,7 @@ class History:
         return outcome
 
     def _forget(self) -> None:
-        horizon = self.settled_ns
+        horizon = self._oldest_ns
         old = 0
         while old < len(self._steps) and self._steps[old].scan.capture_ns < horizon:
             old += 1

@@ -15,7 +15,7 @@ from rsu.fusion.publication import track_list
 from rsu.fusion.tracker import Tracker
 from rsu.schema.message import Message
 from rsu.schema.sensing import ObjectClass, RadarObjects
-from rsu.schema.units import NS_PER_MS
+from rsu.schema.units import NS_PER_MS, Cov2
 from rsu.schema.wire import to_json
 
 BUFFER_NS = 200 * NS_PER_MS
@@ -137,6 +137,24 @@ def test_a_message_delivered_twice_counts_once(world: SimpleNamespace) -> None:
         twice.offer(scan)
         assert twice.offer(scan)[0] == "duplicate"
     assert everything(twice) == everything(once)
+
+
+def test_without_a_buffer_scans_of_one_moment_apply_as_they_arrive(world: SimpleNamespace) -> None:
+    """Nothing gets in front of the newest births any more: they may be told at once."""
+    past = History(Tracker(FusionOptions(confirm_probability=0.1)), 1, 0)
+    moment = 10**12
+
+    def look(sensor: str, x: float) -> Scan:
+        seen = [(ObjectClass.CAR, x, 0.0, Cov2(0.04, 0.0, 0.04), 0.9)]
+        return scan_of(world.camera_message(sensor, 1, moment, seen))
+
+    assert past.offer(look("south", 1.0))[0] is None
+    assert past.table.rows.born_ns.tolist() == [moment]
+    assert moment < past.settled_ns
+    assert past.offer(look("north", 51.0))[0] is None
+    assert past.offer(look("south", 1.0))[0] == "duplicate"
+    assert past.offer(look("north", 51.0))[0] == "duplicate"
+    assert past.table.rows.state[:, 0].tolist() == [1.0, 51.0]  # ids in order of arrival
 
 
 def test_memory_of_the_past_is_bounded(world: SimpleNamespace) -> None:

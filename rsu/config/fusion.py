@@ -3,6 +3,19 @@
 from pydantic import Field
 
 from rsu.config.base import NonNegative, Options, Positive, Probability
+from rsu.schema.sensing import ObjectClass
+
+
+class MotionOptions(Options):
+    """How a class of road users moves at this site, where it is unlike elsewhere."""
+
+    first_speed_std: Positive | None = Field(
+        None, description="1 σ of the speed of one seen for the first time, m/s (a car: 10; on a "
+        "motorway 15 to 20)."
+    )  # fmt: skip
+    acceleration: Positive | None = Field(
+        None, description="1 σ of the change of velocity within a second, m/s (a car: 1.4)."
+    )
 
 
 class FusionOptions(Options):
@@ -37,6 +50,9 @@ class FusionOptions(Options):
         6.0,
         description="Longest time without a measurement while something nearer to the camera "
         "hides it, s: a bus that passes at walking speed. Never less than `coast_s`.",
+    )
+    motion: dict[ObjectClass, MotionOptions] = Field(
+        {}, description="By class, what differs from how it moves elsewhere."
     )
     max_tracks: int = Field(512, ge=1, le=10_000, description="Bound on live tracks.")
     publish_hz: Positive = Field(

@@ -6,9 +6,13 @@ indexed the same way, so a batch of tracks looks its parameters up with one fanc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
+from rsu.config.fusion import MotionOptions
 from rsu.schema.sensing import ObjectClass
 
 CLASSES: tuple[ObjectClass, ...] = tuple(ObjectClass)
@@ -25,7 +29,7 @@ _C = ObjectClass
 
 # 1 σ of the speed of an object seen for the first time, m/s. Urban speeds: 10 m/s covers 30 m/s
 # at 3 σ; 1.5 m/s covers a runner; 4 m/s covers a fast cyclist.
-_BIRTH_SPEED = {
+_FIRST_SPEED = {
     _C.UNKNOWN: 8.0, _C.PEDESTRIAN: 1.5, _C.BICYCLE: 4.0, _C.MOTORCYCLE: 10.0, _C.CAR: 10.0,
     _C.VAN: 10.0, _C.TRUCK: 8.0, _C.BUS: 8.0, _C.ANIMAL: 3.0, _C.OBSTACLE: 0.5,
 }  # fmt: skip
@@ -54,9 +58,27 @@ def _table(values: dict[ObjectClass, float]) -> npt.NDArray[np.float64]:
     return np.array([values[c] for c in CLASSES])
 
 
-BIRTH_SPEED_STD = _table(_BIRTH_SPEED)
-ACCELERATION_PSD = _table(_ACCELERATION)
 LEAST_SPEED = _table(_LEAST_SPEED)
+
+
+class Motion(NamedTuple):
+    """How each class moves: `first_speed_std` m/s and `acceleration_psd` m²/s³, as tabled here."""
+
+    first_speed_std: npt.NDArray[np.float64] = _table(_FIRST_SPEED)
+    acceleration_psd: npt.NDArray[np.float64] = _table(_ACCELERATION)
+
+
+def motion_of(differing: Mapping[ObjectClass, MotionOptions]) -> Motion:
+    """The tables with what a site says of its own road users."""
+    motion = Motion(*(column.copy() for column in Motion()))
+    for name, options in differing.items():
+        if options.first_speed_std is not None:
+            motion.first_speed_std[CLASS_INDEX[name]] = options.first_speed_std
+        if options.acceleration is not None:
+            motion.acceleration_psd[CLASS_INDEX[name]] = options.acceleration**2
+    return motion
+
+
 DEFAULT_SIZE: npt.NDArray[np.float64] = np.array([_SIZE[c] for c in CLASSES])
 
 

@@ -17,7 +17,7 @@ from hashlib import blake2b
 import msgspec
 import numpy as np
 
-from rsu.fusion.classes import ACCELERATION_PSD, BIRTH_SPEED_STD, CLASS_INDEX
+from rsu.fusion.classes import CLASS_INDEX, Motion
 from rsu.fusion.measurements import Scan, checked_scan
 from rsu.fusion.readings import Readings, numbers, of_cov, of_size, usable
 from rsu.fusion.table import NEVER
@@ -40,7 +40,8 @@ NO_SPEED_STD = 49.0  # m/s: next to no information, just within what measurement
 class Heard:
     """Gathers messages and gives scans. Deterministic; all times by argument."""
 
-    def __init__(self) -> None:
+    def __init__(self, motion: Motion) -> None:
+        self._motion = motion
         self._waiting: dict[tuple[str, str], V2xObjects] = {}
         self._begun_ns: int | None = None  # monotonic
         self._given_ns: int | None = None
@@ -90,12 +91,12 @@ class Heard:
         for objects in (own, *(seen for _, seen in neighbours)):
             if objects:
                 self._number += 1
-                out.append(scan_from_v2x(objects, newest_look_ns, self._number))
+                out.append(scan_from_v2x(objects, newest_look_ns, self._number, self._motion))
         return out
 
 
 def scan_from_v2x(
-    objects: Iterable[V2xObject], newest_look_ns: int | None, number: int
+    objects: Iterable[V2xObject], newest_look_ns: int | None, number: int, motion: Motion
 ) -> tuple[Scan, dict[str, int]]:
     """Objects that may all be different ones, as one scan, and refused objects by reason.
 
@@ -113,7 +114,8 @@ def scan_from_v2x(
     rows = []
     for item in in_time:
         velocity, spread = _velocity(item)
-        carried = _carried(item, velocity, spread, (capture_ns - item.measured_ns) / NS_PER_S)
+        dt = (capture_ns - item.measured_ns) / NS_PER_S
+        carried = _carried(item, velocity, spread, dt, motion)
         rows.append(
             (
                 carried.position.x, carried.position.y, *of_cov(carried.position_cov),
@@ -167,13 +169,13 @@ def _velocity(item: V2xObject) -> tuple[Vec2, Cov2]:
     )
 
 
-def _carried(item: V2xObject, velocity: Vec2, spread: Cov2, dt: float) -> V2xObject:
+def _carried(item: V2xObject, velocity: Vec2, spread: Cov2, dt: float, motion: Motion) -> V2xObject:
     """The object `dt` seconds (of either sign) on, with what is not known of its motion."""
     kind = CLASS_INDEX[item.object_class]
     if spread.xx >= NO_SPEED_STD**2:
-        unknown = float(BIRTH_SPEED_STD[kind]) ** 2
+        unknown = float(motion.first_speed_std[kind]) ** 2
         spread = Cov2(unknown, 0.0, unknown)
-    swerve = float(ACCELERATION_PSD[kind]) * abs(dt) ** 3 / 3.0
+    swerve = float(motion.acceleration_psd[kind]) * abs(dt) ** 3 / 3.0
     cov, square = item.position_cov, dt * dt
     return msgspec.structs.replace(
         item,

@@ -10,6 +10,7 @@ When all sensors are silent, ticks remove what has gone stale.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 
 from rsu.config.fusion import FusionOptions
 from rsu.fusion.blame import concerned, doubted, doubts, in_words
@@ -44,6 +45,7 @@ LARGEST_LEAD_NS = 200 * NS_PER_MS
 LARGEST_AGE_NS = 10 * NS_PER_S
 MOST_SENSORS = 64  # four times what one site may configure
 SILENCE_NS = 500 * NS_PER_MS  # ns without an accepted message: five frames of a slow camera
+_NUMBER, _UPDATED = attrgetter("id"), attrgetter("updated_ns")
 BURST = 2.0  # messages that may leave back to back: two cameras exposed together
 
 
@@ -78,7 +80,7 @@ class FusionStage:
         self._filled_ns = boot.mono_ns
         self._fused_ns = boot.mono_ns
         self._looked_ns = boot.mono_ns - SILENCE_NS - 1  # no camera or radar yet
-        self._heard = Heard()
+        self._heard = Heard(self._tracker.motion)
         self._consistency = Consistency()
         self._doubts: dict[str, float] = {}  # m² by sensor
         self._alarms: list[SensorAlarm] = []
@@ -197,8 +199,8 @@ class FusionStage:
         self._tokens -= 1.0
         self._pending = False
         tracks = track_list(table, self._history.settled_ns, self._tracker.sensors, self._lanes)
-        self._explain_endings(frozenset(track.id for track in tracks.tracks), now)
-        oldest = min((track.updated_ns for track in tracks.tracks), default=tracks.time_ns)
+        self._explain_endings(frozenset(map(_NUMBER, tracks.tracks)), now)
+        oldest = min(map(_UPDATED, tracks.tracks), default=tracks.time_ns)
         return [Message.draft(TRACKS, self.name, oldest, tracks)]
 
     def _note_endings(self, outcome: Outcome) -> None:
@@ -206,8 +208,9 @@ class FusionStage:
 
     def _explain_endings(self, present: frozenset[int], now: Instant) -> None:
         """Say why each track of the last list is missing in this one."""
-        alive = frozenset(self._history.table.rows.id.tolist())
-        for number in sorted(self._published - present):
+        gone = self._published - present
+        alive = frozenset(self._history.table.rows.id.tolist()) if gone else gone
+        for number in sorted(gone):
             reason = self._endings.get(number, "existence_low")
             if number in alive:
                 reason = "existence_doubtful"

@@ -6,14 +6,13 @@ it back is a rollback. Rows are in order of birth, hence of id.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from rsu.fusion.classes import BIRTH_SPEED_STD, CLASSES, DEFAULT_SIZE, MOTOR, UNKNOWN
+from rsu.fusion.classes import CLASSES, DEFAULT_SIZE, MOTOR, UNKNOWN
 from rsu.fusion.measurements import Scan
 from rsu.schema.units import NS_PER_S
 
@@ -68,19 +67,15 @@ class Rows:
 
     def take(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Rows:
         """The chosen rows, copied."""
-        return self._each(lambda column: column[index])
+        return Rows(*[column[index] for column in _columns(self)])
 
     def copy(self) -> Rows:
-        return self._each(lambda column: column.copy())
+        return Rows(*[column.copy() for column in _columns(self)])
 
     def joined(self, other: Rows) -> Rows:
         """These rows followed by the others."""
-        return Rows(
-            *[np.concatenate((getattr(self, name), getattr(other, name))) for name in _COLUMNS]
-        )
-
-    def _each(self, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Rows:
-        return Rows(*[change(getattr(self, name)) for name in _COLUMNS])
+        pairs = zip(_columns(self), _columns(other), strict=True)
+        return Rows(*[np.concatenate(pair) for pair in pairs])
 
     def classify(self, index: Indices) -> None:
         """What the evidence of the rows `index` says now."""
@@ -91,7 +86,7 @@ class Rows:
         self.motor[index] = weight[:, MOTOR].sum(axis=1) / (weight.sum(axis=1) - weight[:, UNKNOWN])
 
 
-_COLUMNS = tuple(column.name for column in fields(Rows))
+_columns = attrgetter(*(column.name for column in fields(Rows)))
 
 
 @dataclass(slots=True)
@@ -152,12 +147,12 @@ def empty_table(first_id: int, sensors: int = 0) -> Table:
 
 def newborn(
     scan: Scan, which: npt.NDArray[np.intp], existence: Floats, first_id: int, column: int,
-    sensors: int,
+    sensors: int, first_speed_std: Floats,
 ) -> Rows:  # fmt: skip
     """Tracks begun by the measurements `which` of a scan, numbered from `first_id`.
 
-    Velocity is zero-mean with the class's spread unless the sensor measured it; the heading is
-    unknown and says so.
+    Velocity is zero-mean with the class's spread, `first_speed_std` by class, unless the sensor
+    measured it; the heading is unknown and says so.
     """
     count = len(which)
     rows = _blank(count, sensors)
@@ -173,11 +168,11 @@ def newborn(
         rows.state[:, 2:4] = scan.velocity[which]
         rows.cov[:, 2:4, 2:4] = scan.velocity_cov[which]
         # A velocity less certain than what is known of the class says nothing.
-        known = BIRTH_SPEED_STD[classes] ** 2
+        known = first_speed_std[classes] ** 2
         wide = np.maximum(rows.cov[:, 2, 2], rows.cov[:, 3, 3]) > known
         rows.cov[wide, 2:4, 2:4] = known[wide, None, None] * np.eye(2)
     else:
-        rows.cov[:, 2, 2] = rows.cov[:, 3, 3] = BIRTH_SPEED_STD[classes] ** 2
+        rows.cov[:, 2, 2] = rows.cov[:, 3, 3] = first_speed_std[classes] ** 2
     rows.existence[:] = existence
     known = classes != UNKNOWN
     rows.class_evidence[np.arange(count)[known], classes[known]] = scan.score[which][known]

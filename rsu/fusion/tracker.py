@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rsu.config.fusion import FusionOptions
 from rsu.fusion.association import Pairs, associate, gate_threshold
-from rsu.fusion.classes import ACCELERATION_PSD, CONFUSION, DEFAULT_SIZE, UNKNOWN
+from rsu.fusion.classes import CONFUSION, DEFAULT_SIZE, UNKNOWN, motion_of
 from rsu.fusion.existence import after_hit, after_miss, decay, responsible
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import predict, velocity_cov_of, velocity_of
@@ -58,6 +58,7 @@ class Tracker:
         self._coast_ns = round(options.coast_s * NS_PER_S)
         self._hidden_ns = max(round(options.hidden_s * NS_PER_S), self._coast_ns)
         self._columns: dict[str, int] = {}
+        self.motion = motion_of(options.motion)
 
     @property
     def sensors(self) -> tuple[str, ...]:
@@ -103,7 +104,7 @@ class Tracker:
         return replace(before, rows=before.rows.take(~stale), last_look=before.last_look.copy())
 
     def _predict(self, rows: Rows, dt: float) -> None:
-        psd = ACCELERATION_PSD[rows.class_index]
+        psd = self.motion.acceleration_psd[rows.class_index]
         rows.state, rows.cov = predict(rows.state, rows.cov, rows.polar, rows.resting, psd, dt)
         predict_rest(rows, dt)
         rows.existence *= np.where(
@@ -174,7 +175,10 @@ class Tracker:
         if not len(which):
             return unborn
         existence = self._options.birth_probability * scan.score[which]
-        born = newborn(scan, which, existence, table.next_id, column, len(self._columns))
+        born = newborn(
+            scan, which, existence, table.next_id, column, len(self._columns),
+            self.motion.first_speed_std,
+        )  # fmt: skip
         table.rows = table.rows.joined(born)
         table.next_id += len(which)
         return unborn
@@ -277,6 +281,8 @@ def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]
     widest = max(OVERLAP * float(width.max(initial=0.0)), LEAST_OVERLAP)
     within = sorted_x.searchsorted(sorted_x + widest, side="right") - np.arange(1, len(order) + 1)
     total = int(within.sum())
+    if not total:
+        return within, within
     one = np.arange(len(order)).repeat(within)
     step = np.arange(total) - (within.cumsum() - within).repeat(within)
     some, other = order[one], order[one + 1 + step]

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import chi2
 
 from rsu.fusion.association import associate, gate_threshold
-from rsu.fusion.classes import CLASS_INDEX, UNKNOWN
+from rsu.fusion.classes import CLASS_INDEX, UNKNOWN, Motion
 from rsu.fusion.measurements import Scan
 from rsu.fusion.table import NEVER, Rows, newborn
 from rsu.schema.sensing import ObjectClass
@@ -34,7 +34,9 @@ def scan_of(points: list[tuple[float, float]], kind: int = CAR, std: float = 1.0
 
 def rows_at(points: list[tuple[float, float]], kind: int = CAR) -> Rows:
     scan = scan_of(points, kind)
-    rows = newborn(scan, np.arange(len(points)), np.full(len(points), 0.9), 1, 0, 1)
+    rows = newborn(
+        scan, np.arange(len(points)), np.full(len(points), 0.9), 1, 0, 1, Motion().first_speed_std
+    )
     rows.existence[:] = 0.9
     return rows
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rsu.fusion import existence
-from rsu.fusion.classes import CLASS_INDEX
+from rsu.fusion.classes import CLASS_INDEX, Motion
 from rsu.fusion.table import NEVER, empty_table, newborn
 from rsu.schema.sensing import ObjectClass
 
@@ -63,7 +63,7 @@ def test_existence_decays_with_the_survival_time_and_never_is_certain() -> None:
 
 def test_only_who_saw_it_last_may_miss_it() -> None:
     table = empty_table(1, 3)
-    rows = newborn(_one(), np.array([0]), np.array([0.9]), 1, 0, 3)
+    rows = newborn(_one(), np.array([0]), np.array([0.9]), 1, 0, 3, Motion().first_speed_std)
     second = 1_000_000_000
     rows.last_seen[0] = [10 * second, 10 * second - existence.HANDOVER_NS - 1, NEVER]
     rows.updated_ns[0] = 10 * second

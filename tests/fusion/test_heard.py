@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rsu.config.fusion import FusionOptions
+from rsu.fusion.classes import Motion
 from rsu.fusion.heard import GATHER_NS, NEIGHBOURS, Heard, scan_from_v2x
 from rsu.fusion.stage import FusionStage
 from rsu.schema.message import Message
@@ -171,7 +172,7 @@ def test_a_clock_ahead_does_not_make_cameras_late(world: SimpleNamespace) -> Non
 
 
 def test_scans_are_few_however_many_speak(world: SimpleNamespace) -> None:
-    heard, scans = Heard(), 0
+    heard, scans = Heard(Motion()), 0
     for step in range(1000):
         mono_ns = step * NS_PER_S // 1000
         name = f"v{step % 100}"
@@ -191,7 +192,7 @@ def test_states_are_carried_along_their_motion(world: SimpleNamespace) -> None:
     now = world.START_NS
     one = vehicle("a1", 0.0, 0.0, now - NS_PER_S // 5, speed_std=1.0)
     old = vehicle("a2", 0.0, 50.0, now - NS_PER_S)
-    scan, refused = scan_from_v2x([one, old], now, 1)
+    scan, refused = scan_from_v2x([one, old], now, 1, Motion())
     assert refused == {"too_late": 1}
     assert scan.position[0].tolist() == pytest.approx([1.6, 0.0])
     # 1 m² as stated, 0.04 s² · 1 m²/s² for the speed, 2 m²/s³ · 0.008 s³ / 3, a floor of 5 cm.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rsu.config.fusion import FusionOptions
+from rsu.fusion.classes import Motion
 from rsu.fusion.measurements import Scan
 from rsu.fusion.occlusion import Viewpoint, hidden
 from rsu.fusion.table import Rows, newborn
@@ -26,7 +27,7 @@ def scene(*places: tuple[float, float], sizes: list[tuple[float, float, float]])
         constant_cov=np.zeros((count, 2, 2)), velocity=None, velocity_cov=None,
         class_index=np.full(count, 1), score=np.full(count, 0.8), size=np.array(sizes),
     )  # fmt: skip
-    rows = newborn(scan, np.arange(count), np.full(count, 0.95), 1, 0, 1)
+    rows = newborn(scan, np.arange(count), np.full(count, 0.95), 1, 0, 1, Motion().first_speed_std)
     rows.confirmed[:] = True
     rows.heading[:], rows.heading_var[:] = np.pi / 2, 0.01  # all head north, across the view
     return rows

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rsu.config.fusion import FusionOptions
 from rsu.schema.sensing import ObjectClass as C
 from rsu.schema.tracks import Track
 
@@ -327,3 +328,18 @@ def test_a_slow_car_far_away_is_not_told_as_standing(world: SimpleNamespace, see
     # Nothing that excludes 3.5 m/s by more than three deviations, but for a few looks.
     wrong = [track for track in told if abs(track.speed - 3.5) > 3.0 * track.speed_std]
     assert len(wrong) < 0.05 * len(told)
+
+
+def test_a_site_may_say_that_its_walkers_ride(world: SimpleNamespace) -> None:
+    """Where many who are taken for walkers are on scooters, their first looks are still one track:
+    at 12 m/s they leave the reach of somebody who walks between two looks."""
+
+    def ids(**options: Any) -> int:
+        scene = world.Scene(seed=3)
+        scene.add(C.PEDESTRIAN, world.line(-30, 2, 12, 0, end=4.0))
+        scene.sensors = [world.Sensor("north", std=0.1, miss=0.0, rate_hz=10.0)]
+        return len(world.play(scene.messages(5.0), FusionOptions(**options)).ids)
+
+    riding = {"pedestrian": {"first_speed_std": 4.0, "acceleration": 2.0}}
+    assert ids(motion=riding) == 1
+    assert ids() != 1

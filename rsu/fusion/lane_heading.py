@@ -43,6 +43,8 @@ class LaneHeadings:
                 and lane.direction is Direction.FORWARD
             ),
         )
+        # Who is farther from a lane's middle is outside it.
+        self._reach = max((lane.width / 2.0 for lane in self._site.lanes), default=0.0)
 
     def inform(self, state: Floats, cov: Floats, vehicle: Bools) -> None:
         """Improve the headings of N×5 states with N×5×5 covariances, in place."""
@@ -52,7 +54,7 @@ class LaneHeadings:
         index = doubtful.nonzero()[0]
         if not len(index):
             return
-        match = self._site.match(state[index, :2])
+        match = self._site.match(state[index, :2], max_distance=self._reach)
         index, lane = index[match.inside], match.heading[match.inside]
         heading, variance = _mixed(state[index, 2], cov[index, 2, 2], lane)
         better = variance < cov[index, 2, 2]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.fusion.classes import CLASS_INDEX
+from rsu.fusion.motion import clip
 from rsu.fusion.readings import (
     LEAST_SCORE,
     LEAST_STD,
@@ -90,10 +91,11 @@ def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
     position, position_cov, constant_cov, score, size = numbers(
         [
             (
-                one.position.x, one.position.y, *of_cov(one.position_cov),
-                *of_cov(one.constant_cov), one.score, *of_size(one.size),
+                place.x, place.y, cov.xx, cov.xy, cov.yy, *of_cov(one.constant_cov), one.score,
+                size.length, size.width, size.height,
             )
             for one in seen
+            for place, cov, size in ((one.position, one.position_cov, one.size),)
         ],
         2, 3, 3, 1, 3,
     )  # fmt: skip
@@ -145,21 +147,24 @@ def checked_scan(
     `doubt` M (m²) comes on top of both variances of a position, and `LASTING` of it stays.
     """
     more = np.zeros(len(readings)) if doubt is None else doubt
-    cov, more = readings.position_cov[kept], more[kept]
+    class_index = np.array([CLASS_INDEX[one] for one in classes], dtype=np.intp)
+    if not kept.all():
+        readings, more, class_index = readings.take(kept), more[kept], class_index[kept]
+    cov = readings.position_cov
     velocity, velocity_cov = readings.velocity, readings.velocity_cov
     sensor, capture_ns, number = look
     return Scan(
         sensor=sensor,
         capture_ns=capture_ns,
         number=number,
-        position=readings.position[kept],
+        position=readings.position,
         position_cov=matrices(cov, LEAST_STD**2 + more),
-        constant_cov=constant_part(readings.constant_cov[kept], cov, LASTING * more),
-        velocity=None if velocity is None else velocity[kept],
-        velocity_cov=None if velocity_cov is None else matrices(velocity_cov[kept], LEAST_STD**2),
-        class_index=np.array([CLASS_INDEX[one] for one in classes], dtype=np.intp)[kept],
-        score=np.clip(readings.score[kept], LEAST_SCORE, MOST_SCORE),
-        size=dimensions(readings.size[kept]),
+        constant_cov=constant_part(readings.constant_cov, cov, LASTING * more),
+        velocity=velocity,
+        velocity_cov=None if velocity_cov is None else matrices(velocity_cov, LEAST_STD**2),
+        class_index=class_index,
+        score=clip(readings.score, LEAST_SCORE, MOST_SCORE),
+        size=dimensions(readings.size),
     )
 
 
@@ -191,5 +196,5 @@ def _doubt(size: Floats, covered: Floats, score: Floats) -> Floats:
         # Written so that NaN counts as no size.
         scale = np.where(measure <= LONGEST, np.maximum(measure, LEAST_EXTENT), LEAST_EXTENT)
         hidden = (scale * np.minimum(COVERED * covered, COVERED_MOST)) ** 2
-        lack = np.clip(SURE_SCORE - score, 0.0, SURE_SCORE)
+        lack = clip(SURE_SCORE - score, 0.0, SURE_SCORE)
         return np.asarray(hidden + (scale * SCORE_DOUBT * lack) ** 2)

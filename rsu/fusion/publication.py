@@ -36,7 +36,8 @@ def track_list(
     with headings that motion does not show."""
     everyone = table.rows
     told = everyone.confirmed & (everyone.existence >= LIKELIER_THAN_NOT)
-    chosen = everyone.take(told & (everyone.born_ns < settled_ns))
+    told &= everyone.born_ns < settled_ns
+    chosen = everyone if told.all() else everyone.take(told)
     state, cov = published_state(chosen)
     if lanes is not None:
         lanes.inform(state, cov, chosen.motor > LIKELIER_THAN_NOT)
@@ -48,6 +49,8 @@ def track_list(
         cov.reshape(-1, 25)[:, _UPPER].tolist(), chosen.size.tolist(), chosen.existence.tolist(),
         chosen.born_ns.tolist(), chosen.updated_ns.tolist(), _sources(chosen, sensors), strict=True,
     )  # fmt: skip
+    coasting, confirmed = TrackStatus.COASTING, TrackStatus.CONFIRMED
+    fresh_ns = table.time_ns - COASTING_NS
     tracks = tuple(
         Track(
             id=number,
@@ -60,11 +63,7 @@ def track_list(
             covariance=tuple(upper),
             size=Size(*size),
             existence=existence,
-            status=(
-                TrackStatus.COASTING
-                if table.time_ns - updated > COASTING_NS
-                else TrackStatus.CONFIRMED
-            ),
+            status=coasting if updated < fresh_ns else confirmed,
             sources=sources,
             born_ns=born,
             updated_ns=updated,
@@ -132,14 +131,11 @@ def _cap_heading(cov: Floats) -> None:
 def _sources(rows: Rows, sensors: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Names of the sensors that measured each track lately, sorted."""
     recent = rows.last_seen > rows.updated_ns[:, None] - SOURCE_NS
+    flags, width = recent.tobytes(), recent.shape[1]
+    rows_flags = [flags[at : at + width] for at in range(0, len(flags), max(width, 1))]
     # Few combinations, many tracks: each combination is spelt out once.
-    spelt: dict[bytes, tuple[str, ...]] = {}
-    out = []
-    for flags in recent:
-        key = flags.tobytes()
-        if key not in spelt:
-            spelt[key] = tuple(
-                sorted(name for name, seen in zip(sensors, flags, strict=False) if seen)
-            )
-        out.append(spelt[key])
-    return out
+    spelt = {
+        key: tuple(sorted(name for name, seen in zip(sensors, key, strict=False) if seen))
+        for key in set(rows_flags)
+    }
+    return [spelt[key] for key in rows_flags]

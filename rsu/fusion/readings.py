@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
 import numpy as np
 import numpy.typing as npt
@@ -56,11 +57,24 @@ class Readings:
     def __len__(self) -> int:
         return len(self.score)
 
+    def take(self, kept: Bools) -> Readings:
+        """The rows `kept`."""
+        velocity, velocity_cov = self.velocity, self.velocity_cov
+        return Readings(
+            self.position[kept], self.position_cov[kept], self.constant_cov[kept],
+            self.score[kept], self.size[kept],
+            None if velocity is None else velocity[kept],
+            None if velocity_cov is None else velocity_cov[kept],
+        )  # fmt: skip
+
 
 def numbers(rows: Sequence[Sequence[float]], *widths: int) -> list[Floats]:
     """M rows of numbers as one array M×width for each of the widths."""
-    whole = np.array(rows, dtype=np.float64).reshape(len(rows), sum(widths))
-    return np.split(whole, np.cumsum(widths)[:-1], axis=1)
+    total = sum(widths)
+    whole = np.fromiter(chain.from_iterable(rows), np.float64, total * len(rows))
+    whole = whole.reshape(len(rows), total)
+    ends = accumulate(widths)
+    return [whole[:, end - width : end] for width, end in zip(widths, ends, strict=True)]
 
 
 def of_cov(cov: Cov2 | None) -> tuple[float, float, float]:
@@ -75,28 +89,30 @@ def of_size(size: Size | None) -> tuple[float, float, float]:
 
 def usable(readings: Readings) -> tuple[Bools, dict[str, int]]:
     """M: which rows may be used, and how many of the others were refused for which reason."""
-    code = np.full(len(readings), len(REASONS))
-
-    def refuse(reason: str, rows: Bools) -> None:
-        code[rows & (code == len(REASONS))] = REASONS.index(reason)
-
-    position, cov = readings.position, readings.position_cov
+    count = len(readings)
+    faults: list[tuple[str, Bools]] = []
     with np.errstate(over="ignore", invalid="ignore"):
-        finite = np.isfinite(position).all(axis=1) & np.isfinite(cov).all(axis=1)
-        finite &= np.isfinite(readings.score)
-        velocity, velocity_cov = readings.velocity, readings.velocity_cov
-        if velocity is not None and velocity_cov is not None:
-            finite &= np.isfinite(velocity).all(axis=1) & np.isfinite(velocity_cov).all(axis=1)
-        refuse("not_finite", ~finite)
-        refuse("position_out_of_range", np.abs(position).max(axis=1) > FARTHEST)
-        if velocity is not None:
-            refuse("velocity_out_of_range", np.abs(velocity).max(axis=1) > FASTEST)
-        for one in (cov, velocity_cov):
-            if one is not None:
-                refuse("covariance_not_positive", ~_are_covariances(one))
-                refuse("covariance_too_large", np.maximum(one[:, 0], one[:, 2]) > LARGEST_STD**2)
+        for what, values, cov, most in (
+            ("position", readings.position, readings.position_cov, FARTHEST),
+            ("velocity", readings.velocity, readings.velocity_cov, FASTEST),
+        ):
+            if values is None or cov is None:
+                continue
+            faults += [
+                ("not_finite", np.asarray(~np.isfinite(values).all(axis=1))),
+                ("not_finite", np.asarray(~np.isfinite(cov).all(axis=1))),
+                (f"{what}_out_of_range", np.abs(values).max(axis=1) > most),
+                ("covariance_not_positive", ~_are_covariances(cov)),
+                ("covariance_too_large", np.maximum(cov[:, 0], cov[:, 2]) > LARGEST_STD**2),
+            ]
+        faults.append(("not_finite", ~np.isfinite(readings.score)))
+    if count <= MAX_MEASUREMENTS and not any(rows.any() for _, rows in faults):
+        return np.ones(count, dtype=np.bool_), {}
+    code = np.full(count, len(REASONS))
+    for reason, rows in faults:
+        np.minimum(code, np.where(rows, REASONS.index(reason), len(REASONS)), out=code)
     good = code == len(REASONS)
-    refuse("too_many_measurements", good & (good.cumsum() > MAX_MEASUREMENTS))
+    code[good & (good.cumsum() > MAX_MEASUREMENTS)] = REASONS.index("too_many_measurements")
     counts = np.bincount(code, minlength=len(REASONS) + 1).tolist()
     refused = {reason: n for reason, n in zip(REASONS, counts, strict=False) if n}
     return code == len(REASONS), refused

@@ -21,6 +21,7 @@ from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import (
     BIRTH_TURN_STD,
     Floats,
+    clip,
     determinant2,
     distance2,
     intersect_position,
@@ -63,6 +64,7 @@ FOR_REST, AGAINST_REST = 2.0, 4.0  # nats one measurement may speak for and agai
 HEARD_S, HEARD_MOST = 1.0, 10.0
 """s and factor: errors of GNSS last for many messages; ten words in one
 second say no more about the place than one."""
+_CREEP = REST_SPEED_STD**2 * np.eye(2)
 SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of walking is 1.3 m
 
 
@@ -101,8 +103,7 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
         velocity, velocity_noise = scan.velocity[which], scan.velocity_cov[which]
         expected, jacobian = velocity_of(state, polar)
         spread = velocity_cov_of(cov, jacobian) + velocity_noise
-        creep = REST_SPEED_STD**2 * np.eye(2)
-        evidence += _log_density(velocity, velocity_noise + creep)
+        evidence += _log_density(velocity, velocity_noise + _CREEP)
         evidence -= _log_density(velocity - expected, spread)
         state, cov = take_velocity(state, cov, polar, held, velocity, velocity_noise)
     rows.state[index], rows.cov[index] = state, cov
@@ -115,7 +116,7 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
         rows.rest_cov[index] = symmetric(product(gain, noise))
     rows.rest_position[index] += step
     rest = rows.rest_probability[index]
-    weight = np.exp(np.clip(evidence, -AGAINST_REST, FOR_REST))
+    weight = np.exp(clip(evidence, -AGAINST_REST, FOR_REST))
     rows.rest_probability[index] = rest * weight / (rest * weight + 1.0 - rest)
 
 
@@ -130,7 +131,7 @@ def _noise(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> F
             # In company its standing error is noise that hardly changes from word to word: all the
             # words of `HEARD_S` count as one.
             passed = (scan.capture_ns - np.maximum(rows.last_seen[index, column], 0)) / NS_PER_S
-            repeated = np.clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
+            repeated = clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
             noise = noise * np.where(alone, 1.0, repeated)[:, None, None]
         # The track keeps the smaller standing error; hearsay has none that is its own.
         old, new = (cov[:, 0, 0] + cov[:, 1, 1] for cov in (rows.constant_cov[index], constant))
@@ -151,7 +152,7 @@ def _admit(rows: Rows, index: Index, column: int) -> None:
 
 def settle(rows: Rows, time_ns: int) -> None:
     """Decide each row's regime at `time_ns`, the form of its state and its heading, in place."""
-    np.clip(rows.rest_probability, REST_FLOOR, REST_CEILING, out=rows.rest_probability)
+    clip(rows.rest_probability, REST_FLOOR, REST_CEILING, out=rows.rest_probability)
     lost = (rows.rest_probability <= REST_FLOOR).nonzero()[0]
     rows.rest_position[lost] = rows.state[lost, :2]
     rows.rest_cov[lost] = rows.cov[lost, :2, :2]

@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    show_default=True,
+    help="[default: runtime.log_level of the site file]",
 )
-def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: str) -> int:
-    """Run the unit that SITE describes until SIGTERM or Ctrl-C.
+def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: str | None) -> int:
+    """Run the unit that SITE describes until SIGTERM or Ctrl-C. SIGHUP: take SITE in again.
 
     A missing sensor or broker degrades the unit, it does not stop it; `rsu status` tells.
     """
     import os
+    import signal
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the unit can take its file in again
 
     # Read by numpy's linear algebra when it is loaded. Our matrices are 4×4: its threads cost
     # memory in every process and save nothing.
@@ -46,6 +48,7 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
     from rsu.runtime.status import Overview
 
     config, trial = _site_on_trial(site)
+    log_level = log_level or config.runtime.log_level
     os.environ["RSU_LOG_LEVEL"] = log_level
     os.environ["RSU_SITE_FILE"] = str(site.resolve())  # the dashboard shows and changes it
     if config.runtime.log_folder is not None:
@@ -63,6 +66,7 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
 
     killed = host.run(until=until)
     if host.again:
+        config = host.config
         if config.uplink is not None:
             from rsu.runtime.packages import switch_software
 

@@ -2,6 +2,7 @@
 restart."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -87,6 +88,9 @@ class RuntimeOptions(Options):
     heartbeat_s: Positive = Field(5.0, description="A child silent for this long is restarted.")
     restart: RestartOptions = RestartOptions()
     shed: ShedOptions = ShedOptions()
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="From here on lines are logged; `rsu run --log-level` goes before it."
+    )
     log_folder: Path | None = Field(
         None, description="Where logs go when they do not go to journald, relative to the site "
         "file; none: to standard error."

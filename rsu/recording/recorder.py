@@ -161,6 +161,11 @@ class Recorder:
         if self._file.size >= self._split_bytes or self._file.full:
             self._rotate(now)
 
+    def describe(self, metadata: Mapping[str, str]) -> None:
+        """From now on files say this about where they were made; the next one begins now."""
+        self._metadata = {**metadata, "site": self._site}
+        self._rotate(self._clock())
+
     def poll(self) -> None:
         """Do what time demands: put the open chunk on disk, begin the next file."""
         if self._state is not RecorderState.CLOSED:

@@ -75,7 +75,7 @@ def live(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which stops us
     control = ControlSender(folder, name, os.getpid())
     try:
-        _run(name, role, instance, folder, given or _read_run_folder(folder), control, stopping)
+        _run(name, role, instance, folder, given or read_run_folder(folder), control, stopping)
     except Exception as error:
         # The last line of defence: whatever went wrong becomes one line for the operator and an
         # exit that the supervisor answers with a restart.
@@ -90,7 +90,8 @@ def live(
     return 0
 
 
-def _read_run_folder(folder: Path) -> tuple[SiteConfig, Path]:
+def read_run_folder(folder: Path) -> tuple[SiteConfig, Path]:
+    """The configuration that the unit runs with, and the folder of its site file."""
     from rsu.config.model import SiteConfig
 
     run = msgspec.json.decode((folder / "run.json").read_bytes(), type=RunFolder)
@@ -111,6 +112,7 @@ def _run(
     from rsu.runtime.workers import make_worker
 
     config, base = given
+    news = _News(folder)
     boot = system_now()
     meter = Meter(name)
     bus = BusClient(folder)
@@ -123,11 +125,30 @@ def _run(
         worker.start()
         try:
             control.send(ControlKind.READY)
-            _loop(worker, bus, control, meter, boot, stopping)
+            _loop(worker, bus, control, meter, boot, stopping, news)
         finally:
             worker.stop()
     finally:
         bus.close()
+
+
+class _News:
+    """Tells once when the configuration of the unit has changed around a child that goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known = self._stamp()
+
+    def config(self) -> SiteConfig | None:
+        stamp = self._stamp()
+        if stamp == self._known:
+            return None
+        self._known = stamp
+        return read_run_folder(self._folder)[0]
+
+    def _stamp(self) -> tuple[int, int]:
+        status = (self._folder / "run.json").stat()
+        return status.st_mtime_ns, status.st_ino
 
 
 def _loop(
@@ -137,6 +158,7 @@ def _loop(
     meter: Meter,
     boot: Instant,
     stopping: list[int],
+    news: _News,
 ) -> None:
     stamp = Stamp(boot)
     due = boot.mono_ns
@@ -149,6 +171,8 @@ def _loop(
         due = now.mono_ns + NS_PER_S
         control.send(ControlKind.HEARTBEAT)
         follow_level(bus.folder)
+        if hasattr(worker, "told_of") and (config := news.config()) is not None:
+            worker.told_of(config)
         meter.total("bus_dropped_total", bus.dropped)
         meter.total("bus_lost_total", bus.lost)
         meter.total("bus_garbage_total", bus.garbage)

@@ -49,7 +49,7 @@ class CommandExecution:
         offer: Callable[[UplinkReport], None],
     ) -> None:
         """`offer` queues a report for the platform."""
-        self._config = config
+        self.config = config  # of the unit as it runs now
         self._base = base
         self._site_file = site_file
         self._publish = publish
@@ -97,7 +97,7 @@ class CommandExecution:
         from rsu.v2x.errors import CodecError
 
         now = self._clock()
-        if self._config.v2x is None:
+        if self.config.v2x is None:
             raise Refused("no_v2x", "this unit says nothing on the air")
         if said.payload_hex is not None and said.value is not None:
             raise Refused("bad_arguments", "payload_hex or value, not both")
@@ -177,7 +177,7 @@ class CommandExecution:
                     for one in report.errors
                 )
                 raise Refused("invalid_config", told)
-            if report.config.site.id != self._config.site.id:
+            if report.config.site.id != self.config.site.id:
                 raise Refused("invalid_config", "site.id may not change")
             rows = [
                 {
@@ -185,7 +185,7 @@ class CommandExecution:
                     **({} if old is ABSENT else {"old": old}),
                     **({} if new is ABSENT else {"new": new}),
                 }
-                for name, old, new in differences(self._config, report.config)
+                for name, old, new in differences(self.config, report.config)
             ]
             good = True
         finally:

@@ -41,11 +41,19 @@ class Condition:
         self._sensors = sensors
         self._clock = ClockMonitor()
         self._source = TimeSource()
+        self._site = config.site
         self._position = PositionWatch(config.site)
         self._shedder = LoadShedder(config.runtime.shed)
         self._age_ms = 0.0  # of the oldest message of this second
         self._quality: ClockQuality | None = None
         self._log = structlog.get_logger()
+
+    def follow(self, config: SiteConfig, sensors: Mapping[str, SensorKind]) -> None:
+        """The configuration has changed."""
+        self._sensors = sensors
+        self._shedder.options = config.runtime.shed
+        if config.site != self._site:
+            self._site, self._position = config.site, PositionWatch(config.site)
 
     @property
     def numbers(self) -> dict[str, float]:

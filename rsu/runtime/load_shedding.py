@@ -38,7 +38,7 @@ class LoadShedder:
     """Decides the level. Pure: time and numbers come in."""
 
     def __init__(self, options: ShedOptions) -> None:
-        self._options = options
+        self.options = options
         self.level = 0
         self.reason = ""
         self.steps = 0  # taken since the start, in either direction
@@ -49,14 +49,14 @@ class LoadShedder:
         self, now: Instant, *, age_ms: float, load: float | None, temperature: float | None
     ) -> bool:
         """Take this second's numbers; whether the level changed."""
-        if not self._options.enabled:
-            return False
+        if not self.options.enabled:
+            return self.level > 0 and self._step(-self.level, "")
         worst, share = self._worst(age_ms, load, temperature)
         if share > 1.0:
             self._good_since_ns = None
             if self._bad_since_ns is None:
                 self._bad_since_ns = now.mono_ns
-            lasted = now.mono_ns - self._bad_since_ns >= self._options.worse_s * NS_PER_S
+            lasted = now.mono_ns - self._bad_since_ns >= self.options.worse_s * NS_PER_S
             if lasted and self.level < MOST:
                 self._bad_since_ns = now.mono_ns
                 return self._step(1, worst)
@@ -67,7 +67,7 @@ class LoadShedder:
             return False
         if self._good_since_ns is None:
             self._good_since_ns = now.mono_ns
-        if now.mono_ns - self._good_since_ns >= self._options.better_s * NS_PER_S:
+        if now.mono_ns - self._good_since_ns >= self.options.better_s * NS_PER_S:
             self._good_since_ns = now.mono_ns
             return self._step(-1, self.reason if self.level > 1 else "")
         return False
@@ -82,7 +82,7 @@ class LoadShedder:
         self, age_ms: float, load: float | None, temperature: float | None
     ) -> tuple[str, float]:
         """What exceeds its limit most, and by which factor."""
-        options = self._options
+        options = self.options
         shares = {f"age {age_ms:.0f} ms": age_ms / options.age_ms}
         if options.load is not None and load is not None:
             shares[f"load {load:.1f} per core"] = load / options.load

@@ -31,9 +31,9 @@ import msgspec
 import structlog
 
 from rsu.config.model import SiteConfig
-from rsu.runtime.child import die_with_parent, live
+from rsu.runtime.child import die_with_parent, live, read_run_folder
 from rsu.runtime.clock import system_now
-from rsu.runtime.graph import ProcessPlan, core_builder
+from rsu.runtime.graph import ProcessPlan, core_builder, process_plans
 
 ANSWER_S = 30.0
 """The longest step of preparing took 8 s where the machine was four times overbooked; beyond this
@@ -57,7 +57,7 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One child that is wanted."""
+    """One child that is wanted; without a name: the configuration has changed."""
 
     name: str
     role: str
@@ -127,6 +127,15 @@ class Nursery:
             return None
         return Split(int(answer))
 
+    def renew(self, folder: Path) -> None:
+        """From now on children get the configuration that lies in the run folder."""
+        if self._lost:
+            return
+        try:
+            self._asks.send(msgspec.msgpack.encode((str(folder), Request("", "", ""))))
+        except OSError as error:
+            self._lose(str(error))
+
     def close(self) -> None:
         """Let it go; it ends with its socket."""
         self._asks.close()
@@ -194,6 +203,10 @@ def _serve(
         if not asked:
             return
         folder, wanted = msgspec.msgpack.decode(asked, type=tuple[str, Request])
+        if not wanted.name:
+            config, base = read_run_folder(Path(folder))
+            preparing, prepared = _prepare(config, base, process_plans(config)), set()
+            continue
         # Better late and shared than at once and everybody for themselves.
         while preparing is not None and wanted.name not in prepared:
             prepared.add(next(preparing, wanted.name))

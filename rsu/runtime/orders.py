@@ -1,9 +1,9 @@
 """Orders to the unit as a whole: its log level, its configuration, its restart.
 
 In: `UnitOrder`s that the uplink's process puts on the bus for a platform, and once a turn how the
-unit is. Out: `UnitAnswer`s, and `again` when the unit has to be started anew. A changed site file
-is on trial (`rsu.runtime.config_change`): the unit restarts with it, and unless every process runs
-within READY_S and the platform confirms within `confirm_s`, it restarts with the old one.
+unit is. Out: `UnitAnswer`s, `again` when the unit has to be started anew, `reload` when it has to
+take its site file in again. A changed site file is on trial (`rsu.runtime.config_change`): unless
+every process runs within READY_S and the platform confirms within `confirm_s`, the old one returns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rsu.schema.units import NS_PER_S, Instant
 READY_S = 60.0
 """A changed unit must be ready by then: twice the 30 s that one process may take."""
 FAREWELL_NS = NS_PER_S
-"""Between the answer to an order and the restart: the answer gets onto the outbox's disk."""
+"""Between the answer to an order and what it does: the answer gets onto the outbox's disk."""
 
 
 class Orders:
@@ -38,11 +38,36 @@ class Orders:
         self._began_ns = now.mono_ns
         self._told = False
         self._again_at_ns: int | None = None
+        self._reload_at_ns: int | None = None
         self._log = structlog.get_logger()
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether a change waits for its confirmation."""
+        return self._trial is not None
 
     def again(self, now: Instant) -> bool:
         """Whether the unit is to be started anew now."""
         return self._again_at_ns is not None and now.mono_ns >= self._again_at_ns
+
+    def reload(self, now: Instant) -> bool:
+        """Whether the site file is to be taken in now; true once. From here on it is on trial."""
+        if self._reload_at_ns is None or now.mono_ns < self._reload_at_ns:
+            return False
+        self._reload_at_ns = None
+        return True
+
+    def taken_in(self, now: Instant) -> None:
+        """The site file has been taken in while the unit ran: its trial, if it is on one, begins.
+        Where the whole unit starts anew, that start begins it."""
+        if self._site_file is not None:
+            self._trial = config_change.at_start(self._site_file)
+            self._began_ns, self._told = now.mono_ns, False
+
+    def not_usable(self, why: str, now: Instant) -> None:
+        """The site file could not be taken in."""
+        if self._site_file is not None and config_change.read_trial(self._site_file) is not None:
+            self._take_back("not_usable", why, now)
 
     def take(self, order: UnitOrder, now: Instant) -> UnitAnswer:
         """Carry an order out, or begin to."""
@@ -62,7 +87,8 @@ class Orders:
         The uplink hears it only when it runs: nothing is said before `ready`.
         """
         trial = self._trial
-        if trial is None or self._site_file is None or self._again_at_ns is not None:
+        waiting = self._again_at_ns is not None or self._reload_at_ns is not None
+        if trial is None or self._site_file is None or waiting:
             return
         age_s = (now.mono_ns - self._began_ns) / NS_PER_S
         if trial.taken_back:
@@ -85,7 +111,7 @@ class Orders:
 
     def _carry_out(self, order: UnitOrder, now: Instant) -> tuple[str, str]:
         if order.kind is OrderKind.LOG_LEVEL:
-            return self._set_level(order.text)
+            return self.set_level(order.text)
         if order.kind is OrderKind.RESTART:
             self._again_at_ns = now.mono_ns + FAREWELL_NS
             return "accepted", "restarting"
@@ -95,7 +121,8 @@ class Orders:
             return self._confirm(self._site_file, order.text)
         return self._apply(self._site_file, order, now)
 
-    def _set_level(self, level: str) -> tuple[str, str]:
+    def set_level(self, level: str) -> tuple[str, str]:
+        """For every process of the unit, within a second; (outcome, reason)."""
         if level not in LEVELS:
             return "failed", "no_such_level"
         (self._folder / LEVEL_FILE).write_text(level, encoding="ascii")
@@ -111,11 +138,11 @@ class Orders:
         return "done", ""
 
     def _apply(self, site_file: Path, order: UnitOrder, now: Instant) -> tuple[str, str]:
-        if self._trial is not None:
+        if self._trial is not None or self._reload_at_ns is not None:
             return "failed", "change_on_trial"
         trial = Trial(change=order.id, confirm_s=order.confirm_s)
         config_change.begin(site_file, Path(order.text), trial)
-        self._again_at_ns = now.mono_ns + FAREWELL_NS
+        self._reload_at_ns = now.mono_ns + FAREWELL_NS
         return "accepted", "restarting"
 
     def _take_back(self, reason: str, detail: str, now: Instant) -> None:
@@ -127,7 +154,7 @@ class Orders:
             self._log.error("configuration not taken back", problem=str(error))
             self._trial = None
             return
-        self._again_at_ns = now.mono_ns
+        self._reload_at_ns = now.mono_ns
 
     def _forget(self) -> None:
         assert self._site_file is not None

@@ -2,7 +2,8 @@
 
 In: `SiteConfig`. It opens the run folder, the bus and the status socket, lets the supervisor keep
 the children alive, derives the health of the unit once a second and publishes it, and feeds
-systemd's watchdog only while every process is well.
+systemd's watchdog only while every process is well. SIGHUP, or a change by command, lets it take
+the site file in again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import platform
 import resource
 import signal
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
@@ -20,6 +23,7 @@ from typing import IO, TYPE_CHECKING
 import structlog
 
 import rsu
+from rsu.config.leaves import differences
 from rsu.config.model import SiteConfig
 from rsu.runtime.bus import BusClient, BusHub
 from rsu.runtime.capability import state_of
@@ -32,6 +36,7 @@ from rsu.runtime.log_file import tend
 from rsu.runtime.metrics import Meter
 from rsu.runtime.orders import Orders
 from rsu.runtime.process_metrics import tell_process, tell_unit
+from rsu.runtime.reload import Parts, parts_of
 from rsu.runtime.service_manager import ServiceManager
 from rsu.runtime.stage import Stamp
 from rsu.runtime.status import Overview, StatusServer
@@ -75,6 +80,21 @@ class HostError(Exception):
     exit_code = 3
 
 
+@dataclass
+class _Running:
+    """What a unit is made of while it runs."""
+
+    control: ControlReceiver
+    bus: BusClient
+    status: StatusServer
+    condition: Condition
+    supervisor: Supervisor
+    orders: Orders
+    announced: bool = False  # to the service manager, as ready
+    since_mono_ns: int = field(default_factory=lambda: system_now().mono_ns)
+    due_mono_ns: int = 0
+
+
 class ProcessHost:
     """One live unit."""
 
@@ -89,7 +109,8 @@ class ProcessHost:
         self._meter = Meter("unit")
         self._manager = ServiceManager()
         self._stamp = Stamp(self.overview.boot)
-        self._stopping = self._again = False
+        self._parts = parts_of(config, base)
+        self._stopping = self._again = self._reload_asked = False
         self._site_file: Path | None = None
         self._trial: Trial | None = None
         self._log = structlog.get_logger()
@@ -111,6 +132,7 @@ class ProcessHost:
             number: signal.signal(number, self._stop_on_signal)
             for number in (signal.SIGTERM, signal.SIGINT)
         }
+        previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload_on_signal)
         hub = BusHub(self.folder)
         try:
             hub.start()
@@ -122,6 +144,11 @@ class ProcessHost:
             lock.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    @property
+    def config(self) -> SiteConfig:
+        """As the unit runs now."""
+        return self._config
 
     @property
     def again(self) -> bool:
@@ -140,49 +167,24 @@ class ProcessHost:
     def _run_with_bus(
         self, until: Callable[[Overview], bool], on_second: Callable[[Overview], None]
     ) -> list[str]:
-        control = ControlReceiver(self.folder)
-        heard = (SENSOR_HEALTH, SENSOR_ALARM, METRICS, DECISION, V2X_TX, UNIT_ORDER, GNSS_FIX)
-        bus = BusClient(self.folder, heard)
-        orders = Orders(self.folder, self._site_file, self._trial, system_now())
-        status = StatusServer(self.folder, self._config.runtime.metrics_port)
-        overview = self.overview
-        condition = Condition(self._config, self._sensors)
-        plans = process_plans(self._config)
-        supervisor = Supervisor(plans, self._config.runtime, self.folder, spawn=self._spawn)
-        try:
+        with ExitStack() as closing:
+            control = ControlReceiver(self.folder)
+            closing.callback(control.close)
+            heard = (SENSOR_HEALTH, SENSOR_ALARM, METRICS, DECISION, V2X_TX, UNIT_ORDER, GNSS_FIX)
+            bus = BusClient(self.folder, heard)
+            closing.callback(bus.close)
+            status = StatusServer(self.folder, self._config.runtime.metrics_port)
+            closing.callback(status.close)
+            condition = Condition(self._config, self._sensors)
+            closing.callback(condition.close)
+            plans, options = process_plans(self._config), self._config.runtime
+            supervisor = Supervisor(plans, options, self.folder, spawn=self._spawn)
+            closing.callback(supervisor.stop)
+            orders = Orders(self.folder, self._site_file, self._trial, system_now())
             bus.open()
-            due = 0
-            announced = False
-            while not self._stopping:
-                now = system_now()
-                supervisor.hear(control.receive(TURN_MS), now)
-                supervisor.step(now)
-                for message in bus.receive(0.0):
-                    if message.topic == UNIT_ORDER:
-                        self._say(bus, orders.take(message.payload, now), now)
-                        continue
-                    overview.take(message)
-                    self._publish(bus, condition.take(message, now), now)
-                overview.processes = tuple(child.health() for child in supervisor.children)
-                if not announced and supervisor.ready:
-                    announced = True
-                    self._manager.tell("READY=1")
-                    took = (now.mono_ns - overview.boot.mono_ns) / NS_PER_S
-                    self._log.info("unit ready", site=self._config.site.id, seconds=round(took, 2))
-                status.answer(overview)
-                if orders.again(now):
-                    self._again = True
-                    break
-                if now.mono_ns >= due:
-                    due = now.mono_ns + NS_PER_S
-                    self._second(supervisor, condition, bus, now)
-                    on_second(overview)
-                    for answer in orders.step(
-                        now, ready=supervisor.healthy, broken=supervisor.given_up
-                    ):
-                        self._say(bus, answer, now)
-                    if until(overview):
-                        break
+            unit = _Running(control, bus, status, condition, supervisor, orders)
+            while not (self._stopping or self._turn(unit, until, on_second)):
+                pass
             if self._again:
                 self._manager.reloading()
             else:
@@ -190,12 +192,99 @@ class ProcessHost:
             killed = supervisor.stop()
             self._log.info("unit stopped", killed=killed)
             return killed
-        finally:
-            supervisor.stop()
-            condition.close()
-            status.close()
-            bus.close()
-            control.close()
+
+    def _turn(
+        self,
+        unit: _Running,
+        until: Callable[[Overview], bool],
+        on_second: Callable[[Overview], None],
+    ) -> bool:
+        """One look at everything; whether that was the last one."""
+        overview, supervisor, orders, bus = self.overview, unit.supervisor, unit.orders, unit.bus
+        now = system_now()
+        supervisor.hear(unit.control.receive(TURN_MS), now)
+        supervisor.step(now)
+        for message in bus.receive(0.0):
+            if message.topic == UNIT_ORDER:
+                self._say(bus, orders.take(message.payload, now), now)
+                continue
+            overview.take(message)
+            self._publish(bus, unit.condition.take(message, now), now)
+        overview.processes = tuple(child.health() for child in supervisor.children)
+        self._manager.again()
+        if not unit.announced and supervisor.ready:
+            unit.announced = True
+            self._manager.tell("READY=1")
+            took = (now.mono_ns - unit.since_mono_ns) / NS_PER_S
+            self._log.info("unit ready", site=self._config.site.id, seconds=round(took, 2))
+        unit.status.answer(overview)
+        if orders.reload(now) or self._hung_up(orders):
+            self._reload(unit, now)
+        if orders.again(now):
+            self._again = True
+        if self._again:
+            return True
+        if now.mono_ns < unit.due_mono_ns:
+            return False
+        unit.due_mono_ns = now.mono_ns + NS_PER_S
+        self._second(supervisor, unit.condition, bus, now)
+        on_second(overview)
+        for answer in orders.step(now, ready=supervisor.healthy, broken=supervisor.given_up):
+            self._say(bus, answer, now)
+        return until(overview)
+
+    # A changed site file
+
+    def _hung_up(self, orders: Orders) -> bool:
+        """Whether a SIGHUP asks for the site file to be taken in."""
+        asked, self._reload_asked = self._reload_asked, False
+        if asked and orders.on_trial:
+            self._log.warning("reload refused", problem="a change is on trial: confirm it first")
+            return False
+        return asked
+
+    def _reload(self, unit: _Running, now: Instant) -> None:
+        """Take the site file in: as far as it goes without disturbing who has no part in it."""
+        from rsu.runtime.site_check import site_report
+
+        if self._site_file is None:
+            self._log.warning("reload refused", problem="the unit has no site file")
+            return
+        self._manager.reloading()
+        unit.announced, unit.since_mono_ns = False, now.mono_ns
+        report = site_report(self._site_file)
+        if report.errors or report.config is None:
+            first, *more = report.errors
+            self._log.error("reload refused", problem=str(first), more=len(more))
+            unit.orders.not_usable(str(first), now)
+            return
+        new = parts_of(report.config, self._base)
+        whole = self._parts.whole_unit(new)
+        if whole:
+            self._log.warning("reload needs the whole unit", changed=whole)
+            self._again = True
+            return
+        self._follow(unit, new, now)
+        unit.orders.taken_in(now)
+
+    def _follow(self, unit: _Running, new: Parts, now: Instant) -> None:
+        old, config = self._parts.config, new.config
+        anew = self._parts.changed(new)
+        self._log.info(
+            "reload",
+            changed=[name for name, _, _ in differences(old, config)],
+            restarts=sorted(anew),
+        )
+        self._config, self._parts, self._sensors = config, new, sensors_of(config)
+        write_run_folder(self.folder, config, self._base)
+        if self._nursery is not None:
+            self._nursery.renew(self.folder)
+        plans = process_plans(config)
+        unit.supervisor.follow(plans, anew, config.runtime, now)
+        unit.condition.follow(config, self._sensors)
+        self.overview.follow(self._sensors, [plan.name for plan in plans])
+        if config.runtime.log_level != old.runtime.log_level:
+            unit.orders.set_level(config.runtime.log_level)
 
     def _spawn(self, plan: ProcessPlan, folder: Path) -> Process:
         split = self._nursery.split(plan, folder) if self._nursery is not None else None
@@ -254,6 +343,9 @@ class ProcessHost:
             raise HostError(
                 f"cannot use {self.folder} for sockets: {error.strerror}; set runtime.socket_folder"
             ) from error
+
+    def _reload_on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload_asked = True
 
     def _stop_on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,15 @@ class Overview:
         self.decisions: deque[Decision] = deque(maxlen=DECISIONS_KEPT)
         self.frames: dict[str, int] = {}
         self._lock = threading.Lock()  # the Prometheus thread reads `metrics`
+
+    def follow(self, configured: Mapping[str, SensorKind], processes: Iterable[str]) -> None:
+        """The configuration has changed: who is gone is not spoken of."""
+        self.configured = dict(configured)
+        with self._lock:
+            for gone in set(self.metrics) - {"unit", *processes}:
+                del self.metrics[gone]
+        for gone in set(self.sensors) - set(configured):
+            del self.sensors[gone]
 
     def take(self, message: Message) -> None:
         """Take one message from the bus."""

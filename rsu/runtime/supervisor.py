@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -60,6 +60,7 @@ class ChildState(StrEnum):
     WAITING = "waiting"  # its tier has not been reached, or its back-off runs
     STARTING = "starting"
     RUNNING = "running"
+    STOPPING = "stopping"  # told to leave: it starts anew, or not at all
     FAILED = "failed"  # given up by the breaker
     STOPPED = "stopped"
 
@@ -75,6 +76,8 @@ class Child:
     start_after_mono_ns: int = 0
     heard_mono_ns: int = 0
     heard_utc_ns: int | None = None
+    kill_after_mono_ns: int = 0  # while it stops
+    leaving: bool = False  # the configuration has it no longer
     restarts: int = 0
     deaths_mono_ns: deque[int] = field(default_factory=deque)
     last_error: str = ""
@@ -82,6 +85,8 @@ class Child:
     @property
     def settled(self) -> bool:
         """Nothing more to wait for before the next tier starts."""
+        if self.state is ChildState.STOPPING:
+            return self.leaving
         return self.state in (ChildState.RUNNING, ChildState.FAILED) or self.restarts > 0
 
     def health(self) -> ProcessHealth:
@@ -106,7 +111,6 @@ class Supervisor:
         spawn: Spawn | None = None,
     ) -> None:
         self.children = [Child(plan) for plan in sorted(plans, key=lambda plan: plan.tier)]
-        self._by_name = {child.plan.name: child for child in self.children}
         self._options = options
         self._folder = folder
         self._spawn = spawn or spawn_child
@@ -131,9 +135,10 @@ class Supervisor:
 
     def hear(self, said: Sequence[Control], now: Instant) -> None:
         """Take what children said."""
+        by_pid = {child.process.pid: child for child in self.children if child.process is not None}
         for control in said:
-            child = self._by_name.get(control.name)
-            if child is None or child.process is None or child.process.pid != control.pid:
+            child = by_pid.get(control.pid)
+            if child is None or child.plan.name != control.name:
                 continue  # the last words of a process that has been replaced
             child.heard_mono_ns, child.heard_utc_ns = now.mono_ns, now.utc_ns
             if control.kind is ControlKind.FAILED:
@@ -145,7 +150,7 @@ class Supervisor:
 
     def step(self, now: Instant) -> None:
         """Start what may start, notice what died or hangs."""
-        for child in self.children:
+        for child in list(self.children):
             self._watch(child, now)
         tier = self._tier_in_progress()
         for child in self.children:
@@ -155,6 +160,27 @@ class Supervisor:
                 and now.mono_ns >= child.start_after_mono_ns
             ):
                 self._start(child, now)
+
+    def follow(
+        self, plans: Sequence[ProcessPlan], anew: Collection[str], options: RuntimeOptions,
+        now: Instant,
+    ) -> None:  # fmt: skip
+        """Have exactly these processes from now on. Those in `anew` leave and start again, in the
+        order of their tiers; the rest does not notice. Who was given up gets another chance."""
+        self._options = options
+        wanted = {plan.name: plan for plan in plans}
+        for child in self.children:
+            plan = wanted.pop(child.plan.name, None)
+            again = plan != child.plan or plan.name in anew or child.state is ChildState.FAILED
+            child.leaving = plan is None
+            child.plan = plan or child.plan
+            if again:
+                self._leave(child, now)
+        self.children = sorted(
+            [*(child for child in self.children if not (child.leaving and child.process is None)),
+             *map(Child, wanted.values())],
+            key=lambda child: child.plan.tier,
+        )  # fmt: skip
 
     def stop(self) -> list[str]:
         """Stop all, those who see first and those who keep last; name those that had to be killed.
@@ -191,10 +217,30 @@ class Supervisor:
         child.started_mono_ns = child.heard_mono_ns = now.mono_ns
         child.last_error = ""
 
+    def _leave(self, child: Child, now: Instant) -> None:
+        child.deaths_mono_ns.clear()
+        child.restarts = 0
+        child.start_after_mono_ns = now.mono_ns
+        if child.process is None:
+            child.state = ChildState.WAITING
+            return
+        child.process.terminate()
+        child.state = ChildState.STOPPING
+        child.kill_after_mono_ns = now.mono_ns + int(self._options.stop_s * NS_PER_S)
+
     def _watch(self, child: Child, now: Instant) -> None:
-        if child.process is None or child.state not in (ChildState.STARTING, ChildState.RUNNING):
+        alive = (ChildState.STARTING, ChildState.RUNNING, ChildState.STOPPING)
+        if child.process is None or child.state not in alive:
             return
         code = child.process.poll()
+        if child.state is ChildState.STOPPING:
+            if code is not None:
+                child.process, child.state = None, ChildState.WAITING
+                if child.leaving:
+                    self.children.remove(child)
+            elif now.mono_ns >= child.kill_after_mono_ns:
+                child.process.kill()
+            return
         if code is not None:
             self._died(child, now, _exit_text(code))
             return
@@ -241,12 +287,13 @@ def spawn_child(plan: ProcessPlan, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def write_run_folder(folder: Path, config: SiteConfig, base: Path) -> None:
-    """Leave the resolved configuration for the children: a file edited while the unit runs does
-    not reach a restarted child."""
+    """Leave the resolved configuration for the children: an edited site file does not reach a
+    restarted child before the unit has taken it in."""
     run = RunFolder(base=str(base.resolve()), config=config.model_dump_json(exclude_unset=True))
-    target = folder / "run.json"
-    target.touch(mode=0o600)
-    target.write_bytes(msgspec.json.encode(run))
+    scratch = folder / ".run.json"
+    scratch.touch(mode=0o600)
+    scratch.write_bytes(msgspec.json.encode(run))
+    scratch.replace(folder / "run.json")  # children may be reading the one that was
 
 
 def _exited(process: Process, timeout_s: float) -> bool:

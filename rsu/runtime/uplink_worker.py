@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, Full, Queue
 
+from rsu.config.model import SiteConfig
 from rsu.runtime import graph
 from rsu.runtime.audit import site_audit
 from rsu.runtime.command_execution import CommandExecution
@@ -109,6 +110,10 @@ class UplinkWorker:
     def _made(self, facts: list[Message]) -> Iterator[Message]:
         yield from group_messages(self._group, self._around, facts)
         yield from due_ticks(self._group, self._around.clock)
+
+    def told_of(self, config: SiteConfig) -> None:
+        """What the platform is told to differ, differs from this."""
+        self._execution.config = config
 
     def stop(self) -> None:
         self._modem.stop(timeout_s=0.1)

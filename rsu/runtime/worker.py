@@ -30,7 +30,9 @@ class Surroundings:
 class Worker(Protocol):
     """One role. `start` may raise; the child reports it and exits, the supervisor tries again.
 
-    `topics` is what it hears on the bus, which is opened between construction and `start`.
+    `topics` is what it hears on the bus, which is opened between construction and `start`. A worker
+    that also has `told_of(config)` hears of changes of the configuration outside of its own part:
+    those of its part start it anew (`rsu.runtime.reload`).
     """
 
     @property

@@ -279,6 +279,10 @@ class RecorderWorker:
         meter.total("recording_files_deleted_total", stats.expired, reason="age")
         return ()
 
+    def told_of(self, config: SiteConfig) -> None:
+        """A recording says which configuration it was made with: a new file for a new one."""
+        self._recorder.describe(site_metadata(config, self._around.boot))
+
     def stop(self) -> None:
         self._recorder.close()
 

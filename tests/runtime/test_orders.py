@@ -47,8 +47,9 @@ def apply(site: Path) -> None:
     first = Orders(site.parent, site, None, at(0))
     answer = first.take(order(OrderKind.APPLY_CONFIG, stage(site)), at(0))
     assert (answer.outcome, answer.reason) == ("accepted", "restarting")
-    assert not first.again(at(0.5))
-    assert first.again(at(1.0))
+    assert not first.reload(at(0.5))
+    assert first.reload(at(1.0))
+    assert not first.reload(at(1.1))  # once
     assert site.read_text() == "new"
     assert config_change.previous_path(site).read_text() == "old"
 
@@ -88,7 +89,7 @@ def test_a_change_that_does_not_work_is_taken_back_and_the_platform_told(
     apply(site)
     orders = restarted(site, 10)
     assert said(orders, seconds, ready=ready, broken=broken) == []
-    assert orders.again(at(seconds))
+    assert orders.reload(at(seconds))
     assert site.read_text() == "old"
     assert site.stat().st_mode & 0o777 == 0o640
     again = restarted(site, seconds + 5)

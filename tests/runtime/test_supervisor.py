@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,3 +171,95 @@ def test_stopping_ends_every_child_and_names_those_that_had_to_be_killed(tmp_pat
     processes = [child.process for child in supervisor.children]
     assert supervisor.stop() == ["core"]
     assert all(process is not None and process.poll() is not None for process in processes)
+
+
+def running(supervisor: Supervisor) -> None:
+    supervisor.step(at(0))
+    say(supervisor, "recorder", ControlKind.READY, 0)
+    supervisor.step(at(0))
+    say(supervisor, "core", ControlKind.READY, 0)
+    assert supervisor.healthy
+
+
+def step_until(supervisor: Supervisor, seconds: float, name: str, wanted: ChildState) -> None:
+    """Leaving takes a process real time."""
+    for _ in range(2000):
+        supervisor.step(at(seconds))
+        if state(supervisor, name) is wanted:
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"{name} is {state(supervisor, name)}")
+
+
+def test_a_change_restarts_whom_it_concerns_and_nobody_else(supervisor: Supervisor) -> None:
+    running(supervisor)
+    recorder, core = supervisor.children
+    kept, old = recorder.process, core.process
+    supervisor.follow([FIRST, SECOND], {"core"}, OPTIONS, at(1))
+    assert core.state is ChildState.STOPPING
+    assert not supervisor.ready
+    step_until(supervisor, 1, "core", ChildState.STARTING)
+    assert core.process is not old
+    assert (core.restarts, len(core.deaths_mono_ns)) == (0, 0)  # it did not die of itself
+    assert recorder.process is kept
+    say(supervisor, "core", ControlKind.READY, 2)
+    assert supervisor.healthy
+
+
+def test_a_change_adds_and_removes_processes(supervisor: Supervisor) -> None:
+    running(supervisor)
+    radio = ProcessPlan("radio:air", "radio", 1, "air")
+    supervisor.follow([FIRST, radio], (), OPTIONS, at(1))
+    for _ in range(2000):
+        supervisor.step(at(1))
+        names = [child.plan.name for child in supervisor.children]
+        if "core" not in names:
+            break
+        time.sleep(0.005)
+    assert names == ["recorder", "radio:air"]
+    assert state(supervisor, "radio:air") is ChildState.STARTING
+    say(supervisor, "radio:air", ControlKind.READY, 1)
+    assert supervisor.healthy
+
+
+def test_a_change_gives_whom_was_given_up_another_chance(supervisor: Supervisor) -> None:
+    running(supervisor)
+    seconds = 0.0
+    for _ in range(OPTIONS.restart.breaker_count):
+        kill(supervisor, "core")
+        supervisor.step(at(seconds))
+        if state(supervisor, "core") is not ChildState.FAILED:
+            seconds += 5
+            supervisor.step(at(seconds))
+    assert state(supervisor, "core") is ChildState.FAILED
+    supervisor.follow([FIRST, SECOND], (), OPTIONS, at(seconds))
+    supervisor.step(at(seconds))
+    assert state(supervisor, "core") is ChildState.STARTING
+
+
+def test_who_does_not_leave_for_a_change_is_killed(tmp_path: Path) -> None:
+    def deaf(plan: ProcessPlan, folder: Path) -> subprocess.Popen[bytes]:
+        program = "import signal; signal.signal(15, signal.SIG_IGN); print(flush=True)"
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{program}; signal.pause()"], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        with process.stdout:
+            process.stdout.readline()  # from here on it is deaf
+        return process
+
+    supervisor = Supervisor([FIRST], OPTIONS, tmp_path, spawn=deaf)
+    try:
+        supervisor.step(at(0))
+        old = supervisor.children[0].process
+        say(supervisor, "recorder", ControlKind.READY, 0)
+        supervisor.follow([FIRST], {"recorder"}, OPTIONS, at(1))
+        supervisor.step(at(1 + OPTIONS.stop_s - 0.1))
+        assert state(supervisor, "recorder") is ChildState.STOPPING
+        step_until(supervisor, 1 + OPTIONS.stop_s, "recorder", ChildState.STARTING)
+        assert supervisor.children[0].process is not old
+    finally:
+        for child in supervisor.children:
+            if child.process is not None:
+                child.process.kill()
+                child.process.wait()

@@ -134,7 +134,7 @@ def test_a_unit_is_told_shown_changed_and_restarted(scene: Any, until: Any) -> N
     assert platform.command("restart", {"token": token})["outcome"] == "accepted"
     platform.await_birth(3)
     assert process.poll() is None  # the same process: a service manager sees no other
-    assert ask_unit(sockets, Request("status"))["site"] == "corner"
+    assert ask_unit(sockets, Request("status"), timeout_s=30)["site"] == "corner"
 
 
 @pytest.mark.long

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -70,6 +73,11 @@ class Tally:
 @click.option(
     "--golden", type=click.Path(path_type=Path), help="Compare the V2X frames with this recording."
 )
+@click.option(
+    "--web",
+    is_flag=True,
+    help="Show the run on a page in the browser, at its own pace; until Ctrl-C.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def replay(
     source: Path,
@@ -78,16 +86,17 @@ def replay(
     rate: float,
     out: Path | None,
     golden: Path | None,
+    web: bool,
     as_json: bool,
 ) -> int:
     """Run the pipeline of a site over SOURCE: an .mcap (or a folder of them), a video, or a folder
     of images. Deterministic: the same source and site give the same V2X bytes.
 
     With --golden the exit code is 1 when any V2X frame differs.
-    """
-    from rsu.recording.golden import compare_recordings
-    from rsu.recording.writer import McapFile
 
+    With --web the page of the dashboard plays what the pipeline makes of SOURCE: pause, any moment,
+    half to ten times the speed. It is served to this machine only and changes nothing.
+    """
     _refuse_overwriting(source, out, golden)
     if not source.exists():
         raise click.UsageError(f"{source} does not exist")
@@ -95,28 +104,78 @@ def replay(
     config = _site(site_path)
     if not recorded:
         config = _with_source(config, source, camera)
-    tally = Tally()
-    scratch = out or (golden and golden.with_suffix(".replayed.mcap"))
-    began = time.monotonic()
-    if scratch is None:
-        exact = _run(config, site_path.parent, source, recorded, rate, tally.take)
-    else:
-        with McapFile(scratch, _metadata(config, site_path), overwrite=True) as file:
+    with ExitStack() as opened:
+        scratch = out
+        if scratch is None and (golden is not None or web):
+            folder = opened.enter_context(TemporaryDirectory(prefix="rsu-replay-"))
+            scratch = Path(folder) / "replayed.mcap"
+        if web and scratch is not None:
+            _show(config, site_path.parent, scratch, source, opened)
+        tally = Tally()
+        began = time.monotonic()
+        exact = _run_into(scratch, tally, config, site_path, source, recorded, rate)
+        _summarise(tally, time.monotonic() - began, exact, out, as_json=as_json)
+        code = 0
+        if golden is not None and scratch is not None:
+            code = _compare(golden, scratch, as_json=as_json)
+        if web:
+            _until_stopped()
+    return code
 
-            def keep(message: Message) -> None:
-                tally.take(message)
-                if message.topic.recorded:
-                    file.write(message)
 
-            exact = _run(config, site_path.parent, source, recorded, rate, keep)
-    _summarise(tally, time.monotonic() - began, exact, out, as_json=as_json)
-    if golden is None or scratch is None:
-        return 0
-    comparison = compare_recordings(golden, scratch)
+def _show(config: SiteConfig, base: Path, shown: Path, source: Path, opened: ExitStack) -> None:
+    """The page of a run that is about to be written to `shown`."""
+    from rsu.web.replay import ReplayPage
+
+    shown.unlink(missing_ok=True)  # an earlier run is not what is about to be shown
+    page = opened.enter_context(ReplayPage(config, base, shown, source.name))
+    click.echo(f"replay of {source} on {page.address}  Ctrl-C ends it", err=True)
+
+
+def _until_stopped() -> None:
+    """Return at Ctrl-C or SIGTERM."""
+    stopped = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {n: signal.signal(n, lambda *_: stopped.set()) for n in numbers}
+    try:
+        while not stopped.wait(1.0):  # the handler runs between two waits
+            pass
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _compare(golden: Path, made: Path, *, as_json: bool) -> int:
+    """The exit code: whether both recordings hold the same V2X frames."""
+    from rsu.recording.golden import compare_recordings
+
+    comparison = compare_recordings(golden, made)
     click.echo(comparison.describe(), err=as_json)
-    if out is None:
-        scratch.unlink()
     return 0 if comparison.equal else EXIT_DIFFERS
+
+
+def _run_into(
+    target: Path | None,
+    tally: Tally,
+    config: SiteConfig,
+    site_path: Path,
+    source: Path,
+    recorded: bool,
+    rate: float,
+) -> str:
+    """The run, recorded in `target`; says how exact it was."""
+    from rsu.recording.writer import McapFile
+
+    if target is None:
+        return _run(config, site_path.parent, source, recorded, rate, tally.take)
+    with McapFile(target, _metadata(config, site_path), overwrite=True) as file:
+
+        def keep(message: Message) -> None:
+            tally.take(message)
+            if message.topic.recorded:
+                file.write(message)
+
+        return _run(config, site_path.parent, source, recorded, rate, keep)
 
 
 def _run(

@@ -31,7 +31,7 @@ class Cameras:
         self._names = names
         self._previews: dict[str, CameraPreview] = {}
         self._detections: dict[str, deque[CameraDetections]] = {}
-        self._boxes: dict[str, tuple[int, list[dict[str, Any]]]] = {}
+        self._boxes: dict[str, tuple[CameraPreview, list[dict[str, Any]]]] = {}
 
     def take_preview(self, preview: CameraPreview) -> None:
         self._previews[preview.sensor] = preview
@@ -56,7 +56,7 @@ class Cameras:
             preview = None
         told: dict[str, Any] = {
             "sensor": name,
-            "frame": None if preview is None else preview.frame,
+            "frame": None if preview is None else picture_name(preview),
             "age_s": None if newest is None else _seconds(now_ns - newest.capture_ns),
             "preview_age_s": None if preview is None else _seconds(now_ns - preview.capture_ns),
             "masked": None if preview is None else preview.masked,
@@ -76,10 +76,10 @@ class Cameras:
     def _boxes_of(self, preview: CameraPreview, tracks: TrackList | None) -> list[dict[str, Any]]:
         """The boxes of the very picture. Looked up once, while its tracks are still about."""
         known = self._boxes.get(preview.sensor)
-        if known is not None and known[0] == preview.frame:
+        if known is not None and known[0] is preview:
             return known[1]
-        same = (d for d in self._detections.get(preview.sensor, ()) if d.frame == preview.frame)
-        seen = next(same, None)
+        kept = self._detections.get(preview.sensor, ())
+        seen = next((d for d in kept if d.capture_ns == preview.capture_ns), None)
         if seen is not None:
             boxes = _boxes(seen, tracks)
         else:
@@ -88,8 +88,13 @@ class Cameras:
                 _box(one.object_class, one.score, _share(one.box, width, height), None)
                 for one in preview.boxes
             ]
-        self._boxes[preview.sensor] = (preview.frame, boxes)
+        self._boxes[preview.sensor] = (preview, boxes)
         return boxes
+
+
+def picture_name(preview: CameraPreview) -> str:
+    """What names a picture among those of its camera: frames count from 0 in every process."""
+    return f"{preview.frame}-{preview.capture_ns}"
 
 
 def _boxes(seen: CameraDetections, tracks: TrackList | None) -> list[dict[str, Any]]:

@@ -20,16 +20,13 @@ from rsu.schema.sensing import SensorKind
 from rsu.schema.units import NS_PER_S
 from rsu.web.view import View
 
-PRESENT_S = 5.0
-"""Times of messages that are farther than this from the wall clock are not the present: a replay,
-which the page says so."""
-
 
 class Desk:
     """One view, guarded by a lock.
 
-    The time of a snapshot is that of the message heard last plus what has passed since: the same
-    for a live unit and for a recording that is replayed.
+    The time of a snapshot is that of the message heard last plus what has passed since, whatever
+    the wall clock shows; by how much it lags behind that clock is told. A simulation on a machine
+    that cannot keep up lags, and what it shows is as old.
     """
 
     def __init__(self, place: dict[str, Any], sensors: Mapping[str, SensorKind]) -> None:
@@ -58,7 +55,7 @@ class Desk:
             told = self._view.snapshot(now_ns)
         self._number += 1
         told["number"] = self._number
-        told["replayed"] = abs(time.time() - now_ns / NS_PER_S) > PRESENT_S
+        told["behind_s"] = round(max(0.0, time.time() - now_ns / NS_PER_S), 1)
         return pack(told)
 
     def message(self, name: str) -> bytes | None:

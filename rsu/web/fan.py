@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
 MOST_CLIENTS = 250
@@ -18,17 +19,24 @@ MOST_CLIENTS = 250
 SEND_BUFFER = 16_384
 """Octets that the kernel is asked to hold for a client (Linux takes twice that): a few snapshots of
 5 kB, about a second. With the default it would hold megabytes, minutes old."""
+FRESH_S = 1.0
+"""Whoever comes is given the newest snapshot at once unless it is older: while nobody looked none
+was made, and a page takes what it hears for the present."""
 
 
 class Fan:
     """The clients of one server. All but `offer` and `clients` belong to the event loop."""
 
-    def __init__(self, most: int = MOST_CLIENTS) -> None:
+    def __init__(
+        self, most: int = MOST_CLIENTS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self.most = most
         self.sent = 0
         self.skipped = 0
         self.refused = 0
         self._latest: tuple[int, bytes] = (0, b"")
+        self._spread_at = 0.0
         self._waiting: set[asyncio.Event] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: bytes | None = None
@@ -64,8 +72,8 @@ class Fan:
         self._waiting.add(news)
         seen = self._latest[0]
         try:
-            if self._latest[1]:
-                seen -= 1  # whoever comes sees the newest at once
+            if self._latest[1] and self._clock() - self._spread_at < FRESH_S:
+                seen -= 1
                 news.set()
             while True:
                 await news.wait()
@@ -84,5 +92,6 @@ class Fan:
         if data is None:
             return
         self._latest = (self._latest[0] + 1, data)
+        self._spread_at = self._clock()
         for news in self._waiting:
             news.set()

@@ -1,9 +1,9 @@
 """The last minutes out of the ring recording: any moment of them as a snapshot, or kept for good.
 
-In: the recorder's folder. Out: snapshots made by the very `View` that shows the present, and
-incidents: a span of the recording as a file of its own, with a line in the audit log. Reads only
-chunks that it needs, one question at a time; the file that is still being written is read as far as
-it goes.
+In: the recorder's folder, or a recording that is replayed. Out: snapshots made by the very `View`
+that shows the present, and incidents: a span of the recording as a file of its own, with a line in
+the audit log. Reads only chunks that it needs, one question at a time; the file that is still being
+written is read as far as it goes.
 """
 
 from __future__ import annotations
@@ -46,6 +46,14 @@ class PastError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where incidents are kept, and where a line says so."""
+
+    folder: Path
+    audit: Callable[[], AuditLog]
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """One file of the ring and the time it spans."""
 
@@ -60,15 +68,18 @@ class Past:
 
     def __init__(
         self,
-        folder: Path,
-        incidents: Path,
+        recorded: Path,
         sensors: Mapping[str, SensorKind],
-        audit: Callable[[], AuditLog],
+        keeping: Keeping | None = None,
+        *,
+        ring_ns: int | None = RING_NS,
     ) -> None:
-        self._folder = folder
-        self._incidents = incidents
+        """`recorded` is a folder of files or one of them; of a folder `ring_ns` counts back from
+        its end (None: all of it is shown)."""
+        self._recorded = recorded
         self._sensors = dict(sensors)
-        self._audit = audit
+        self._keeping = keeping
+        self._ring_ns = ring_ns
         self._known: dict[Path, _Part] = {}
         self._lock = threading.Lock()
 
@@ -79,7 +90,9 @@ class Past:
         if not parts:
             return None
         end = max(part.end_ns for part in parts)
-        start = max(min(part.start_ns for part in parts), end - RING_NS)
+        start = min(part.start_ns for part in parts)
+        if self._ring_ns is not None:
+            start = max(start, end - self._ring_ns)
         return {"start_ms": start // NS_PER_MS, "end_ms": end // NS_PER_MS}
 
     def snapshots(self, at_ns: int, count: int, step_ns: int) -> list[dict[str, Any]]:
@@ -99,21 +112,24 @@ class Past:
                 view.take(message)
         told += [view.snapshot(moment) for moment in moments[len(told) :]]
         history = view.roads.history() if count == 1 else None
-        return [one | {"replayed": False, "history": history} for one in told]
+        return [one | {"behind_s": 0.0, "history": history} for one in told]
 
     def save(self, at_ns: int, actor: str) -> str:
         """Keep what happened around `at_ns`; the name of the new file. Raises PastError."""
+        if self._keeping is None:
+            raise PastError("nothing can be kept here")
+        folder = self._keeping.folder
         start, end = at_ns - BEFORE_NS, at_ns + AFTER_NS
         with self._alone():
             try:
-                audit = self._audit()
+                audit = self._keeping.audit()
                 audit.check()
-                self._incidents.mkdir(parents=True, exist_ok=True, mode=0o750)
-                kept = sum(path.stat().st_size for path in self._incidents.glob("*.mcap"))
+                folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+                kept = sum(path.stat().st_size for path in folder.glob("*.mcap"))
                 if kept > INCIDENT_BYTES:
-                    raise PastError(f"{self._incidents} is full: take some incidents away")
+                    raise PastError(f"{folder} is full: take some incidents away")
                 moment = datetime.fromtimestamp(at_ns / NS_PER_S, UTC)
-                target = self._incidents / f"incident-{moment:%Y%m%dT%H%M%S}Z.mcap"
+                target = folder / f"incident-{moment:%Y%m%dT%H%M%S}Z.mcap"
                 count = cut(self._recording(start, end), target, start_ns=start, end_ns=end)
                 if not count:
                     target.unlink()
@@ -162,15 +178,18 @@ class Past:
     def _parts(self) -> list[_Part]:
         """The newest files of the ring, a quarter of an hour of them."""
         found: list[_Part] = []
-        oldest = 0
-        files = sorted(self._folder.glob("*.mcap"), key=lambda path: path.name, reverse=True)
+        oldest: int | None = None
+        folder = self._recorded.is_dir()
+        paths = self._recorded.glob("*.mcap") if folder else [self._recorded]
+        files = sorted(paths, key=lambda path: path.name, reverse=True)
         for path in files:
             with suppress(OSError, RecordingError):
                 part = self._part(path)
                 if part is None:
                     continue
-                oldest = oldest or part.end_ns - RING_NS
-                if part.end_ns < oldest:
+                if oldest is None and self._ring_ns is not None:
+                    oldest = part.end_ns - self._ring_ns
+                if oldest is not None and part.end_ns < oldest:
                     break
                 found.append(part)
         self._known = {part.path: part for part in found}

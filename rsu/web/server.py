@@ -28,6 +28,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rsu.config.web import WebOptions
 from rsu.schema.units import NS_PER_MS
+from rsu.web.cameras import picture_name
 from rsu.web.desk import Desk
 from rsu.web.fan import SEND_BUFFER, Fan
 from rsu.web.guard import Guard, Sessions, read_token
@@ -51,10 +52,14 @@ class DashboardServer:
         desk: Desk,
         past: Past | None = None,
         site_file: SiteFile | None = None,
+        *,
+        replay: str | None = None,
     ) -> None:
+        """`replay` names the recording that `past` shows; None: the present is shown."""
         self.fan = Fan()
         self.desk = desk
         self.past = past
+        self._replay = replay
         self._settings_page = SettingsPage(site_file, options.language)
         self.port = options.port
         self._options = options
@@ -158,7 +163,11 @@ class DashboardServer:
 
     def _site(self, _request: Request) -> Response:
         settings = msgspec.json.encode(
-            {"language": self._options.language, "may_change": self._sessions is not None}
+            {
+                "language": self._options.language,
+                "may_change": self._sessions is not None,
+                "replay": self._replay,
+            }
         )
         return _json(b'{"place":' + self.desk.place + b',"settings":' + settings + b"}")
 
@@ -168,8 +177,8 @@ class DashboardServer:
 
     def _preview(self, request: Request) -> Response:
         found = self.desk.preview(request.query_params.get("sensor", ""))
-        if found is None:
-            return _problem("no picture", 404)
+        if found is None or request.query_params.get("frame") not in (None, picture_name(found)):
+            return _problem("no such picture, or no longer", 404)
         return Response(found.jpeg, media_type="image/jpeg")
 
     def _past_range(self, _request: Request) -> Response:

@@ -22,7 +22,7 @@ from rsu.schema.message import Message
 from rsu.schema.topics import Topic
 from rsu.schema.units import NS_PER_S
 from rsu.web.desk import Desk
-from rsu.web.past import Past
+from rsu.web.past import Keeping, Past
 from rsu.web.place import place_of
 from rsu.web.server import DashboardServer
 from rsu.web.site_file import SiteFile
@@ -101,9 +101,8 @@ def past_of(config: SiteConfig, base: Path, options: WebOptions) -> Past | None:
         return None
     return Past(
         base / config.recording.folder,
-        base / options.incidents,
         graph.sensors_of(config),
-        lambda: site_audit(config.audit, base),
+        Keeping(base / options.incidents, lambda: site_audit(config.audit, base)),
     )
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -31,6 +32,9 @@ from rsu.schema.tracks import Track, TrackList, TrackStatus
 from rsu.schema.units import Size, Vec2
 from rsu.web.desk import Desk
 from rsu.web.server import DashboardServer
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 TOKEN = "correct-horse-battery"
 SENSORS = {"north": SensorKind.CAMERA, "west": SensorKind.RADAR}
@@ -111,6 +115,15 @@ def token_file(tmp_path: Path) -> Path:
     path.write_text(TOKEN + "\n", encoding="utf-8")
     path.chmod(0o600)
     return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Chrome"]:
+    """One Chromium for all tests of a process."""
+    from tests.web.chromium import started
+
+    with started() as driver:
+        yield driver
 
 
 Serve = Callable[..., DashboardServer]

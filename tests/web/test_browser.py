@@ -6,7 +6,6 @@ the page is stubbed.
 
 import json
 import math
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,45 +14,32 @@ from pathlib import Path
 import pytest
 
 from rsu.config.web import WebOptions
+from rsu.recording.writer import McapFile
 from rsu.runtime.audit import AuditLog
 from rsu.schema.events import EventEnding, EventPhase
 from rsu.schema.sensing import ObjectClass
+from rsu.web.past import Past
 from rsu.web.server import DashboardServer
 from rsu.web.site_file import SiteFile
-from tests.web.conftest import Serve, Teller, track, until
+from tests.web.chromium import (
+    DESKTOP,
+    PHONE,
+    needs_chromium,
+    open_page,
+    script,
+    show,
+    size,
+    text,
+)
+from tests.web.conftest import SENSORS, Serve, Teller, track, until
 
-selenium = pytest.importorskip("selenium", reason="selenium is not installed")
-from selenium import webdriver  # noqa: E402 - only where it is there
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
+pytest.importorskip("selenium", reason="selenium is not installed")
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.component,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are needed"),
-    pytest.mark.timeout(240),
-]
-DESKTOP, PHONE = (1280, 800), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-        "--no-first-run", "--disable-background-networking", "--disable-component-update",
-        "--disable-sync",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.binary_location = str(CHROMIUM)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    try:
-        yield driver
-    finally:
-        driver.quit()
+pytestmark = needs_chromium
 
 
 class Feeder:
@@ -98,31 +84,8 @@ def unit(serve: Serve, tell: Teller) -> Iterator[Feeder]:
     feeder.stop()
 
 
-def size(browser: webdriver.Chrome, width: int, height: int) -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
-    )
-
-
-def show(browser: webdriver.Chrome, unit: Feeder, at: tuple[int, int] = DESKTOP) -> None:
-    size(browser, *at)
-    browser.get(unit.server.address)
-    browser.execute_script("localStorage.clear()")
-    browser.get(unit.server.address)
-    until(lambda: browser.execute_script("return !!(globalThis.rsuPage && rsuPage.live)"), 60)
-
-
-def text(browser: webdriver.Chrome, place: str) -> str:
-    return browser.find_element(By.CSS_SELECTOR, place).text
-
-
-def script(browser: webdriver.Chrome, code: str) -> object:
-    return browser.execute_script(f"return {code}")
-
-
-def test_tracks_move_on_the_map(browser: webdriver.Chrome, unit: Feeder) -> None:
-    show(browser, unit)
+def test_tracks_move_on_the_map(browser: Chrome, unit: Feeder) -> None:
+    show(browser, unit.server.address)
     pixels = "document.getElementById('map').toDataURL()"
     where = "rsuPage.map.screenOf(7)"
     before, picture = script(browser, where), script(browser, pixels)
@@ -132,8 +95,8 @@ def test_tracks_move_on_the_map(browser: webdriver.Chrome, unit: Feeder) -> None
     assert script(browser, "document.body.className") == ""
 
 
-def test_a_clicked_track_shows_its_details(browser: webdriver.Chrome, unit: Feeder) -> None:
-    show(browser, unit)
+def test_a_clicked_track_shows_its_details(browser: Chrome, unit: Feeder) -> None:
+    show(browser, unit.server.address)
     x, y = script(browser, "rsuPage.map.screenOf(12)")  # the walker stays where it is
     canvas = browser.find_element(By.ID, "map")
     half = canvas.size["width"] / 2, canvas.size["height"] / 2
@@ -149,8 +112,8 @@ def test_a_clicked_track_shows_its_details(browser: webdriver.Chrome, unit: Feed
     assert "north" in details
 
 
-def test_an_event_appears_and_ends(browser: webdriver.Chrome, unit: Feeder, tell: Teller) -> None:
-    show(browser, unit)
+def test_an_event_appears_and_ends(browser: Chrome, unit: Feeder, tell: Teller) -> None:
+    show(browser, unit.server.address)
     assert browser.find_elements(By.CSS_SELECTOR, ".alert") == []
     unit.extra.append(tell.event)
     until(lambda: browser.find_elements(By.CSS_SELECTOR, ".alert"))
@@ -162,9 +125,9 @@ def test_an_event_appears_and_ends(browser: webdriver.Chrome, unit: Feeder, tell
 
 
 def test_what_is_said_by_others_is_never_markup(
-    browser: webdriver.Chrome, unit: Feeder, tell: Teller
+    browser: Chrome, unit: Feeder, tell: Teller
 ) -> None:
-    show(browser, unit)
+    show(browser, unit.server.address)
     evil = "<img src=x onerror='globalThis.hacked=1'>"
     unit.extra.append(lambda now: tell.event(now, lanes=(evil,), kind=evil))
     browser.execute_script("rsuPage.turnTo('events')")
@@ -173,8 +136,8 @@ def test_what_is_said_by_others_is_never_markup(
     assert browser.find_elements(By.CSS_SELECTOR, "#panel img, #alerts img") == []
 
 
-def test_everything_greys_without_news(browser: webdriver.Chrome, unit: Feeder) -> None:
-    show(browser, unit)
+def test_everything_greys_without_news(browser: Chrome, unit: Feeder) -> None:
+    show(browser, unit.server.address)
     unit.silent = True
     until(lambda: "stale" in script(browser, "document.body.className"))
     assert "what you see is old" in text(browser, "#stale")
@@ -184,9 +147,9 @@ def test_everything_greys_without_news(browser: webdriver.Chrome, unit: Feeder) 
 
 
 def test_the_page_survives_a_restart_of_the_unit(
-    browser: webdriver.Chrome, unit: Feeder, serve: Serve
+    browser: Chrome, unit: Feeder, serve: Serve
 ) -> None:
-    show(browser, unit)
+    show(browser, unit.server.address)
     browser.execute_script("globalThis.sameLoad = true")
     first = unit.server
     first.stop()
@@ -197,8 +160,52 @@ def test_the_page_survives_a_restart_of_the_unit(
     assert text(browser, "#verdict") == "All well"
 
 
-def test_the_page_speaks_chinese(browser: webdriver.Chrome, unit: Feeder) -> None:
-    show(browser, unit)
+def test_a_dead_connection_is_replaced(browser: Chrome, unit: Feeder) -> None:
+    show(browser, unit.server.address)
+    # A peer that is gone without a word: the connection stays open and nothing comes.
+    browser.execute_script("globalThis.dead = rsuPage.socket; rsuPage.socket.onmessage = null")
+    until(lambda: "stale" in script(browser, "document.body.className"))
+    until(lambda: script(browser, "document.body.className") == "", 40)
+    assert script(browser, "rsuPage.socket !== dead")
+    until(lambda: unit.server.fan.clients == 1)
+
+
+def test_a_replay_is_never_taken_for_the_present(
+    browser: Chrome, serve: Serve, tell: Teller, tmp_path: Path
+) -> None:
+    start = time.time_ns() // 1_000_000_000 * 1_000_000_000
+    with McapFile(tmp_path / "run.mcap", {"site": "corner"}) as file:
+        for step in range(600):
+            now = start + step * 100_000_000
+            file.write(tell.tracks(now, track(7, step * 0.2, updated_ns=now)))
+            for message in tell.well(now):
+                file.write(message)
+    past = Past(tmp_path / "run.mcap", SENSORS, ring_ns=None)
+    server = serve(past=past, replay="run.mcap")
+    open_page(browser, server.address)
+    until(lambda: script(browser, "!!globalThis.rsuPage?.past"), 60)
+    where = "rsuPage.past.tracks.list[0].x"
+    first = script(browser, where)
+    until(lambda: script(browser, where) > first)  # it plays by itself
+    assert text(browser, "#mode") == "REPLAY"
+    assert script(browser, "document.title") == "REPLAY · Test corner"
+    assert "run.mcap" in text(browser, "#clock")
+    assert "LIVE" not in text(browser, "body")
+    assert not browser.find_element(By.ID, "save").is_displayed()
+    browser.find_element(By.ID, "pace").click()
+    assert text(browser, "#pace") == "2×"
+    browser.find_element(By.ID, "play").click()
+    until(lambda: script(browser, "rsuPage.timeLine.fetching") is not True)
+    held = script(browser, where)
+    browser.execute_async_script("setTimeout(arguments[0], 600)")
+    assert script(browser, where) == held
+    server.stop()
+    until(lambda: "stale" in script(browser, "document.body.className"))
+    assert "Connection lost" in text(browser, "#stale")
+
+
+def test_the_page_speaks_chinese(browser: Chrome, unit: Feeder) -> None:
+    show(browser, unit.server.address)
     browser.find_element(By.ID, "language").click()
     until(lambda: text(browser, "#verdict") == "运行正常")
     assert script(browser, "document.documentElement.lang") == "zh-CN"
@@ -209,8 +216,8 @@ def test_the_page_speaks_chinese(browser: webdriver.Chrome, unit: Feeder) -> Non
     until(lambda: text(browser, "#verdict") == "All well")
 
 
-def test_it_fits_a_phone(browser: webdriver.Chrome, unit: Feeder) -> None:
-    show(browser, unit, PHONE)
+def test_it_fits_a_phone(browser: Chrome, unit: Feeder) -> None:
+    show(browser, unit.server.address, PHONE)
     for tab in ("objects", "events", "cameras", "messages", "traffic", "health"):
         browser.execute_script(f"rsuPage.turnTo('{tab}')")
         wide = script(browser, "[document.documentElement.scrollWidth, innerWidth]")
@@ -221,9 +228,9 @@ def test_it_fits_a_phone(browser: webdriver.Chrome, unit: Feeder) -> None:
     assert script(browser, "document.documentElement.scrollHeight <= innerHeight")
 
 
-def test_no_request_leaves_the_host(browser: webdriver.Chrome, unit: Feeder) -> None:
+def test_no_request_leaves_the_host(browser: Chrome, unit: Feeder) -> None:
     browser.get_log("performance")
-    show(browser, unit)
+    show(browser, unit.server.address)
     for tab in ("traffic", "messages", "cameras", "health"):
         browser.execute_script(f"rsuPage.turnTo('{tab}')")
     time_of = unit.server.address
@@ -243,9 +250,9 @@ def test_no_request_leaves_the_host(browser: webdriver.Chrome, unit: Feeder) -> 
     assert [url for url in urls if not url.startswith(own)] == []
 
 
-def test_the_page_breaks_none_of_its_own_rules(browser: webdriver.Chrome, unit: Feeder) -> None:
+def test_the_page_breaks_none_of_its_own_rules(browser: Chrome, unit: Feeder) -> None:
     browser.get_log("browser")
-    show(browser, unit)
+    show(browser, unit.server.address)
     for tab in ("objects", "events", "cameras", "messages", "traffic", "health"):
         browser.execute_script(f"rsuPage.turnTo('{tab}')")
     wrong = [e for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
@@ -253,15 +260,14 @@ def test_the_page_breaks_none_of_its_own_rules(browser: webdriver.Chrome, unit: 
 
 
 def test_the_site_file_is_checked_and_saved_in_the_browser(
-    browser: webdriver.Chrome, serve: Serve, tmp_path: Path
+    browser: Chrome, serve: Serve, tmp_path: Path
 ) -> None:
     # NiceGUI is one per process: this is the only test that opens its page.
     path = tmp_path / "site.yaml"
     path.write_text("site: {id: here, origin: {latitude: 31, longitude: 121}}\n", "utf-8")
     audit = AuditLog(tmp_path / "audit.jsonl")
     server = serve(WebOptions(), site_file=SiteFile(path, lambda: audit, may_change=True))
-    size(browser, *DESKTOP)
-    browser.get(server.address + "config")
+    open_page(browser, server.address + "config")
     until(lambda: browser.find_elements(By.CSS_SELECTOR, ".cm-content"), 60)
 
     def add(line: str) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from rsu.web.fan import Fan
 
 
@@ -45,20 +47,28 @@ def test_every_client_gets_every_snapshot_that_it_is_ready_for() -> None:
     asyncio.run(run())
 
 
-def test_whoever_comes_sees_the_newest_at_once() -> None:
+@pytest.mark.parametrize(("age_s", "seen"), [(0.9, [b"old"]), (1.1, [])])
+def test_whoever_comes_sees_the_newest_at_once_unless_it_is_old(
+    age_s: float, seen: list[bytes]
+) -> None:
     async def run() -> None:
-        fan = Fan()
+        now = [100.0]
+        fan = Fan(clock=lambda: now[0])
         fan.attach(asyncio.get_running_loop())
         fan.offer(b"old")
         await settle()
         got: list[bytes] = []
+        now[0] += age_s
 
         async def take(data: bytes) -> None:
             got.append(data)
 
         task = asyncio.create_task(fan.feed(take))
         await settle()
-        assert got == [b"old"]
+        assert got == seen
+        fan.offer(b"new")
+        await settle()
+        assert got == [*seen, b"new"]
         assert fan.skipped == 0
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -14,7 +14,7 @@ from rsu.runtime.audit import AuditLog, site_audit
 from rsu.schema.topics import TRACKS
 from rsu.schema.units import NS_PER_MS, Instant
 from rsu.web.guard import COOKIE, Sessions
-from rsu.web.past import Past, PastError
+from rsu.web.past import Keeping, Past, PastError
 from tests.web.conftest import SENSORS, TOKEN, Serve, Teller, track
 
 S = 1_000_000_000
@@ -44,7 +44,7 @@ def past(tmp_path: Path, tell: Teller, audit: AuditLog) -> Past:
         if step >= 60 and step % 20 == 0:
             recorder.write(tell.event(time_ns, start_ns=START + 30 * S))
     recorder.close()
-    return Past(tmp_path / "rec", tmp_path / "incidents", SENSORS, lambda: audit)
+    return Past(tmp_path / "rec", SENSORS, Keeping(tmp_path / "incidents", lambda: audit))
 
 
 def test_the_range_is_what_is_recorded(past: Past, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_range_is_what_is_recorded(past: Past, tmp_path: Path) -> None:
     assert found is not None
     assert found["start_ms"] == START // NS_PER_MS
     assert found["end_ms"] == (START + 119 * S + S // 2) // NS_PER_MS
-    empty = Past(tmp_path / "nowhere", tmp_path, SENSORS, lambda: AuditLog(tmp_path / "a"))
+    empty = Past(tmp_path / "nowhere", SENSORS)
     assert empty.range() is None
     with pytest.raises(PastError, match="nothing"):
         empty.snapshots(START, 1, S)

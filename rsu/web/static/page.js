@@ -6,6 +6,7 @@ import { setLanguage, t } from "/assets/texts.js";
 import { TimeLine } from "/assets/past.js";
 
 const STALE_S = 1; // without a snapshot, or with older evidence: everything greys
+const DEAF_S = 6; // a connection that says nothing for so long is dead, whatever the network thinks
 const PANEL_MS = 400;
 const RETRY_MS = [500, 1000, 2000, 4000];
 const cameras = new CameraPanel();
@@ -22,6 +23,7 @@ class Page {
     this.live = null; // newest snapshot heard
     this.heardAt = 0; // performance.now() of it
     this.past = null; // snapshot of the past that is shown instead
+    this.replay = null; // name of the recording, where there is no present at all
     this.place = null;
     this.tries = 0;
     this.map = new BirdsEye(byId("map"), (id) => this.choose(id));
@@ -38,9 +40,9 @@ class Page {
     byId("language").addEventListener("click", () => this.speak(this.language === "zh" ? "en" : "zh"));
     setLanguage(this.language ?? "en");
     this.showFreshness();
-    await this.load();
-    this.connect();
     setInterval(() => this.showFreshness(), 200);
+    await this.load();
+    if (this.replay === null) this.connect();
     setInterval(() => this.showPanel(), PANEL_MS);
     setInterval(() => this.ask(), 1000);
   }
@@ -54,9 +56,12 @@ class Page {
         const site = await answer.json();
         this.place = site.place;
         this.settings = site.settings;
+        this.replay = site.settings.replay;
         break;
       } catch { await new Promise((resolve) => setTimeout(resolve, 1000)); }
     }
+    document.body.classList.toggle("replay", this.replay !== null);
+    byId("settings").hidden = this.replay !== null;
     this.map.setPlace(this.place);
     this.timeLine ??= new TimeLine(byId("time"), this);
     this.speak(this.language ?? this.settings.language);
@@ -66,7 +71,8 @@ class Page {
     this.language = language;
     localStorage.setItem("language", language);
     setLanguage(language);
-    document.title = `${this.place?.title ?? "RSU"} · RSU`;
+    const title = this.place?.title ?? "RSU";
+    document.title = this.replay === null ? `${title} · RSU` : `${t("replay")} · ${title}`;
     byId("title").textContent = this.place?.title ?? "RSU";
     byId("language").textContent = t("other_language");
     byId("settings").textContent = t("settings");
@@ -84,14 +90,27 @@ class Page {
   connect() {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
     socket.binaryType = "blob";
-    let opened = false;
     let chain = Promise.resolve();
-    socket.onopen = () => { opened = true; this.tries = 0; this.load(); };
+    socket.onopen = () => { this.tries = 0; this.openedAt = performance.now(); this.beginAnew(); };
     socket.onmessage = (event) => { chain = chain.then(() => this.hear(event.data)).catch(() => undefined); };
-    socket.onclose = () => {
-      const wait = RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)];
-      setTimeout(() => this.connect(), opened ? 300 : wait);
-    };
+    socket.onclose = () => this.connectLater();
+    this.socket = socket;
+    this.openedAt = performance.now();
+  }
+
+  connectLater() {
+    // Its end is not waited for: a peer that is gone never answers.
+    this.socket.onclose = this.socket.onmessage = null;
+    this.socket.close();
+    this.openedAt = Infinity;
+    setTimeout(() => this.connect(), RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)]);
+  }
+
+  beginAnew() {
+    // The unit may be another one by now: its counts and pictures begin anew.
+    this.history = this.decoded = null;
+    cameras.forget();
+    this.load();
   }
 
   async hear(blob) {
@@ -168,12 +187,11 @@ class Page {
     const sensors = state.sensors.filter((one) => one.kind !== "v2x");
     const well = sensors.filter((one) => ["live", "ended"].includes(one.state)).length;
     const link = this.linkOf(state.uplink);
-    const age = snapshot.tracks.age_s;
+    const age = evidenceAge(snapshot);
     const bad = state.capability === "blind" || state.capability === "signals-only" || state.capability === null || age === null || age > STALE_S || state.clock === "unsynchronised";
     const warn = state.capability !== "full" || state.clock !== "locked" || well < sensors.length || state.alarms.length > 0 || link.tone !== "";
     const verdict = byId("verdict");
-    const mode = this.past ? `${t("past")} · ` : snapshot.replayed ? `${t("replay")} · ` : "";
-    verdict.textContent = mode + t(bad ? "not_well" : warn ? "reduced" : "all_well");
+    verdict.textContent = t(bad ? "not_well" : warn ? "reduced" : "all_well");
     verdict.className = bad ? "bad" : warn ? "warn" : "good";
     const fact = (name, value, tone) => h("div", { class: `fact ${tone}`, "data-fact": name }, h("span", {}, t(name)), h("b", {}, value));
     byId("facts").replaceChildren(
@@ -229,13 +247,25 @@ class Page {
     panel.scrollTop = scroll;
   }
 
+  // Seconds since the unit was last heard: what is shown is that much older than it says.
+  get silent() { return this.past ? 0 : (performance.now() - this.heardAt) / 1000; }
+
   showFreshness() {
     const body = document.body.classList;
     const note = byId("stale");
+    const mode = byId("mode");
+    mode.textContent = this.replay !== null ? t("replay") : this.past ? t("past") : "";
+    if (this.replay !== null) {
+      const gone = this.timeLine?.unreachable ?? false;
+      body.toggle("waiting", !this.past && !gone);
+      body.toggle("stale", gone);
+      note.textContent = gone ? t("replay_gone") : t("loading");
+      return;
+    }
     if (this.past) { body.remove("stale", "waiting"); return; }
     if (!this.live) { body.add("waiting"); note.textContent = t("waiting"); return; }
-    const silent = (performance.now() - this.heardAt) / 1000;
-    const age = this.live.tracks.age_s;
+    const silent = this.silent;
+    const age = evidenceAge(this.live);
     body.remove("waiting");
     const lost = silent > STALE_S;
     const old = age === null || age + silent > STALE_S + 0.25; // 0.25 s: one snapshot on its way
@@ -244,8 +274,17 @@ class Page {
       note.textContent = t("lost", { s: silent.toFixed(0) });
       byId("verdict").textContent = t("no_data");
       byId("verdict").className = "bad";
+      const fact = document.querySelector("[data-fact='data_age']");
+      if (fact && age !== null) { fact.className = "fact bad"; fact.lastChild.textContent = seconds(age + silent); }
     } else if (old) note.textContent = age === null ? t("no_evidence") : t("old_evidence", { s: (age + silent).toFixed(1) });
+    if (performance.now() - Math.max(this.heardAt, this.openedAt) > DEAF_S * 1000) this.connectLater();
   }
+}
+
+function evidenceAge(snapshot) {
+  // By the clock on the wall: a run that lags behind it shows what is as old.
+  const age = snapshot.tracks.age_s;
+  return age === null ? null : age + snapshot.behind_s;
 }
 
 const page = new Page();

@@ -126,6 +126,8 @@ export class CameraPanel {
     return [this.root];
   }
 
+  forget() { this.pictures.clear(); }
+
   camera(camera, page) {
     let card = this.cards.get(camera.sensor);
     if (!card) {
@@ -142,7 +144,8 @@ export class CameraPanel {
       this.root.append(card.node);
     }
     card.camera = camera;
-    const age = camera.preview_age_s ?? camera.age_s;
+    const told = camera.preview_age_s ?? camera.age_s;
+    const age = told === null ? null : told + page.silent;
     card.node.classList.toggle("old", age === null || age > (camera.frame === null ? 1 : 2));
     const mark = camera.frame === null ? "" : camera.masked ? ` · ${t("masked")}` : ` · ${t("unmasked")}`;
     card.state.textContent = `${age === null ? t("no_data") : seconds(age)} · ${t("boxes", { n: camera.boxes.length })}${mark}`;
@@ -154,11 +157,11 @@ export class CameraPanel {
     const known = this.pictures.get(camera.sensor);
     if (camera.frame === null || page.past) { paint(null); return; }
     if (known && known.frame === camera.frame) { if (known.image.complete) paint(known.image); return; }
-    if (known && !known.image.complete) return; // one at a time
+    if ((known && !known.image.complete) || page.silent > 1) return; // one at a time, and only of a unit that is there
     const image = new Image();
     this.pictures.set(camera.sensor, { frame: camera.frame, image });
     image.onload = () => paint(image);
-    image.onerror = () => paint(null);
+    image.onerror = () => this.pictures.delete(camera.sensor); // replaced by a newer one, or the unit is away
     image.src = `/api/preview?sensor=${encodeURIComponent(camera.sensor)}&frame=${camera.frame}`;
   }
 
@@ -174,7 +177,7 @@ export class CameraPanel {
       pen.fillStyle = "#5b6879";
       pen.font = "15px system-ui, sans-serif";
       pen.textAlign = "center";
-      pen.fillText(t("no_picture"), 320, height - 14);
+      pen.fillText(t(page.past ? "no_picture_past" : "no_picture"), 320, height - 14);
     }
     pen.textAlign = "left";
     pen.font = "bold 13px system-ui, sans-serif";

@@ -94,6 +94,20 @@ def install(file: Path, keys: tuple[str, ...], software: Path, as_json: bool) ->
     _tell(packages.install(file, _public(keys), places), "installed", as_json)
 
 
+@package.command(epilog="Example: rsu package settle /var/lib/rsu/software")
+@click.argument("folder", type=click.Path(path_type=Path))
+def settle(folder: Path) -> None:
+    """Before a start: leave software on trial that has not lasted in three starts.
+
+    For service managers (systemd/rsu.service), to be run by the software that was there first.
+    """
+    from rsu.runtime.software_slots import STARTS, settle
+
+    left = settle(folder)
+    if left:
+        click.echo(f"software slot {left} left after {STARTS} starts that did not last", err=True)
+
+
 def _named(text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if not (name and equals and path):

@@ -68,9 +68,9 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
     if host.again:
         config = host.config
         if config.uplink is not None:
-            from rsu.runtime.packages import switch_software
+            from rsu.runtime import software_slots
 
-            switch_software(site.parent / config.uplink.commands.software)
+            software_slots.switch(site.parent / config.uplink.commands.software)
         # In place of this program, so that a service manager sees no other process.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -3,7 +3,8 @@
 A package is a zip file: `manifest.json` names every other member with its SHA-256 and size,
 `manifest.sig` holds an Ed25519 signature over the manifest. In: files, keys. Out: model files in
 the models folder, their predecessors beside them as `.previous`; software in the slot (`a` or `b`)
-that is not in use, to which `current` points after the next restart. Nothing is taken from a
+that is not in use, to which `current` points after the next restart, on trial
+(`rsu.runtime.software_slots`). Nothing is taken from a
 package before all of it has been verified; what is not newer than what was installed is refused.
 """
 
@@ -17,6 +18,8 @@ import os
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -29,6 +32,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from rsu.runtime.software_slots import link
 from rsu.uplink.commands.envelope import canonical
 
 SCHEMA = "rsu.package/1"
@@ -38,6 +42,8 @@ MAX_MANIFEST_BYTES = 262_144
 MAX_FILES = 4096
 MAX_BYTES = 1_000_000_000
 """Unpacked: ten of the largest detectors; a zip that unfolds into more is an attack."""
+TRY_S = 120.0
+"""For one model: the largest load in 5 s; a busy machine is slower."""
 INSTALLED = ".packages.json"
 """In the models and software folders: name → version of what was installed last."""
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}")
@@ -132,7 +138,7 @@ def verify(path: Path, keys: Mapping[str, Ed25519PublicKey]) -> Manifest:
 
 
 def install(path: Path, keys: Mapping[str, Ed25519PublicKey], places: Places) -> Manifest:
-    """Verify, unpack beside the target, then put in place; raises PackageError."""
+    """Verify, unpack beside the target, try models, then put in place; raises PackageError."""
     manifest = verify(path, keys)
     folder = places.of(manifest.kind)
     try:
@@ -153,18 +159,6 @@ def install(path: Path, keys: Mapping[str, Ed25519PublicKey], places: Places) ->
     except _DAMAGED as error:
         raise PackageError("not_installed", str(error)[:200]) from None
     return manifest
-
-
-def switch_software(folder: Path) -> bool:
-    """Let `current` point to the slot that was staged; False where none was."""
-    staged = folder / "next"
-    if not staged.is_symlink():
-        return False
-    current = folder / "current"
-    if current.is_symlink():
-        _link(folder / "previous", str(current.readlink()))
-    staged.replace(current)  # one rename: there is always a whole slot
-    return True
 
 
 def _authentic(package: zipfile.ZipFile, keys: Mapping[str, Ed25519PublicKey]) -> Manifest:
@@ -255,6 +249,10 @@ def _place_models(folder: Path, scratch: Path, manifest: Manifest) -> None:
         if card.sha256 != digests[f"{name}.onnx"]:
             raise PackageError("bad_content", f"the card of {name} is of another model")
     for name in names:
+        trouble = trouble_with(scratch / f"{name}.onnx")
+        if trouble:
+            raise PackageError("does_not_run", f"{name}: {trouble}"[:200])
+    for name in names:
         for suffix in (".onnx", ".yaml"):
             target = folder / f"{name}{suffix}"
             if target.exists():
@@ -262,6 +260,21 @@ def _place_models(folder: Path, scratch: Path, manifest: Manifest) -> None:
                 kept.unlink(missing_ok=True)
                 os.link(target, kept)
             (scratch / target.name).replace(target)
+
+
+def trouble_with(model: Path) -> str:
+    """Load and run a model once, in a process of its own that it may bring down; "" if it works."""
+    command = [sys.executable, "-m", "rsu.cli", "models", "check", str(model)]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TRY_S,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"not loaded within {TRY_S:g} s"
+    if done.returncode == 0:
+        return ""
+    return done.stderr.strip().partition("\n")[0] or f"exit code {done.returncode}"
 
 
 def _stage_software(folder: Path, wheel: Path) -> None:
@@ -276,7 +289,7 @@ def _stage_software(folder: Path, wheel: Path) -> None:
         (folder / "next").unlink(missing_ok=True)  # not while its slot is half written
         shutil.rmtree(folder / slot, ignore_errors=True)
         content.extractall(folder / slot)
-    _link(folder / "next", slot)
+    link(folder / "next", slot)
 
 
 def _installed(folder: Path) -> dict[str, str]:
@@ -292,13 +305,6 @@ def _installed(folder: Path) -> dict[str, str]:
 def _number(version: str) -> tuple[int, ...]:
     numbers = [int(part) for part in version.split(".")]
     return tuple(numbers + [0] * (4 - len(numbers)))
-
-
-def _link(path: Path, target: str) -> None:
-    scratch = path.with_name(f".{path.name}.link")
-    scratch.unlink(missing_ok=True)
-    scratch.symlink_to(target)
-    scratch.replace(path)
 
 
 def _write(path: Path, text: str) -> None:

@@ -25,6 +25,7 @@ import structlog
 import rsu
 from rsu.config.leaves import differences
 from rsu.config.model import SiteConfig
+from rsu.runtime import software_slots
 from rsu.runtime.bus import BusClient, BusHub
 from rsu.runtime.capability import state_of
 from rsu.runtime.clock import system_now
@@ -110,6 +111,7 @@ class ProcessHost:
         self._manager = ServiceManager()
         self._stamp = Stamp(self.overview.boot)
         self._parts = parts_of(config, base)
+        self._healthy_s = 0  # at a stretch
         self._stopping = self._again = self._reload_asked = False
         self._site_file: Path | None = None
         self._trial: Trial | None = None
@@ -319,8 +321,18 @@ class ProcessHost:
         options = self._config.runtime
         if LOG_FOLDER in os.environ:
             tend(Path(os.environ[LOG_FOLDER]), options.log_keep_days, options.log_keep_bytes)
-        if supervisor.healthy:
-            self._manager.beat()
+        if not supervisor.healthy:
+            self._healthy_s = 0
+            return
+        self._manager.beat()
+        self._healthy_s += 1
+        if self._healthy_s == software_slots.LASTS_S:
+            self._keep_software()
+
+    def _keep_software(self) -> None:
+        uplink = self._config.uplink
+        if uplink is not None and software_slots.keep(self._base / uplink.commands.software):
+            self._log.info("software stays", version=rsu.__version__)
 
     def _open_folder(self) -> IO[bytes]:
         """Make the run folder ours; the returned lock holds it until closed or until we die."""

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rsu.cli.main import run_command
+from rsu.runtime import packages
 from rsu.runtime.packages import (
     MANIFEST,
     SIGNATURE,
@@ -25,16 +26,16 @@ from rsu.runtime.packages import (
     Places,
     install,
     make,
-    switch_software,
     verify,
 )
+from rsu.runtime.software_slots import switch
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 KEYS = {"ops": KEY.public_key()}
 
 
 def model(folder: Path, root: Path, content: bytes = b"weights 1") -> list[Path]:
-    """A model with its card (the content is no network: installing does not run it)."""
+    """A model with its card; the content is no network, so that it cannot be run (`_runs`)."""
     folder.mkdir(exist_ok=True)
     card = yaml.safe_load((root / "models" / "rsu_roadside.yaml").read_text())
     card |= {"name": "mine", "sha256": hashlib.sha256(content).hexdigest()}
@@ -42,6 +43,12 @@ def model(folder: Path, root: Path, content: bytes = b"weights 1") -> list[Path]
     onnx.write_bytes(content)
     text.write_text(yaml.safe_dump(card))
     return [onnx, text]
+
+
+@pytest.fixture
+def _runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in a package, it runs."""
+    monkeypatch.setattr(packages, "trouble_with", lambda model: "")
 
 
 @pytest.fixture
@@ -74,6 +81,7 @@ def rewrite(path: Path, **changes: bytes | None) -> None:
                 new.writestr(name, content)
 
 
+@pytest.mark.usefixtures("_runs")
 def test_models_are_installed_and_their_predecessors_kept(
     package: Path, places: Places, tmp_path: Path, root: Path
 ) -> None:
@@ -154,10 +162,22 @@ def test_content_that_is_no_model_is_refused(tmp_path: Path, places: Places, roo
     assert reason(path, places) == "bad_content"
 
 
+def test_a_model_that_does_not_run_here_is_not_put_in_place(
+    package: Path, places: Places, tmp_path: Path, root: Path
+) -> None:
+    """Signed, whole, newer, with the right card: and no network."""
+    assert reason(package, places) == "does_not_run"
+    real = tmp_path / "real.zip"
+    files = [root / "models" / f"rsu_roadside.{kind}" for kind in ("onnx", "yaml")]
+    make(real, files, name="mine", version="2", key_id="ops", key=KEY)
+    install(real, KEYS, places)
+    assert (places.models / "rsu_roadside.onnx").exists()
+
+
 def test_software_goes_into_the_other_slot_and_is_switched_to(
     tmp_path: Path, places: Places
 ) -> None:
-    assert not switch_software(places.software)
+    assert not switch(places.software)
     for number, slot in ((1, "a"), (2, "b"), (3, "a")):
         wheel = tmp_path / f"rsu_runtime-{number}-py3-none-any.whl"
         with zipfile.ZipFile(wheel, "w") as content:
@@ -169,7 +189,7 @@ def test_software_goes_into_the_other_slot_and_is_switched_to(
         assert before.exists() == (number > 1)  # what runs stays until the switch
         if number > 1:
             assert str(number - 1) in before.read_text()
-        assert switch_software(places.software)
+        assert switch(places.software)
         assert (places.software / "current").readlink() == Path(slot)
         assert str(number) in before.read_text()
     assert (places.software / "previous").readlink() == Path("b")
@@ -181,9 +201,10 @@ def test_software_goes_into_the_other_slot_and_is_switched_to(
     with pytest.raises(PackageError) as error:
         install(package, KEYS, places)
     assert error.value.reason == "bad_content"
-    assert not switch_software(places.software)
+    assert not switch(places.software)
 
 
+@pytest.mark.usefixtures("_runs")
 def test_the_command_line_makes_verifies_and_installs(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,13 +9,17 @@ hits with the front half count. Arriving less than `PET_S` after a person has le
 them. So whoever gives way as drivers do is in no conflict, and neither is
 a driver for whom a walker really waited. What a script stages as `conflict`, and who runs a red
 light, count as well.
+
+Nobody can warn before there is anything to see: a conflict is *foreseen* from the first moment at
+which both, moving on as they then do, would meet although the driver reacts and brakes. It is
+foreseeable where that is early enough for a warning in time.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +38,8 @@ COMFORTABLE = 3.4
 """m/s²: what nine of ten drivers exceed only in an emergency (AASHTO Green Book, 3.2.2)."""
 IN_TIME_S = 1.5
 """What a driver needs to perceive and react (AASHTO 2.5 s for everyone, 1.5 s when warned)."""
+LOOKS_S = 0.4
+"""s: two looks at 5 Hz, the least that tells who walks from who stands."""
 STEP_S, HORIZON_S = 0.2, 5.0
 PET_S = 1.0
 """s: who arrives this shortly after a person has left the place has nearly hit them
@@ -53,7 +59,8 @@ EGOS = frozenset(
 
 @dataclass
 class Encounter:
-    """Two in conflict: when they would have met (`meets_ns`), where, and when it was last so."""
+    """Two in conflict: when they would have met (`meets_ns`), where, when it was last so, and from
+    when on that could be foreseen (None: never)."""
 
     kind: str
     objects: frozenset[int]
@@ -61,6 +68,21 @@ class Encounter:
     last_ns: int
     place: tuple[float, float]
     lanes: tuple[str, ...] = ()
+    foreseen_ns: int | None = None
+
+    @property
+    def foreseeable(self) -> bool:
+        """Whether whoever sees everything at once can warn in time."""
+        if self.foreseen_ns is None:
+            return False
+        return self.meets_ns - self.foreseen_ns >= (IN_TIME_S + LOOKS_S) * NS_PER_S
+
+    def see(self, time_ns: int, meets_ns: int, *, foreseen: bool) -> None:
+        """They would still meet. Before it is foreseen only the future tells when."""
+        if foreseen and self.foreseen_ns is None:
+            self.foreseen_ns, self.meets_ns = time_ns, meets_ns
+        self.meets_ns = min(self.meets_ns, meets_ns)
+        self.last_ns = time_ns
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +100,9 @@ class Conflicts:
     _window: deque[_Snapshot] = field(default_factory=deque)
     _open: dict[frozenset[int], Encounter] = field(default_factory=dict)
     _found: list[Encounter] = field(default_factory=list)
-    _meetings: dict[frozenset[int], tuple[int, tuple[float, float]]] = field(default_factory=dict)
+    _meetings: dict[frozenset[int], Encounter] = field(default_factory=dict)
     _staged: dict[int, tuple[TruthEvent, int]] = field(default_factory=dict)
+    _runs: dict[int, int | None] = field(default_factory=dict)
     _told: dict[int, tuple[int, RoadEvent]] = field(default_factory=dict)
     _first_ns: int | None = None
     _last_ns: int = 0
@@ -88,6 +111,8 @@ class Conflicts:
         """The world at one moment; judged once its future is known."""
         for event in truth.events:
             if event.kind in ("conflict", "red-light-running"):
+                if event.kind == "red-light-running" and event.id not in self._staged:
+                    self._runs[event.id] = self._cannot_stop_since(event)
                 first, _ = self._staged.get(event.id, (event, 0))
                 self._staged[event.id] = first, truth.time_ns
         if self._first_ns is None:
@@ -113,14 +138,14 @@ class Conflicts:
             if event.kind == "red-light-running":
                 found.append(
                     Encounter(RED_LIGHT, frozenset(event.objects), event.start_ns, last_ns, place,
-                              event.lanes)
+                              event.lanes, self._runs[event.id])
                 )  # fmt: skip
                 continue
             pair = frozenset(event.objects)
             meeting = self._meetings.get(pair)
             known = any(one.objects == pair for one in found)
             if meeting is not None and not known:
-                found.append(Encounter("staged", pair, meeting[0], last_ns, meeting[1]))
+                found.append(replace(meeting, last_ns=last_ns))
         return sorted(found, key=lambda one: one.meets_ns)
 
     def outcomes(self) -> tuple[list[tuple[Encounter, float | None]], list[RoadEvent]]:
@@ -137,15 +162,20 @@ class Conflicts:
         return found, [event for id_, (_, event) in self._told.items() if id_ not in meant]
 
     def numbers(self) -> Numbers:
-        """`conflicts.count`, `.recall`, `.in_time`, `.lead_s`, `.warnings`, `.false`,
-        `.false_per_hour`."""
+        """`conflicts.count`, `.recall`, `.in_time`, `.foreseeable`, `.foreseeable_in_time`,
+        `.lead_s`, `.warnings`, `.false`, `.false_per_hour`."""
         outcomes, false = self.outcomes()
         leads = [lead for _, lead in outcomes if lead is not None]
+        foreseeable = [lead or 0.0 for one, lead in outcomes if one.foreseeable]
         hours = max((self._last_ns - (self._first_ns or 0)) / NS_PER_S / 3600.0, 1e-9)
         return {
             "conflicts.count": len(outcomes),
             "conflicts.recall": share(len(leads), len(outcomes)),
             "conflicts.in_time": share(sum(lead >= IN_TIME_S for lead in leads), len(outcomes)),
+            "conflicts.foreseeable": len(foreseeable),
+            "conflicts.foreseeable_in_time": share(
+                sum(lead >= IN_TIME_S for lead in foreseeable), len(foreseeable)
+            ),
             "conflicts.lead_s": Distribution(leads).mean,
             "conflicts.warnings": len(self._told),
             "conflicts.false": len(false),
@@ -162,38 +192,68 @@ class Conflicts:
             return
         future, taus = self._future(now)
         ids = list(now.index)
-        kept = _courses(now.rows[egos], future[:, egos], taus, 0.0)
+        kept = _courses(now.rows[egos], future[:, egos], taus)
         persons = np.array([one.is_vru and one not in EGOS for one in now.classes])
         meet = _first_meeting(kept, egos, future, now.rows, persons)
-        rows, columns = np.nonzero(meet >= 0)
-        if not len(rows):
+        some = np.flatnonzero((meet >= 0).any(axis=1))
+        if not len(some):
             return
-        braked = _courses(now.rows[egos], future[:, egos], taus, COMFORTABLE)
+        egos, kept, meet = [egos[row] for row in some], kept[some], meet[some]
+        rows, ways = now.rows[egos], future[:, egos]
+        braked = _courses(rows, ways, taus, COMFORTABLE)
         still = _first_meeting(braked, egos, future, now.rows, persons)
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        # As it looks at this moment: everybody else moves on straight.
+        onward = _onward(now.rows, taus)
+        late = _courses(rows, ways, taus, COMFORTABLE, IN_TIME_S)
+        looks = (_first_meeting(kept, egos, onward, now.rows, persons) > 0) & (
+            _first_meeting(late, egos, onward, now.rows, persons) > 0
+        )
+        for row, column in np.argwhere(meet > 0).tolist():  # at 0 they touch already
             step = int(meet[row, column])
-            if step == 0:  # they touch already: nothing is ahead of them
-                continue
             pair = frozenset((ids[egos[row]], ids[column]))
             meets_ns = now.time_ns + round(float(taus[step]) * NS_PER_S)
             place = (float(kept[row, step, 0]), float(kept[row, step, 1]))
-            earlier = self._meetings.get(pair)
-            if earlier is None or meets_ns < earlier[0] or now.time_ns > earlier[0]:
-                self._meetings[pair] = (meets_ns, place)
+            one = self._meetings.get(pair)
+            if one is None or now.time_ns > one.meets_ns:
+                one = Encounter("staged", pair, meets_ns, now.time_ns, place)
+                self._meetings[pair] = one
+            one.see(now.time_ns, meets_ns, foreseen=bool(looks[row, column]))
             if still[row, column] > 0:
-                self._note(pair, meets_ns, now.time_ns, place)
+                self._note(one)
 
-    def _note(
-        self, pair: frozenset[int], meets_ns: int, time_ns: int, place: tuple[float, float]
-    ) -> None:
+    def _note(self, meeting: Encounter) -> None:
+        """Braking from now on would not prevent it."""
+        pair = meeting.objects
         one = self._open.get(pair)
-        if one is not None and time_ns - one.last_ns > PAUSE_S * NS_PER_S:
+        if one is not None and meeting.last_ns - one.last_ns > PAUSE_S * NS_PER_S:
             self._found.append(self._open.pop(pair))
             one = None
         if one is None:
-            self._open[pair] = Encounter("measured", pair, meets_ns, time_ns, place)
-        else:
-            one.meets_ns, one.last_ns = min(one.meets_ns, meets_ns), time_ns
+            self._open[pair] = replace(meeting, kind="measured")
+            return
+        if one.foreseen_ns is None and meeting.foreseen_ns is not None:
+            one.foreseen_ns, one.meets_ns = meeting.foreseen_ns, meeting.meets_ns
+        one.meets_ns = min(one.meets_ns, meeting.meets_ns)
+        one.last_ns = meeting.last_ns
+
+    def _cannot_stop_since(self, event: TruthEvent) -> int | None:
+        """When the runner who crosses the line now could last have stopped before it: the first
+        moment of the window from which on braking at `COMFORTABLE` was not enough."""
+        (runner,) = event.objects[:1] or (None,)
+        past = [
+            (one.time_ns, one.rows[one.index[runner], [0, 1, 3]])
+            for one in self._window
+            if runner in one.index
+        ]
+        since, left = None, 0.0
+        there = (event.position.x, event.position.y)
+        for time_ns, (x, y, speed) in reversed(past):
+            left += math.dist((x, y), there)
+            there = (x, y)
+            if speed**2 / (2.0 * COMFORTABLE) < left:
+                break
+            since = time_ns
+        return since
 
     def _future(self, now: _Snapshot) -> tuple[Floats, Floats]:
         """Where everybody of now really was at each moment of the window (T×N×3: x, y, heading),
@@ -219,14 +279,24 @@ def _snapshot(truth: Truth) -> _Snapshot:
     return _Snapshot(truth.time_ns, index, tuple(o.object_class for o in truth.objects), rows)
 
 
-def _courses(rows: Floats, future: Floats, taus: Floats, braking: float) -> Floats:
-    """M egos on their real ways, M×T×3, at their speed of now or braking from now on."""
+def _onward(rows: Floats, taus: Floats) -> Floats:
+    """Everybody straight on at the speed of now, T×N×3."""
+    way = rows[:, 3, None] * np.stack((np.cos(rows[:, 2]), np.sin(rows[:, 2])), axis=1)
+    out = np.repeat(rows[None, :, :3], len(taus), axis=0)
+    out[..., :2] += taus[:, None, None] * way
+    return out
+
+
+def _courses(
+    rows: Floats, future: Floats, taus: Floats, braking: float = 0.0, reaction_s: float = 0.0
+) -> Floats:
+    """M egos on their real ways, M×T×3, at their speed of now, or braking after a while."""
     speed = rows[:, 3]
+    arcs = speed[:, None] * taus[None]
     if braking > 0.0:
-        held = np.minimum(taus[None], speed[:, None] / braking)
-        arcs = speed[:, None] * held - 0.5 * braking * held**2
-    else:
-        arcs = speed[:, None] * taus[None]
+        after = np.maximum(taus - reaction_s, 0.0)[None]
+        held = np.minimum(after, speed[:, None] / braking)
+        arcs = arcs - speed[:, None] * (after - held) - 0.5 * braking * held**2
     out = np.empty((len(rows), len(taus), 3))
     for row in range(len(rows)):
         way = future[:, row]

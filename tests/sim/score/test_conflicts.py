@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from rsu.schema.events import EventPhase, RoadEvent
@@ -51,6 +53,31 @@ def test_a_car_that_does_not_brake_and_a_warning_two_seconds_before() -> None:
 
 def test_somebody_whom_nobody_reaches_is_in_no_conflict() -> None:
     assert _scored(-20.0).numbers()["conflicts.count"] == 0
+
+
+@pytest.mark.parametrize(("steps_out_s", "foreseeable"), [(1.4, True), (2.6, False)])
+def test_nobody_foresees_a_step_before_it_is_made(steps_out_s: float, foreseeable: bool) -> None:
+    # The car is there after 3.8 s. Somebody steps into its way at 1.5 m/s from 1.7 m, or runs at
+    # 3 m/s from 3 m beside it: 2.4 and 1.2 s before.
+    speed, beside = (1.5, 1.7) if foreseeable else (3.0, 3.0)
+    found = Conflicts()
+    for step in range(51):
+        tau = step * 0.2
+        walks = tau >= steps_out_s - 1e-9
+        y = beside - (speed * (tau - steps_out_s) if walks else 0.0)
+        car = _thing(1, ObjectClass.CAR, 10.0 * tau, 10.0, Size(4.6, 1.8, 1.5))
+        person = TruthObject(
+            id=2, object_class=ObjectClass.PEDESTRIAN, position=Vec2(40.0, y),
+            heading=-math.pi / 2, speed=speed if walks else 0.0, size=Size(0.6, 0.6, 1.7),
+        )  # fmt: skip
+        found.truth(Truth(time_ns=round(tau * NS_PER_S), objects=(car, person)))
+    (one,) = found.encounters()
+    assert one.foreseen_ns == pytest.approx(steps_out_s * NS_PER_S, abs=0.21 * NS_PER_S)
+    assert one.foreseeable is foreseeable
+    numbers = found.numbers()
+    assert numbers["conflicts.count"] == 1
+    assert numbers["conflicts.foreseeable"] == int(foreseeable)
+    assert numbers["conflicts.foreseeable_in_time"] == (0.0 if foreseeable else None)
 
 
 def test_a_staged_conflict_is_not_an_event_that_was_missed() -> None:

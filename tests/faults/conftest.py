@@ -211,7 +211,7 @@ class SlowLine:
     """A TCP proxy: `rate` octets/s each way, `delay_s` each way, cut after `cut_after` octets."""
 
     def __init__(self, port: int, rate: float, delay_s: float, cut_after: int) -> None:
-        self._port, self.rate, self._delay_s, self._cut_after = port, rate, delay_s, cut_after
+        self._port, self.rate, self.delay_s, self.cut_after = port, rate, delay_s, cut_after
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(0.1)
         self.port = self._server.getsockname()[1]
@@ -247,11 +247,12 @@ class SlowLine:
         try:
             while not (self._ending.is_set() or dead.is_set()):
                 try:
-                    if sum(len(data) for _, data in under_way) < 4096:
+                    # As much as fills the line: fewer would make it slower than its rate.
+                    if sum(len(data) for _, data in under_way) < 1024 + self.rate * self.delay_s:
                         data = source.recv(512)
                         if not data:
                             break
-                        under_way.append((time.monotonic() + self._delay_s, data))
+                        under_way.append((time.monotonic() + self.delay_s, data))
                         pause.wait(len(data) / self.rate)
                     else:
                         pause.wait(0.01)
@@ -261,7 +262,7 @@ class SlowLine:
                     data = under_way.pop(0)[1]
                     sink.sendall(data)
                     carried += len(data)
-                if up and carried > self._cut_after:
+                if up and carried > self.cut_after:
                     self.cuts += 1
                     break
         except OSError:

@@ -14,12 +14,15 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, Full, Queue
 
+import structlog
+
 from rsu.config.model import SiteConfig
 from rsu.runtime import graph
 from rsu.runtime.audit import site_audit
 from rsu.runtime.command_execution import CommandExecution
 from rsu.runtime.group_turns import due_ticks, group_messages, until_tick
 from rsu.runtime.machine import MachineWatch
+from rsu.runtime.session_watch import SessionWatch
 from rsu.runtime.worker import Surroundings
 from rsu.schema.health import LinkHealth
 from rsu.schema.message import Message
@@ -63,6 +66,7 @@ class UplinkWorker:
         self._client.take_commands(
             self._execution.execute, audit.record, lambda: around.clock().utc_ns
         )
+        self._session = SessionWatch()
         self._modem = ModemWatch()
         self._link_due = self._machine_due = around.boot.mono_ns
         self._machine = MachineWatch()
@@ -89,6 +93,7 @@ class UplinkWorker:
         with suppress(Empty):
             while True:
                 yield self._outgoing.get_nowait()
+        self._watch_session(clock())
         yield from self._link(clock())
         yield from self._machine_load(clock())
         self._measure()
@@ -119,6 +124,22 @@ class UplinkWorker:
         self._modem.stop(timeout_s=0.1)
         self._client.stop(timeout_s=1.5)
 
+    def _watch_session(self, now: Instant) -> None:
+        stats = self._client.stats()
+        if not self._session.take(
+            now, connected=stats.connected, connections=stats.connections, failure=stats.failure
+        ):
+            return
+        log = structlog.get_logger()
+        if self._session.suspected:
+            log.error(
+                "uplink sessions do not last",
+                problem="another unit of this id takes them, or the line is cut again and again",
+                failure=stats.failure,
+            )
+        else:
+            log.info("uplink sessions last again")
+
     def _link(self, now: Instant) -> Iterator[Message]:
         """How the connection is, now and then, for the health document."""
         if now.mono_ns < self._link_due:
@@ -146,6 +167,7 @@ class UplinkWorker:
         stats, meter = self._client.stats(), self._around.meter
         meter.total("uplink_commands_dropped_total", self._outgoing_dropped)
         meter.gauge("uplink_connected", float(stats.connected))
+        meter.gauge("uplink_double_suspected", float(self._session.suspected))
         meter.gauge("uplink_queued", stats.queued)
         meter.total("uplink_delivered_total", stats.delivered)
         for reason, count in stats.dropped.items():

@@ -1,6 +1,6 @@
 """Section `situation`: what the scene means. Defaults are explained in docs/situation.md."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -82,6 +82,9 @@ class EventOptions(Options):
     )
 
 
+WarningKind = Literal["vru-warning", "collision-warning", "rear-end-warning", "red-light-warning"]
+
+
 class WarningCodes(Options):
     """What one kind of warning is called on the air; neither table has a code for it."""
 
@@ -94,6 +97,10 @@ class WarningOptions(Options):
 
     enabled: bool = Field(
         False, description="Whether conflicts are looked for; see docs/warnings.md before."
+    )
+    kinds: tuple[WarningKind, ...] = Field(
+        ("vru-warning", "collision-warning", "rear-end-warning", "red-light-warning"),
+        description="Which of them are told.",
     )
     period_s: float = Field(0.2, ge=0.1, le=1.0, description="Time between two looks, s.")
     horizon_s: float = Field(4.0, ge=1.5, le=4.0, description="How far ahead is warned, s.")

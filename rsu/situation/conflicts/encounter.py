@@ -58,31 +58,34 @@ class Encounter:
 
 def encounters(
     picture: Picture, seen: Forecast, speed: Floats, velocity: Floats, acceleration: Floats,
-    egos: Bools, exact: Bools, least: float,
+    egos: Bools, exact: Bools, people: Bools, others: Bools, sets_off: Bools, in_view: Bools,
+    least: float,
 ) -> list[Encounter]:  # fmt: skip
     """All encounters with at least the probability `least`, the ego moving and of `egos`.
 
     `speed` (N, m/s), `velocity` (N×2, m/s) and `acceleration` (N, m/s²) of everybody in the
-    picture; between vehicles only those of `exact` (N), whose speeds are known well, count."""
-    persons = ~picture.vehicle & np.array([t.object_class.is_vru for t in picture.tracks], np.bool_)
+    picture. `people` (N) cross ways; `sets_off` and `in_view` (N) are those of them who have just
+    set off and who have long been on the road. `others` (N) go along ways, and meet only egos of
+    `exact` (N), whose speeds are known well."""
     return [
-        *_between_vehicles(picture, seen, speed, acceleration, egos & exact, exact & ~persons,
-                           least),
-        *_with_people(picture, seen, speed, velocity, acceleration, egos, persons, least),
-    ]  # fmt: skip
+        *_with_people(
+            picture, seen, speed, velocity, acceleration, egos, people, sets_off, in_view, least
+        ),
+        *_between_vehicles(picture, seen, speed, acceleration, egos & exact, others, least),
+    ]
 
 
 def _with_people(
     picture: Picture, seen: Forecast, speed: Floats, velocity: Floats, acceleration: Floats,
-    egos: Bools, persons: Bools, least: float,
+    egos: Bools, people: Bools, sets_off: Bools, in_view: Bools, least: float,
 ) -> list[Encounter]:  # fmt: skip
     rows = np.flatnonzero(egos[seen.user] & (seen.prior >= UNLIKELY))
-    among = np.zeros(len(persons), dtype=np.bool_)
-    among[seen.user] = True
-    people = np.flatnonzero(persons & among)
-    if not len(rows) or not len(people):
+    persons = np.flatnonzero(people)
+    if not len(rows) or not len(persons):
         return []
-    met = encroachments(picture, seen, rows, people, velocity, speed, acceleration)
+    met = encroachments(
+        picture, seen, rows, persons, velocity, speed, acceleration, sets_off, in_view
+    )
     weight = seen.prior[met.row] * met.overlaps
     found: dict[tuple[int, int], list[int]] = {}
     for index in np.flatnonzero(weight >= UNLIKELY).tolist():

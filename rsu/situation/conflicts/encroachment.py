@@ -12,11 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr
 
 from rsu.situation.conflicts.prediction import BRAKES, TAUS, WALK_STD, Forecast
 from rsu.situation.conflicts.ways import Floats, Indices
-from rsu.situation.picture import Picture
+from rsu.situation.picture import CITY_LIMIT, Picture
+
+Bools = npt.NDArray[np.bool_]
 
 PET_S = 1.0
 """s: who arrives this shortly after a person has left the place has nearly hit them (a serious
@@ -26,6 +29,9 @@ COMFORTABLE = 3.4
 """m/s²: what nine of ten drivers do not exceed without need (AASHTO Green Book, 3.2.2)."""
 ONWARD_M = 80.0  # m that a way is prolonged, so that somebody beyond its predicted end has a place
 SLOWEST = 0.3  # m/s: slower people do not cross anything; bounds the doubt of when they do
+USUAL, USUAL_STD = 0.8, 0.4
+"""Of a lane's limit: what drivers drive on it before they come to a queue or the junction, and 1 σ
+of what they usually drive (assumed, wide)."""
 LEAST_STD = 0.05  # s, m, m/s: no estimate is exact
 AT_MOST_S = 1.0  # s, 1 σ of when a walker enters or leaves: a step more or less
 
@@ -50,10 +56,11 @@ class Encroachment:
 
 def encroachments(
     picture: Picture, seen: Forecast, rows: Indices, persons: Indices, velocity: Floats,
-    speed: Floats, acceleration: Floats,
+    speed: Floats, acceleration: Floats, sets_off: Bools, in_view: Bools,
 ) -> Encroachment:  # fmt: skip
     """Hypotheses `rows` of vehicles against `persons`; `velocity` (N×2, m/s), `speed` (N, m/s) and
-    `acceleration` (N, m/s²) of everybody in the picture."""
+    `acceleration` (N, m/s²) of everybody in the picture; who has just set off (N), and
+    whom drivers have long had in view (N)."""
     row, person = _near(picture, seen, rows, persons)
     ego = seen.user[row]
     tracks = picture.tracks
@@ -76,8 +83,8 @@ def encroachments(
     index = np.arange(len(row))
     to = arc[index, first]
     front, rear = to - size[ego, 0] - body, to + size[ego, 0] + body
-    v = np.maximum(speed[ego], 0.5)
-    v_std = np.maximum(np.sqrt(cov[ego, 12]), LEAST_STD)
+    pace_of, v_std = _paces(picture, ego, speed[ego], np.sqrt(cov[ego, 12]))
+    v = np.maximum(pace_of, 0.5)
     arrives, clears = front / v, rear / v
     along_std = np.hypot(np.sqrt(0.5 * (cov[ego, 0] + cov[ego, 5])), doubt)
     walks_std = np.minimum(doubt / np.maximum(pace, SLOWEST), AT_MOST_S)
@@ -92,9 +99,22 @@ def encroachments(
     overlaps = np.where(front > 0.0, overlaps, 0.0)  # beside it or behind: past preventing
     return Encroachment(
         row, person, overlaps,
-        _too_late(front, speed[ego], v_std, along_std, acceleration[ego]),
+        _too_late(front, pace_of, v_std, along_std, acceleration[ego],
+                  sets_off[person], in_view[person]),
         np.maximum(arrives, enters), front, line[index, first],
     )  # fmt: skip
+
+
+def _paces(picture: Picture, ego: Indices, speed: Floats, std: Floats) -> tuple[Floats, Floats]:
+    """Speeds (K, m/s) and 1 σ with what is known of the lane: of a vehicle that has just come into
+    view the track says next to nothing, its lane's limit does."""
+    road = picture.road
+    limits = [lane.speed_limit or CITY_LIMIT for lane in picture.site.lanes]
+    usual = USUAL * np.array([limits[lane] for lane in road.lane[ego]])
+    weight = np.where(road.inside[ego], 1.0 / (USUAL_STD * usual) ** 2, 0.0)
+    own = 1.0 / np.maximum(std, LEAST_STD) ** 2
+    found: Floats = (own * speed + weight * usual) / (own + weight)
+    return found, 1.0 / np.sqrt(own + weight)
 
 
 def _near(
@@ -137,7 +157,7 @@ def _projected(seen: Forecast, row: Indices, points: Floats) -> tuple[Floats, Fl
     return arc, aside, np.take_along_axis(nearest, best[..., None], axis=2)[:, :, 0]
 
 
-def _span(inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], likely: Floats) -> tuple[
+def _span(inside: Bools, likely: Floats) -> tuple[
     Indices, Indices
 ]:  # fmt: skip
     """First and last step (K) of the first time inside; where there is none, the likeliest step."""
@@ -151,15 +171,20 @@ def _span(inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], likely: Float
 
 
 def _too_late(
-    distance: Floats, speed: Floats, speed_std: Floats, distance_std: Floats, acceleration: Floats
-) -> Floats:
+    distance: Floats, speed: Floats, speed_std: Floats, distance_std: Floats, acceleration: Floats,
+    sets_off: Bools, in_view: Bools,
+) -> Floats:  # fmt: skip
     """Probability (K) that `distance` is less than it takes to react and stop comfortably. Who
-    brakes has reacted; how well that is known depends on how well the speed is."""
-    brakes = acceleration < BRAKES - 0.5 * speed_std
-    reaction = np.where(brakes, 0.0, SURPRISED_S)
-    room = np.maximum(distance, 0.0)
-    # v t + v² / 2a = room
+    brakes has reacted, as has who has long had the person in view; but not to somebody who has only
+    just set off: until then the braking, for something else, goes on. How well braking is known
+    depends on how well the speed is."""
+    slows = np.where(acceleration < BRAKES - 0.5 * speed_std, -acceleration, 0.0)
+    reaction = np.where(((slows > 0.0) | in_view) & ~sets_off, 0.0, SURPRISED_S)
+    slows = np.minimum(slows, COMFORTABLE)
+    # With v after the reaction t and b t gone by then: v t + b t² / 2 + v² / 2a = room
+    room = np.maximum(distance - 0.5 * slows * reaction**2, 0.0)
     most = COMFORTABLE * (np.sqrt(reaction**2 + 2.0 * room / COMFORTABLE) - reaction)
     slope = 1.0 / np.maximum(reaction + most / COMFORTABLE, 0.1)
+    most = most + slows * reaction
     found: Floats = ndtr((speed - most) / np.hypot(speed_std, slope * distance_std))
     return found

@@ -9,12 +9,10 @@ is warned of before the line.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from rsu.config.situation import WarningOptions
 from rsu.schema.events import Conflict, RoadEvent
@@ -27,6 +25,7 @@ from rsu.schema.units import NS_PER_S, Instant, Vec2
 from rsu.site.lanes import LaneKind, LaneRole, SiteMap
 from rsu.situation.conflicts.encounter import REACTION_S, Encounter, Sort, encounters
 from rsu.situation.conflicts.encroachment import COMFORTABLE
+from rsu.situation.conflicts.history import SURE_SPEED, Bools, History
 from rsu.situation.conflicts.prediction import forecast
 from rsu.situation.conflicts.ways import Floats, ways_of
 from rsu.situation.events.book import EventBook, EventIds, Rule, Sighting
@@ -54,26 +53,17 @@ LATEST_S = 0.7
 """s: whoever is told later than this can do nothing about it any more (the fastest drivers react
 within 0.7 s, Green 2000). What comes up so late was no conflict a moment ago, so it is a track that
 jumped or a speed that lags behind braking, and is not begun to be told."""
-LEAPS = 2.5
-"""m/s, and 1 σ: no vehicle in town gains more within a second (Treiber & Kesting 2013: up to
-2 m/s²); such a track has been moved, not driven."""
 SURE_STDS = 2.0
 """σ less than its estimate at which a vehicle must still be too fast for those ahead: in queues
 that form, fused speeds are up to 2 σ above those of the braking drivers."""
 OLD_ENOUGH_NS = NS_PER_S  # a track's first second: its speed is still settling
 FRESH_NS = NS_PER_S // 2  # what is only extrapolated for longer is no evidence
-SURE_SPEED = 2.5
-"""m/s, 1 σ: with more the time to a conflict is anybody's guess."""
-MEMORY = 6
-"""Looks at 5 Hz over which acceleration is estimated: 1 s, which evens out the noise of speeds."""
 RUNNER_BRAKES = -1.0
 """m/s²: who slows down like this for a red light means to stop (engine drag is 0.5 to 0.8)."""
 WELL_KNOWN = 0.5
 """m/s, 1 σ: over 1 s that tells braking from keeping speed."""
 LIGHT_FRESH_NS = NS_PER_S  # an older word of the controller is no light
 RADIUS = 5.0  # m: a car's length around the place
-
-_Look = tuple[int, float, float, float]  # ns, m/s, m, m
 
 
 class Warnings:
@@ -84,6 +74,7 @@ class Warnings:
 
     def __init__(self, options: WarningOptions, site: SiteMap, ids: EventIds) -> None:
         self._options = options
+        self._between_vehicles = bool({COLLISION, REAR_END, RED_LIGHT}.intersection(options.kinds))
         self._site = site
         self._ways = ways_of(site)
         codes = options.codes
@@ -96,8 +87,7 @@ class Warnings:
         }  # fmt: skip
         self._book = EventBook(rules, ids, "situation")
         self._conflicts: dict[tuple[str, tuple[int, ...]], Conflict] = {}
-        self._past: dict[int, deque[_Look]] = {}
-        self._velocity: Floats = np.zeros((0, 2))  # m/s, of the present picture
+        self._past = History()
         self._lights: dict[int, tuple[SignalGroup, int]] = {}
         self._seen: dict[tuple[str, tuple[int, ...]], int] = {}
         self._looked_ns: int | None = None
@@ -131,7 +121,7 @@ class Warnings:
     def begin_anew(self, now: Instant) -> Iterable[Message]:  # noqa: ARG002
         """Forget everything; what was warned of is over."""
         ended = self._told(self._book.end_all())
-        self._past.clear()
+        self._past.forget()
         self._lights.clear()
         self._conflicts.clear()
         self._seen.clear()
@@ -151,35 +141,51 @@ class Warnings:
         return out
 
     def _sightings(self, picture: Picture) -> list[Sighting]:
-        acceleration = self._accelerations(picture)
+        self._past.follow(picture)
         oldest = picture.time_ns - CLEAR_S * NS_PER_S
         self._seen = {key: last for key, last in self._seen.items() if last >= oldest}
         tracks = picture.tracks
         if len(tracks) == 0:
             return []
+        acceleration = self._past.accelerations(picture)
         # A walker's pace is below what tells a vehicle from a standing one.
         stands = picture.vehicle & (picture.standing_since_ns >= 0)
         speed = np.where(stands, 0.0, picture.speed)
         sure = np.array([_is_evidence(track, picture.time_ns) for track in tracks], np.bool_)
-        sure &= ~picture.vehicle | ~np.array([self._leaps(track) for track in tracks], np.bool_)
-        # For people it is said by how much a speed is in doubt.
+        leaps = np.array([self._past.leaps(track) for track in tracks], np.bool_)
+        sure &= ~(picture.vehicle & leaps)
+        # Between vehicles; for people it is said by how much a speed is in doubt.
+        headed = ~np.isnan(picture.heading)
         exact = np.array([track.speed_std <= SURE_SPEED for track in tracks], np.bool_)
+        exact &= headed | ~picture.vehicle
+        # Where a lane leads is known before a track's heading is.
+        leads = headed | picture.road.inside
         egos = (
-            sure & picture.vehicle & (speed > MOVES) & ~np.isnan(picture.heading)
+            sure & picture.vehicle & (speed > MOVES) & leads
             & np.array([t.object_class is not ObjectClass.BICYCLE for t in tracks])
         )  # fmt: skip
         if not egos.any():
             return []
-        seen = forecast(picture, self._ways, speed, acceleration, sure)
-        self._velocity = self._velocities(picture, speed)
+        velocity, sets_off = self._past.velocities(picture, speed)
+        vru = sure & np.array([track.object_class.is_vru for track in tracks], np.bool_)
+        steps, crosses = self._walkers(picture, vru, velocity)
+        on_foot = vru & (~picture.vehicle | crosses)
+        people = on_foot & (steps | crosses)
+        others = exact & sure & ~on_foot & (vru | self._between_vehicles)
+        if not (self._between_vehicles or people.any() or others.any()):
+            return []
+        seen = forecast(picture, self._ways, speed, acceleration, egos | people | others)
         met = encounters(
-            picture, seen, speed, self._velocity, acceleration, egos, exact,
-            self._options.probability / 4,
+            picture, seen, speed, velocity, acceleration, egos, exact, people, others, sets_off,
+            self._past.in_view(picture), self._options.probability / 4,
         )  # fmt: skip
         found = [
-            *self._urgent(picture, met, speed, set(seen.user[seen.way >= 0].tolist())),
+            *self._urgent(
+                picture, met, speed, set(seen.user[seen.way >= 0].tolist()), steps, crosses
+            ),
             *self._red_lights(picture, met, speed, acceleration, egos & exact),
         ]
+        found = [one for one in found if one.kind in self._options.kinds]
         return self._in_time(found, picture.time_ns)
 
     def _in_time(self, found: list[Sighting], time_ns: int) -> list[Sighting]:
@@ -194,8 +200,9 @@ class Warnings:
         return kept
 
     def _urgent(
-        self, picture: Picture, met: list[Encounter], speed: Floats, follows: set[int]
-    ) -> Iterator[Sighting]:
+        self, picture: Picture, met: list[Encounter], speed: Floats, follows: set[int],
+        steps: Bools, crosses: Bools,
+    ) -> Iterator[Sighting]:  # fmt: skip
         least = self._options.probability
         urgent = {
             (one.ego, one.other): one
@@ -218,8 +225,11 @@ class Warnings:
                 continue
             if one.sort is Sort.FOLLOWING and not _too_fast(picture, one, speed):
                 continue
-            if one.sort is Sort.VULNERABLE and self._waits(picture, one, speed):
-                continue
+            out = one.sort is not Sort.VULNERABLE or steps[other]
+            if not out and not (
+                crosses[other] and self._beside(picture, one) <= self._options.beside_m
+            ):
+                continue  # waits
             yield self._sighting(
                 KINDS[one.sort], picture, (ego, other), one.probability, one.time_s,
                 one.required, one.place,
@@ -241,24 +251,23 @@ class Warnings:
             return False
         return pace**2 / (2.0 * COMFORTABLE) <= left and self._all_red(groups, picture.time_ns, 0.0)
 
-    def _waits(self, picture: Picture, one: Encounter, speed: Floats) -> bool:
-        """Whether people do not step in front of it: who stands, and who is not on the road with
-        the next step, and who is on a crossing and still out of the vehicle's path."""
-        other = one.other
-        if speed[other] < WALKS:
-            return not picture.road.inside[other]
-        walk = picture.walk
-        lane = int(walk.lane[other])
-        on_footway = lane >= 0 and bool(walk.inside[other])
-        if not on_footway:
-            if picture.road.inside[other]:
-                return False
-            step = picture.position[other] + self._velocity[other] * FOOTSTEP_S
-            ahead = self._site.match(step[None], kinds=ROAD_KINDS)
-            return not bool(ahead.inside[0])
-        if self._site.lanes[lane].kind is not LaneKind.CROSSWALK:
-            return True
-        return self._beside(picture, one) > self._options.beside_m
+    def _walkers(self, picture: Picture, vru: Bools, velocity: Floats) -> tuple[Bools, Bools]:
+        """Who on foot or two wheels may be in a vehicle's way (N): who is on the road or will be
+        with the next step, and who is on a crossing. The others are taken to wait: who stands
+        beside the road, and who is on a footway."""
+        steps, crosses = np.zeros(len(vru), np.bool_), np.zeros(len(vru), np.bool_)
+        people = np.flatnonzero(vru)
+        if not len(people):
+            return steps, crosses
+        moves = np.hypot(*velocity[people].T) >= WALKS
+        inside = picture.road.inside[people]
+        step = picture.position[people] + velocity[people] * FOOTSTEP_S
+        ahead = self._site.match(step, kinds=ROAD_KINDS).inside
+        walks = picture.walk.inside[people]
+        kinds = [self._site.lanes[lane].kind for lane in picture.walk.lane[people].tolist()]
+        crosses[people] = moves & walks & np.array([kind is LaneKind.CROSSWALK for kind in kinds])
+        steps[people] = np.where(moves, ~walks & (inside | ahead), inside)
+        return steps, crosses
 
     def _beside(self, picture: Picture, one: Encounter) -> float:
         """m between the other and the stripe that the ego is about to drive over."""
@@ -275,7 +284,7 @@ class Warnings:
 
     def _red_lights(
         self, picture: Picture, met: list[Encounter], speed: Floats, acceleration: Floats,
-        egos: npt.NDArray[np.bool_],
+        egos: Bools,
     ) -> Iterator[Sighting]:  # fmt: skip
         for ego in np.flatnonzero(egos & picture.road.inside).tolist():
             stop = self._stops.get(int(picture.road.lane[ego]))
@@ -335,32 +344,6 @@ class Warnings:
             description=NAMES[kind],
         )  # fmt: skip
 
-    def _accelerations(self, picture: Picture) -> Floats:
-        """m/s² by least squares over the last looks; 0 where there are too few."""
-        out = np.zeros(len(picture.tracks))
-        kept: dict[int, deque[_Look]] = {}
-        for index, track in enumerate(picture.tracks):
-            past = self._past.get(track.id) or deque(maxlen=MEMORY)
-            past.append((picture.time_ns, track.speed, track.position.x, track.position.y))
-            kept[track.id] = past
-            out[index] = _slopes(past)[0]
-        self._past = kept
-        return out
-
-    def _leaps(self, track: Track) -> bool:
-        """Whether it has gained more speed over the last looks than vehicles do."""
-        slowest = min(speed for _, speed, _, _ in self._past[track.id])
-        return track.speed - slowest > LEAPS + track.speed_std
-
-    def _velocities(self, picture: Picture, speed: Floats) -> Floats:
-        """m/s, N×2. Somebody who sets off has no heading yet: by least squares over where they
-        were at the last looks."""
-        heading = picture.heading
-        out: Floats = speed[:, None] * np.stack((np.cos(heading), np.sin(heading)), axis=1)
-        for index in np.flatnonzero(np.isnan(heading)).tolist():
-            out[index] = _slopes(self._past[picture.tracks[index].id])[1:]
-        return out
-
 
 def _runs(track: Track, pace: float, acceleration: float, left: float) -> bool:
     """Whether it surely stops no more within `left` m: at 1 σ less speed it would have to brake
@@ -378,23 +361,6 @@ def _too_fast(picture: Picture, one: Encounter, speed: Floats) -> bool:
     gap = max(float(speed[ego] - speed[other]) * one.time_s, 0.1)
     slow = float(speed[ego]) - SURE_STDS * picture.tracks[ego].speed_std - float(speed[other])
     return max(slow, 0.0) ** 2 / (2.0 * gap) >= COMFORTABLE
-
-
-def _slopes(past: deque[_Look]) -> tuple[float, float, float]:
-    """Change of speed (m/s²) and of x and y (m/s) over the looks."""
-    if len(past) < 3:
-        return 0.0, 0.0, 0.0
-    last = past[-1][0]
-    rows = [((time_ns - last) / NS_PER_S, speed, x, y) for time_ns, speed, x, y in past]
-    t, v, x, y = (sum(column) / len(rows) for column in zip(*rows, strict=True))
-    square = sum((row[0] - t) ** 2 for row in rows)
-    if square < 0.05:  # s²: three looks at 5 Hz give 0.08
-        return 0.0, 0.0, 0.0
-    return (
-        sum((row[0] - t) * (row[1] - v) for row in rows) / square,
-        sum((row[0] - t) * (row[2] - x) for row in rows) / square,
-        sum((row[0] - t) * (row[3] - y) for row in rows) / square,
-    )
 
 
 def _is_evidence(track: Track, time_ns: int) -> bool:

@@ -27,7 +27,10 @@ SITE = SiteMap(
 WAYS = ways_of(SITE)
 
 
-def met(speed: float, x: float, y: float, walk: float, braking: float = 0.0) -> Encroachment:
+def met(
+    speed: float, x: float, y: float, walk: float, braking: float = 0.0, *,
+    sets_off: bool = False, in_view: bool = False,
+) -> Encroachment:  # fmt: skip
     """A car at x = 20 m going east, somebody at (x, y) walking north at `walk` m/s."""
     tracks = tuple(
         Track(
@@ -48,7 +51,8 @@ def met(speed: float, x: float, y: float, walk: float, braking: float = 0.0) -> 
     seen = forecast(picture, WAYS, pace, slowing, np.ones(2, dtype=np.bool_))
     velocity = np.array([(speed, 0.0), (0.0, walk)])
     cars = np.flatnonzero(seen.user == 0)
-    return encroachments(picture, seen, cars, np.array([1]), velocity, pace, slowing)
+    off, known = np.array([False, sets_off]), np.array([False, in_view])
+    return encroachments(picture, seen, cars, np.array([1]), velocity, pace, slowing, off, known)
 
 
 SPEEDS, WALKS = st.floats(2.0, 20.0), st.floats(-2.0, 2.0)
@@ -86,3 +90,7 @@ def test_stopping_in_time_takes_a_reaction_only_from_who_does_not_brake() -> Non
     # 11 m/s: 16.5 m to react and 17.8 m to stop are more than 31.8 m, 17.8 m alone are less.
     assert met(11.0, 54.4, -2.4, 1.5).too_late[0] > 0.9
     assert met(11.0, 54.4, -2.4, 1.5, braking=2.0).too_late[0] < 0.1
+    assert met(11.0, 54.4, -2.4, 1.5, in_view=True).too_late[0] < 0.1
+    # Braking for something else: 14.3 m while reacting, then 9.4 m from 8 m/s.
+    assert met(11.0, 48.4, -2.4, 1.5, braking=2.0, sets_off=True).too_late[0] < 0.1
+    assert met(11.0, 44.0, -2.4, 1.5, braking=2.0, sets_off=True).too_late[0] > 0.9

@@ -1,0 +1,125 @@
+"""How everybody moved at the last looks: what one track list alone does not tell.
+
+In: pictures, one per look. Out: accelerations, velocities of those whose heading is not known yet,
+and tracks that gained more speed than vehicles do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from rsu.schema.tracks import Track
+from rsu.schema.units import NS_PER_S
+from rsu.situation.conflicts.ways import Floats
+from rsu.situation.picture import Picture
+
+MEMORY = 6
+"""Looks at 5 Hz over which acceleration is estimated: 1 s, which evens out the noise of speeds."""
+LEAPS = 2.5
+"""m/s, and 1 σ: no vehicle in town gains more within a second (Treiber & Kesting 2013: up to
+2 m/s²); such a track has been moved, not driven."""
+SURE_SPEED = 2.5
+"""m/s, 1 σ: with more the time to a conflict is anybody's guess."""
+RESTS = 0.15  # m/s: fusion tells 0.0 of what it takes to rest
+RESTED_LOOKS = 2
+STEP_M = 0.25
+"""m across the road from where somebody stood. A resting track keeps its place to 3 cm, so this is
+a step (half of one, 0.7 m, has been made by then: fusion believes a walk late)."""
+STRIDE = 1.34
+"""m/s at which people walk (Weidmann 1993). Whoever sets off does so within a step, while the
+fused speed takes a second to follow."""
+
+Bools = npt.NDArray[np.bool_]
+_Look = tuple[int, float, float, float, float, bool]
+"""ns, m/s, m, m, 1 σ of the speed, whether on a lane."""
+
+
+class History:
+    """The last looks at every track of the newest picture."""
+
+    def __init__(self) -> None:
+        self._looks: dict[int, deque[_Look]] = {}
+
+    def follow(self, picture: Picture) -> None:
+        """Remember a picture; who is not in it is forgotten."""
+        kept: dict[int, deque[_Look]] = {}
+        inside = picture.road.inside.tolist()
+        for track, on_road in zip(picture.tracks, inside, strict=True):
+            past = self._looks.get(track.id) or deque(maxlen=MEMORY)
+            x, y = track.position.x, track.position.y
+            past.append((picture.time_ns, track.speed, x, y, track.speed_std, on_road))
+            kept[track.id] = past
+        self._looks = kept
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._looks.clear()
+
+    def accelerations(self, picture: Picture) -> Floats:
+        """m/s² by least squares over the last looks; 0 where there are too few."""
+        return np.array([_slopes(self._looks[track.id])[0] for track in picture.tracks])
+
+    def leaps(self, track: Track) -> bool:
+        """Whether it has gained more speed than vehicles do, since its speed was first known."""
+        known = [speed for _, speed, _, _, std, _ in self._looks[track.id] if std <= SURE_SPEED]
+        return bool(known) and track.speed - min(known) > LEAPS + track.speed_std
+
+    def in_view(self, picture: Picture) -> Bools:
+        """Who has been on the road for all of the last looks (N): drivers have seen them."""
+        looks = (self._looks[track.id] for track in picture.tracks)
+        return np.array(
+            [len(past) == MEMORY and all(look[-1] for look in past) for past in looks], np.bool_
+        )
+
+    def velocities(self, picture: Picture, speed: Floats) -> tuple[Floats, Bools]:
+        """m/s, N×2, and who on foot has just set off (N): they are taken to cross the road at
+        `STRIDE`. Others without a heading: by least squares over where they were."""
+        heading = picture.heading
+        out: Floats = speed[:, None] * np.stack((np.cos(heading), np.sin(heading)), axis=1)
+        sets_off = np.zeros(len(heading), dtype=np.bool_)
+        for index in np.flatnonzero(np.isnan(heading) | ~picture.vehicle).tolist():
+            past = self._looks[picture.tracks[index].id]
+            step = None if picture.vehicle[index] else self._step(picture, index, past)
+            if step is not None:
+                out[index], sets_off[index] = step, True
+            elif np.isnan(heading[index]):
+                out[index] = _slopes(past)[1:]
+        return out, sets_off
+
+    def _step(self, picture: Picture, index: int, past: deque[_Look]) -> tuple[float, float] | None:
+        """The velocity of somebody who stood a moment ago and has made a step across the road."""
+        if picture.road.lane[index] < 0 or past[-1][1] >= STRIDE:
+            return None
+        stood = [(x, y) for _, speed, x, y, _, _ in past if speed < RESTS]
+        if len(stood) < RESTED_LOOKS:
+            return None
+        # The first looks, as the place drifts before the walk is believed.
+        x, y = stood[0]
+        course = float(picture.road.heading[index])
+        left = (-float(np.sin(course)), float(np.cos(course)))
+        across = (past[-1][2] - x) * left[0] + (past[-1][3] - y) * left[1]
+        # On a footway or a crossing people set off all the time, and drivers expect it.
+        if abs(across) < STEP_M or picture.walk.inside[index]:
+            return None
+        pace = STRIDE if across > 0.0 else -STRIDE
+        return pace * left[0], pace * left[1]
+
+
+def _slopes(past: deque[_Look]) -> tuple[float, float, float]:
+    """Change of speed (m/s²) and of x and y (m/s) over the looks."""
+    if len(past) < 3:
+        return 0.0, 0.0, 0.0
+    last = past[-1][0]
+    rows = [((time_ns - last) / NS_PER_S, speed, x, y) for time_ns, speed, x, y, _, _ in past]
+    t, v, x, y = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    square = sum((row[0] - t) ** 2 for row in rows)
+    if square < 0.05:  # s²: three looks at 5 Hz give 0.08
+        return 0.0, 0.0, 0.0
+    return (
+        sum((row[0] - t) * (row[1] - v) for row in rows) / square,
+        sum((row[0] - t) * (row[2] - x) for row in rows) / square,
+        sum((row[0] - t) * (row[3] - y) for row in rows) / square,
+    )

@@ -32,9 +32,11 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
 
     A missing sensor or broker degrades the unit, it does not stop it; `rsu status` tells.
     """
+    import gc
     import os
     import signal
 
+    gc.disable()  # until everything is imported: what is, stays
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the unit can take its file in again
 
     # Read by numpy's linear algebra when it is loaded. Our matrices are 4×4: its threads cost
@@ -64,6 +66,8 @@ def run(site: Path, duration: float | None, stop_when_ended: bool, log_level: st
         over = deadline is not None and time.monotonic() >= deadline
         return over or (stop_when_ended and all_recorded_sources_ended(overview))
 
+    gc.freeze()
+    gc.enable()
     killed = host.run(until=until)
     if host.again:
         config = host.config

@@ -87,7 +87,9 @@ class Condition:
             return
         level, more = self._shedder.level, self._shedder.level > before
         self._log.warning(
-            "load shed" if more else "load restored", level=level, reason=self._shedder.reason
+            "load shed" if more else "load restored",
+            shed_level=level,
+            reason=self._shedder.reason,
         )
         decision = Decision(
             stage="unit", subject="unit", verdict=Verdict.WITHHELD if more else Verdict.SENT,

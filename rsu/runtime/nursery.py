@@ -182,6 +182,7 @@ def _serve(
     os.setpgid(0, 0)  # Ctrl-C is the supervisor's to act on
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
+    gc.disable()  # what is imported stays; to look through it again and again took a second
     libc = ctypes.CDLL(None)
     libc.mallopt(M_ARENA_MAX, ARENAS)
     preparing: Iterator[str] | None = _prepare(config, base, plans)
@@ -195,9 +196,9 @@ def _serve(
             step = next(preparing, None)
             if step is None:
                 preparing = None
+                gc.collect()
             else:
                 prepared.add(step)
-            gc.collect()
             libc.malloc_trim(0)  # what preparing took for a moment
             continue
         if not asked:
@@ -267,6 +268,7 @@ def _split_off(
     try:
         os.close(tells)
         gc.freeze()  # what is here now is shared: the collector shall not touch it
+        gc.enable()
         os.setpgid(0, 0)
         if _adopted(keeper):
             code = live(wanted.name, wanted.role, wanted.instance, folder, (config, base))

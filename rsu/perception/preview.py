@@ -17,12 +17,13 @@ from rsu.config.cameras import CameraOptions, Region
 from rsu.config.privacy import PrivacyOptions
 from rsu.perception.detector import Detector, Image
 from rsu.perception.privacy import (
-    DOUBTFUL,
+    DOUBT_SMALL,
     NEEDED,
     DetailLimit,
     Sightings,
     coarse,
     cover,
+    doubt,
     masked,
     unseen,
 )
@@ -75,9 +76,17 @@ class Previews:
         """What the detector reports of a frame; what else it sees is remembered for masking."""
         if isinstance(self._detector, DoubtingDetector) and self._mask and self._knows:
             threshold = self._detector.threshold
-            seen = self._detector.detect_down_to(frame.image, self._regions, DOUBTFUL * threshold)
+            least = DOUBT_SMALL * threshold
+            seen = self._detector.detect_down_to(frame.image, self._regions, least)
             sure = tuple(one for one in seen if one.score >= threshold)
-            self._sightings.see(frame.capture_ns, sure, seen[len(sure) :])
+            height, width = frame.image.shape[:2]
+            scale = width / self._size_for((height, width))[0]
+            doubtful = [
+                one
+                for one in seen[len(sure) :]
+                if one.score >= doubt(one.box.height / scale) * threshold
+            ]
+            self._sightings.see(frame.capture_ns, sure, doubtful)
         else:
             sure = self._detector.detect(frame.image, self._regions)
         if self._due_ns is None or now.mono_ns >= self._due_ns - self.period_ns // 2:

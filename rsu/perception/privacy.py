@@ -9,8 +9,10 @@ keeps cells of 4 cm at least: wherever somebody stands, a face is no more than f
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -28,10 +30,16 @@ Floats = npt.NDArray[np.float64]
 
 NEEDED = frozenset({ObjectClass.PEDESTRIAN, ObjectClass.CAR})
 """A detector that cannot name these tells nothing about heads and plates."""
-DOUBTFUL = 0.5
-"""Boxes count from this share of the score at which the detector reports: recall is wanted."""
+DOUBT_SMALL, DOUBT_LARGE = 0.25, 0.8
+DOUBT_FROM_PX, DOUBT_TO_PX = 16.0, 60.0
+"""Boxes count from a share of the score at which the detector reports: recall is wanted. The share
+rises with the logarithm of the box's height in the picture: what is large is seldom doubted when it
+is there, and takes most of the picture when it is not (docs/privacy.md)."""
 MEMORY_NS = NS_PER_S // 2
 """Boxes this old still count: a head missed in some frames stays covered."""
+FOLLOWED = 0.5
+"""Overlap (IoU) of the masks of two boxes in looks one after the other from which the later one
+stands for both: what moved on leaves no trail. The newest two looks count whole."""
 LEAST_LOOKS = 3
 """Looks remembered whatever their age, and needed before anything but coarse blocks is shown."""
 GAP_NS = 2 * NS_PER_S
@@ -102,35 +110,64 @@ def patch_of(seen: ImageDetection) -> Patch:
     return Patch(left, box.top - above, right, bottom, block)
 
 
+def doubt(height_px: float) -> float:
+    """The share of the detector's own score from which a box of that height in the picture
+    counts."""
+    span = math.log(DOUBT_TO_PX / DOUBT_FROM_PX)
+    large = math.log(max(height_px, 1.0) / DOUBT_FROM_PX) / span
+    return DOUBT_SMALL + (DOUBT_LARGE - DOUBT_SMALL) * min(max(large, 0.0), 1.0)
+
+
+@dataclass(slots=True)
+class _Look:
+    """Boxes and masks of one look. `sure`: reported, or the same as one that was; `followed`: the
+    next look has it, too."""
+
+    time_ns: int
+    boxes: tuple[ImageDetection, ...]
+    patches: list[Patch]
+    sure: npt.NDArray[np.bool_]
+    followed: npt.NDArray[np.bool_]
+
+
 class Sightings:
     """What the detector saw within the last half second."""
 
     def __init__(self) -> None:
-        self._looks: deque[tuple[int, tuple[ImageDetection, ...], frozenset[int]]] = deque()
+        self._looks: deque[_Look] = deque()
 
     def see(
         self, time_ns: int, sure: Sequence[ImageDetection], doubtful: Iterable[ImageDetection]
     ) -> None:
         """Take one look: what the detector reports, and what it would not."""
-        if self._looks and not 0 <= time_ns - self._looks[-1][0] <= GAP_NS:
+        if self._looks and not 0 <= time_ns - self._looks[-1].time_ns <= GAP_NS:
             self._looks.clear()
-        self._looks.append((time_ns, (*sure, *doubtful), frozenset(range(len(sure)))))
-        while len(self._looks) > LEAST_LOOKS and time_ns - self._looks[0][0] > MEMORY_NS:
+        boxes = (*sure, *doubtful)
+        patches = [patch_of(one) for one in boxes]
+        known = np.asarray(np.arange(len(boxes)) < len(sure), dtype=bool)
+        if self._looks:
+            last = self._looks[-1]
+            same = np.asarray(_overlaps(last.patches, patches) > FOLLOWED, dtype=bool)
+            last.followed = np.asarray(same.any(axis=1), dtype=bool)
+            known[:] |= (same & last.sure[:, np.newaxis]).any(axis=0)
+        nobody = np.zeros(len(boxes), dtype=bool)
+        self._looks.append(_Look(time_ns, boxes, patches, known, nobody))
+        while len(self._looks) > LEAST_LOOKS and time_ns - self._looks[0].time_ns > MEMORY_NS:
             self._looks.popleft()
 
     def patches(self) -> list[Patch] | None:
         """Everything to be masked in the picture of the last look; None: nothing is known yet."""
         if len(self._looks) < LEAST_LOOKS:
             return None
-        last_ns, now, _ = self._looks[-1]
-        found = [patch_of(one) for one in now]
-        for time_ns, then, sure in list(self._looks)[:-1]:
-            age_s = (last_ns - time_ns) / NS_PER_S
-            for index, one in enumerate(then):
-                patch = patch_of(one)
-                if index in sure and not any(_overlap(one.box, new.box) for new in now):
-                    patch = _grown(patch, one, age_s)
-                found.append(patch)
+        *earlier, now = self._looks
+        found = list(now.patches)
+        for look in earlier:
+            age_s = (now.time_ns - look.time_ns) / NS_PER_S
+            for index, (one, patch) in enumerate(zip(look.boxes, look.patches, strict=True)):
+                if look.followed[index] and look is not earlier[-1]:
+                    continue
+                gone = look.sure[index] and not any(_overlap(one.box, new.box) for new in now.boxes)
+                found.append(_grown(patch, one, age_s) if gone else patch)
         return found
 
 
@@ -264,6 +301,16 @@ def _grown(patch: Patch, one: ImageDetection, age_s: float) -> Patch:
         patch.bottom + reach / 2,
         patch.block,
     )
+
+
+def _overlaps(some: Sequence[Patch], others: Sequence[Patch]) -> Floats:
+    """The overlap (IoU) of each of some masks with each of others."""
+    a, b = (np.array(part, dtype=np.float64).reshape(-1, 5) for part in (some, others))
+    low = np.maximum(a[:, np.newaxis, :2], b[np.newaxis, :, :2])
+    high = np.minimum(a[:, np.newaxis, 2:4], b[np.newaxis, :, 2:4])
+    both = np.maximum(high - low, 0.0).prod(axis=2)
+    sizes = [(part[:, 2:4] - part[:, :2]).prod(axis=1) for part in (a, b)]
+    return np.asarray(both / (sizes[0][:, np.newaxis] + sizes[1] - both), dtype=np.float64)
 
 
 def _overlap(one: Box, other: Box) -> bool:

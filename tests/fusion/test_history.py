@@ -61,7 +61,7 @@ def everything(past: History) -> dict[str, object]:
 
 @given(seed=st.integers(0, 50), shuffle=st.randoms(use_true_random=False))
 @settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_order_within_the_buffer_gives_the_in_order_result(
     world: SimpleNamespace, seed: int, shuffle: object

@@ -67,7 +67,7 @@ tick_step = st.tuples(
 
 
 @given(steps=st.lists(st.one_of(camera_step, camera_step, radar_step, tick_step), max_size=25))
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 def test_any_input_leaves_valid_tracks(steps: list[tuple[str, int, int, int, list]]) -> None:
     # Eager options: almost everything is confirmed and published, so that it is checked.
     options = FusionOptions(
@@ -147,7 +147,7 @@ def assert_covariances(cov: np.ndarray) -> None:
     shuffle=st.randoms(use_true_random=False),
 )
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_order_of_arrival_within_the_buffer_does_not_matter_to_the_stage(
     world: SimpleNamespace, offsets: list[int], shuffle: object

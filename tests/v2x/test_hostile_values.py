@@ -255,7 +255,7 @@ def test_hostile_part_anywhere_is_refused(profile: str, any_value: Any) -> None:
     codec, values, rng = codec_for(profile), [], random.Random(profile)
 
     @seed(1)
-    @settings(max_examples=10, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=4, database=None, suppress_health_check=list(HealthCheck))
     @given(any_value(profile, FRAME))
     def draw(value: Any) -> None:
         values.append(value)

@@ -31,9 +31,9 @@ from rsu.v2x.inspector.units import si_values
 
 LONG = 200_000
 NOW_NS = 1_750_000_000_000_000_000
-SHORT = 1_000
+SHORT = 300
 WATCHDOG_S = 100
-"""The whole short run takes about 10 s on a slow core: only a hang reaches this."""
+"""The whole short run takes about 5 s on a slow core: only a hang reaches this."""
 LONG_WATCHDOG_S = 3_000
 VALUES_PER_OCTET = 4 * 8
 VALUES_BESIDES = 64

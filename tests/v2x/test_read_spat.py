@@ -125,7 +125,7 @@ def test_any_message_is_read(
 
     # One intersection at a time: whole messages have too many choices for one drawing.
     @given(state=any_value(profile, "IntersectionState"))
-    @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+    @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
     def check(state: Any) -> None:
         ours = {**state, place: {"id": at.intersection}}
         elsewhere = {**state, place: {"id": at.intersection + 1}}

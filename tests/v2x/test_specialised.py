@@ -38,7 +38,7 @@ def test_corpus_is_taken_by_the_written_code_as_by_the_plain_one(shared: Path, p
             assert codec.specialised.encode(value, FRAME) == octets
 
 
-@pytest.mark.parametrize("examples", [50, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [20, pytest.param(500, marks=pytest.mark.long)])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_any_value_has_the_octets_of_the_plain_codec(
     profile: str, examples: int, any_value: Any

@@ -133,7 +133,7 @@ def check_honest(states: list[SignalState]) -> int:
     return looked
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(
     data=st.lists(st.tuples(st.lists(APPROACHES, max_size=4), WISHES), min_size=90, max_size=150)
 )

@@ -140,6 +140,7 @@ def test_who_runs_a_red_light_crosses_the_line_at_red(play: Play) -> None:
     assert len(set(seen)) == 1
 
 
+@pytest.mark.long  # the scenario `spill-back` is played by then, too
 def test_a_blocked_exit_spills_back_into_the_entries(play: Play) -> None:
     action = script.BlockExit(do="block-exit", at_s=10, lane="out-w-1", duration_s=200)
     counts = []

@@ -75,7 +75,7 @@ def recorded(junction_map: SiteMap, request: pytest.FixtureRequest) -> list[Mome
     [
         pytest.param(1, 900, 240, id="usual"),
         pytest.param(2, 1800, 600, id="busy", marks=pytest.mark.long),
-        pytest.param(3, 3000, 1200, id="saturated"),
+        pytest.param(3, 3000, 1200, id="saturated", marks=pytest.mark.long),
     ],
 )
 def test_no_vehicle_overlaps_anyone(

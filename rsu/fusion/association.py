@@ -3,7 +3,7 @@
 In: predicted rows and one scan; out: pairs (track row, measurement). A pair is possible when its
 squared Mahalanobis distance, plus the price of a class confusion, lies inside the gate; among the
 possible pairs the assignment of least total cost wins (Blackman & Popoli, "Design and Analysis of
-Modern Tracking Systems", 1999, ch. 6), solved exactly by scipy.
+Modern Tracking Systems", 1999, ch. 6), exactly (`assignment`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
+from rsu.fusion.assignment import cheapest
 from rsu.fusion.classes import CONFUSION
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import determinant2, distance2, velocity_cov_of, velocity_of
@@ -123,13 +123,9 @@ def _cheapest(row: Indices, measurement: Indices, cost: Floats) -> Indices:
     alone: Indices = (rivals == 2).nonzero()[0]
     if not len(contested):
         return alone
-    rows, i = np.unique(row[contested], return_inverse=True)
-    measurements, j = np.unique(measurement[contested], return_inverse=True)
-    none = float(cost.max()) + 1.0
-    table = np.full((len(rows), len(measurements)), none)
-    pair = np.full(table.shape, -1)
-    table[i, j] = cost[contested]
-    pair[i, j] = contested
-    chosen = pair[linear_sum_assignment(table)]
-    taken: Indices = np.sort(np.concatenate((alone, chosen[chosen >= 0])))
+    chosen = cheapest(
+        row[contested].tolist(), measurement[contested].tolist(), cost[contested].tolist(),
+        none=float(cost.max()) + 1.0,
+    )  # fmt: skip
+    taken: Indices = np.sort(np.concatenate((alone, contested[chosen])))
     return taken

@@ -1,7 +1,8 @@
 """What the sensors of a site could see at all: who counts, and where a track may be false.
 
-A site configuration goes in; for a `Scene`, masks over its rows come out. Occlusion is left to the
-unit: what hides behind something else counts, what no sensor looks at does not.
+A site configuration goes in; for a `Scene`, masks over its rows come out. `sees` leaves occlusion
+to the unit: what hides behind something else counts, what no sensor looks at does not. `finds` asks
+the sensor models themselves, for what nobody can know before it is seen: when an event began.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.config.model import SiteConfig
-from rsu.config.radars import Ars408Options, MountOptions
+from rsu.config.radars import Ars408Options
 from rsu.config.simulation import SimulationOptions
 from rsu.sim.errors import SimulationError
 from rsu.sim.sensors.camera import ModelledCamera
-from rsu.sim.sensors.radar import FAR_ANGLE, FAR_RANGE, NEAR_ANGLE, NEAR_RANGE
+from rsu.sim.sensors.radar import FAR_ANGLE, FAR_RANGE, NEAR_ANGLE, NEAR_RANGE, ModelledRadar
 from rsu.sim.world.scene import Scene
 from rsu.site.geodesy import enu_heading
 
@@ -29,6 +30,9 @@ BLIND_REACH_M = 80.0
 """Without any sensor's geometry: how far a camera on a mast usually tells road users apart."""
 INSIDE = 0.5
 """Least share of an object's box that is inside an image that could show it."""
+FOUND = 0.5
+"""Chance per look from which on a sensor finds an object (`Coverage.finds`): below it the sensor
+misses it more often than not. For a camera that is a box 8 px high, wholly visible, by day."""
 
 
 class CameraView:
@@ -47,11 +51,18 @@ class CameraView:
         seen: Bools = boxes.seen & (inside >= INSIDE * full)
         return seen
 
+    def finds(self, scene: Scene) -> Bools:
+        """Rows of a scene that its detector finds more often than not, shape (N,)."""
+        found: Bools = self._camera.chance(scene) >= FOUND
+        return found
+
 
 class RadarView:
     """What lies in the cones of one radar of the ARS408 family (data sheet: near and far)."""
 
-    def __init__(self, mount: MountOptions, max_range: float) -> None:
+    def __init__(self, options: Ars408Options) -> None:
+        mount, max_range = options.mount, options.max_range
+        self._radar = ModelledRadar(options, np.random.default_rng(0))
         self.position = np.array([mount.x, mount.y])
         self._axis = enu_heading(mount.heading)
         self._max_range = max_range
@@ -66,6 +77,11 @@ class RadarView:
         far = (distance <= FAR_RANGE) & (off_axis <= FAR_ANGLE)
         seen: Bools = (near | far) & (distance <= self._max_range)
         return seen
+
+    def finds(self, scene: Scene) -> Bools:
+        """Rows of a scene that it finds more often than not, shape (N,)."""
+        found: Bools = self.sees(scene) & (self._radar.chance(scene) >= FOUND)
+        return found
 
 
 class Coverage:
@@ -83,7 +99,7 @@ class Coverage:
             self.views[camera.id] = CameraView(made)
         for radar in config.radars:
             if isinstance(radar, Ars408Options):
-                self.views[radar.id] = RadarView(radar.mount, radar.max_range)
+                self.views[radar.id] = RadarView(radar)
 
     def sees(self, scene: Scene) -> Bools:
         """Rows that count: in any sensor's view and within reach of the origin, shape (N,)."""
@@ -94,6 +110,13 @@ class Coverage:
         for view in self.views.values():
             seen |= view.sees(scene)
         return seen & (away < REACH_M)
+
+    def finds(self, scene: Scene) -> Bools:
+        """Rows that some sensor finds more often than not: near enough, and not behind others."""
+        found = np.zeros(len(scene.ids), dtype=np.bool_)
+        for view in self.views.values():
+            found |= view.finds(scene)
+        return found & self.sees(scene)
 
     def __str__(self) -> str:
         if not self.views:

@@ -167,14 +167,22 @@ class ModelledCamera:
         seen = front & inside & (distance <= self._max_range)
         return Boxes(full, clipped, _visible(full, clipped, distance, seen), seen)
 
+    def chance(self, scene: Scene) -> Floats:
+        """Of each object being found by one look, but for misses without a cause, shape (N,)."""
+        return self._chance(scene, self.view(scene)) if scene.ids else np.zeros(0)
+
+    def _chance(self, scene: Scene, boxes: Boxes) -> Floats:
+        distance = np.hypot(*(scene.position - self._true.position[:2]).T)
+        chance: Floats = boxes.seen * _findable(boxes) * _in_weather(scene, distance)
+        return chance
+
     def _found(self, scene: Scene) -> list[ImageDetection]:
         """The detector's boxes of real objects, in the order of the scene."""
         count = len(scene.ids)
         if not count:
             return []
         boxes = self.view(scene)
-        distance = np.hypot(*(scene.position - self._true.position[:2]).T)
-        chance = boxes.seen * _findable(boxes) * _in_weather(scene, distance)
+        chance = self._chance(scene, boxes)
         # One row of numbers per object, found or not: who comes into view changes nobody else's.
         uniform = self._rng.random((count, 3))
         normal = self._rng.standard_normal((count, 5))

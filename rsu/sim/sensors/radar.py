@@ -126,8 +126,6 @@ class ModelledRadar:
         noise = self._rng.standard_normal((len(scene.ids), 5))
         rolled, errors = dice.tolist(), noise.tolist()
         for i, key in enumerate(scene.ids):
-            if not _in_cone(*views[i][:2]):
-                continue
             reading = self._reading(scene, i, views, rolled[i], errors[i])
             if reading is not None:
                 readings.append(reading)
@@ -135,6 +133,20 @@ class ModelledRadar:
         self._haunt(readings, scene, truth, dice)
         self._forget(set(scene.ids))
         return RadarCycle(self._counter, scene.time_ns, tuple(readings), truth)
+
+    def chance(self, scene: Scene) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Of each object being found in one cycle, shape (N,)."""
+        views = self._views(scene)
+        return np.array([self._chance(scene, i, views) for i in range(len(views))])
+
+    def _chance(self, scene: Scene, i: int, views: list[tuple[float, float, float]]) -> float:
+        distance, azimuth, _ = views[i]
+        if not _in_cone(distance, azimuth):
+            return 0.0
+        course = float(scene.heading[i]) - self._axis
+        radial = float(scene.speed[i]) * math.cos(course - azimuth)
+        chance = FOUND_SLOW if abs(radial) < SLOW else FOUND
+        return chance * (HIDDEN if _hidden(i, views) else 1.0)
 
     def _views(self, scene: Scene) -> list[tuple[float, float, float]]:
         """Range, azimuth and half the angle taken up, of everyone."""
@@ -160,11 +172,8 @@ class ModelledRadar:
         distance, azimuth, _ = views[i]
         course = float(scene.heading[i]) - self._axis
         speed = float(scene.speed[i])
-        radial = speed * math.cos(course - azimuth)
-        chance = FOUND_SLOW if abs(radial) < SLOW else FOUND
-        chance *= HIDDEN if _hidden(i, views) else 1.0
         life = self._lives.get(scene.ids[i])
-        if dice[0] >= chance:
+        if dice[0] >= self._chance(scene, i, views):
             return None
         if life is None:
             number = self._free_number()

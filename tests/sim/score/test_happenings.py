@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rsu.schema.events import EventPhase, RoadEvent
-from rsu.schema.reports import Truth, TruthEvent
-from rsu.schema.units import NS_PER_S, Vec2
+from rsu.schema.reports import Truth, TruthEvent, TruthObject
+from rsu.schema.sensing import ObjectClass
+from rsu.schema.units import NS_PER_S, Size, Vec2
 from rsu.sim.score.happenings import Happenings
 
 
@@ -83,3 +84,38 @@ def test_nothing_happened_and_nothing_was_told() -> None:
     assert held().numbers() == {
         "events.count": 0, "events.recall": None, "events.precision": None, "events.delay_s": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "at_s", "means_it"), [
+    ("congestion", 12, True), ("congestion", 8, False), ("obstacle", 39, True),
+    ("obstacle", 38, False),
+])  # fmt: skip
+def test_congestion_may_be_found_as_early_as_late(kind: str, at_s: int, means_it: bool) -> None:
+    event = TruthEvent(
+        id=1, kind=kind, start_ns=40 * NS_PER_S, position=Vec2(0.0, 0.0), lanes=("a",)
+    )
+    happenings = held(event, until_s=60.0)
+    happenings.report(report(10, kind=kind), at_s * NS_PER_S)
+    assert happenings.numbers()["events.recall"] == (1.0 if means_it else 0.0)
+
+
+@pytest.mark.parametrize(("lane", "x", "speed", "false"), [
+    ("a", -10.0, 0.0, 0),  # it stands, and something lies ahead on its lane
+    ("a", -10.0, 5.0, 1),  # it drives
+    ("b", -10.0, 0.0, 1),  # it stands elsewhere
+    ("a", -30.0, 0.0, 1),  # nobody stands where it is said
+])  # fmt: skip
+def test_who_truly_stands_because_of_an_event_is_no_false_alarm(
+    lane: str, x: float, speed: float, false: int
+) -> None:
+    debris = TruthEvent(id=1, kind="obstacle", start_ns=0, position=Vec2(0.0, 0.0), lanes=("a",))
+    car = TruthObject(
+        id=7, object_class=ObjectClass.CAR, position=Vec2(-10.0, 0.0), heading=0.0, speed=speed,
+        size=Size(4.5, 1.8, 1.5),
+    )  # fmt: skip
+    happenings = Happenings()
+    happenings.truth(Truth(time_ns=NS_PER_S, objects=(car,), events=(debris,)))
+    happenings.report(report(10, kind="stopped-vehicle", x=x, lane=lane), 2 * NS_PER_S)
+    outcomes, wrong = happenings.outcomes()
+    assert [one.told_ns for one in outcomes] == [None]  # and no hit
+    assert len(wrong) == false

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,10 @@ class CrashDetector:
 
     kinds: tuple[str, ...] = (kinds.CRASH,)
 
-    def __init__(self, _site: SiteMap, _options: EventOptions) -> None:
+    def __init__(
+        self, _site: SiteMap, _options: EventOptions, dense: Callable[[int], bool]
+    ) -> None:
+        self._dense = dense
         self._speeds: dict[int, deque[tuple[int, float, float]]] = {}
         self._stops: dict[int, _Stop] = {}
         self._identity = Identity(4.0, 10.0)
@@ -60,7 +64,9 @@ class CrashDetector:
             past = self._speeds.get(track.id)
             if not fast[i]:
                 known = past is not None and now_ns - track.born_ns >= KNOWN_NS
-                if past is not None and known and track.id not in self._stops:
+                # Where many stand, a track that halts at once rather went over to one of them.
+                crowd = self._dense(int(picture.road.lane[i]))
+                if past is not None and known and not crowd and track.id not in self._stops:
                     stop = _too_hard(past, now_ns)
                     if stop is not None:
                         self._stops[track.id] = stop

@@ -3,7 +3,9 @@
 In: pictures. Out: sightings. Matching by heading would take a wrong-way driver for one on the
 opposite lane beside it; so whoever does not fit the lane it was matched with is looked up again
 by position alone, and has to cover some way against that lane: a heading may be mistaken, a way is
-not.
+not. Far away a track goes over to somebody else now and then, and seems to go back then: who drove
+along a lane just now, and who would have had to come through somebody that stands, goes against
+none.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from rsu.config.situation import EventOptions
 from rsu.schema.units import NS_PER_S, Vec2
@@ -30,8 +33,17 @@ from rsu.situation.picture import Picture
 AGAINST = math.radians(120.0)  # to the lane's direction: crossing and turning vehicles stay below
 FITS = math.radians(60.0)
 SLOWEST = 2.5  # m/s: slower, it may be rolling back, or far away and standing
-GAP_NS = NS_PER_S
-BORN_NS = NS_PER_S // 2  # a new track's motion is a guess
+GAP_NS = (
+    2 * NS_PER_S
+)  # without a sign of it; a new track whose speed was guessed wrongly takes so long
+OWN_HEADING = 0.35
+"""rad, 1 σ: fusion's own word on where it heads; what it takes from the lane is told with 0.42."""
+FITTED_NS = 3 * NS_PER_S
+"""ns since it drove along a lane: lost behind others, tracks last 1.5 s, and as long until a wrong
+one has settled."""
+BEFORE = 60.0
+"""m: who stands so near in front of it, as the lane goes, was in its way: a queue's tail is seen no
+farther (`rsu.situation.queues.LONGEST_FILL`)."""
 THERE = 0.8  # probability of being between the lane's edges: not just beside them
 MOVED_BACK, SURE_BACK, FOR_NS = 2.0, 3.0, 3 * NS_PER_S // 10
 """Or its velocity along the lane is this many σ below zero for some pictures, and it has been seen
@@ -72,6 +84,7 @@ class WrongWayDetector:
             ]
         )
         self._ways: dict[int, _Way] = {}
+        self._fitted: dict[int, int] = {}
         self._identity = Identity(8.0, 2.0)
 
     def look(self, picture: Picture) -> list[Sighting]:
@@ -79,9 +92,9 @@ class WrongWayDetector:
         road, now_ns = picture.road, picture.time_ns
         turn = np.abs((picture.heading - road.heading + math.pi) % math.tau - math.pi)
         fits = road.inside & (turn < FITS)
-        sure = picture.vehicle & (picture.speed > SLOWEST)
-        rows = np.flatnonzero(sure & ~fits)
+        self._remember_who_fits(picture, fits)
         self._ways = {k: way for k, way in self._ways.items() if now_ns - way.seen_ns <= GAP_NS}
+        rows = np.flatnonzero(picture.vehicle & (picture.speed > SLOWEST) & ~fits)
         if not len(rows):
             return []
         match = self._site.match(picture.position[rows], kinds=(LaneKind.VEHICLE,))
@@ -92,9 +105,8 @@ class WrongWayDetector:
         for j in np.flatnonzero(against).tolist():
             track = picture.tracks[int(rows[j])]
             lane = int(match.lane[j])
-            young = now_ns - track.born_ns < BORN_NS
-            if young or self._dense(lane):
-                continue  # nobody drives against a queue; in one, tracks are easily mistaken
+            if self._mistaken(picture, int(rows[j]), lane, float(match.station[j])):
+                continue
             x, y = track.position.x, track.position.y
             heading = float(match.heading[j])
             std = std_along(track, heading)
@@ -137,7 +149,25 @@ class WrongWayDetector:
         way.surest = max(way.surest, sigmas)
         return back >= MOVED_BACK and picture.time_ns - way.backwards_ns >= FOR_NS
 
+    def _remember_who_fits(self, picture: Picture, fits: npt.NDArray[np.bool_]) -> None:
+        now_ns = picture.time_ns
+        self._fitted = {k: at for k, at in self._fitted.items() if now_ns - at <= FITTED_NS}
+        moving = fits & picture.vehicle & (picture.speed > SLOWEST)
+        for i in np.flatnonzero(moving).tolist():
+            if picture.tracks[i].heading_std < OWN_HEADING:
+                self._fitted[picture.tracks[i].id] = now_ns
+
+    def _mistaken(self, picture: Picture, index: int, lane: int, station: float) -> bool:
+        """Whether its track rather went over to somebody else than it went back."""
+        if self._dense(lane) or picture.tracks[index].id in self._fitted:
+            return True  # nobody drives against a queue; in one, tracks are easily mistaken
+        road = picture.road
+        stands = (picture.standing_since_ns >= 0) & picture.vehicle & road.inside
+        ahead = road.station - station
+        return bool((stands & (road.lane == lane) & (ahead > 0.0) & (ahead < BEFORE)).any())
+
     def forget(self) -> None:
         """The clock was set back."""
         self._ways.clear()
+        self._fitted.clear()
         self._identity.forget()

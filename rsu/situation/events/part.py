@@ -63,9 +63,10 @@ class Events:
         detectors: tuple[Detector, ...] = (
             congestion, StandingDetector(site, options, congestion.dense),
             WrongWayDetector(site, options, congestion.dense),
-            SpeedingDetector(site, options), SlowDetector(site, options, congestion.dense),
+            SpeedingDetector(site, options, congestion.dense),
+            SlowDetector(site, options, congestion.dense),
             WalkerDetector(site, options), RedLightDetector(site, options, self._lights),
-            CrashDetector(site, options),
+            CrashDetector(site, options, congestion.dense),
         )  # fmt: skip
         self._off = frozenset(options.off)
         # Others ask congestion how dense traffic is, told or not. Where no lane is drawn nobody

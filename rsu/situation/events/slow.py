@@ -46,7 +46,9 @@ CREEPS = 1.5  # m/s: slower is standing and creeping
 STOOD_S = 3.0  # at rest for so long it has stood: far away new tracks seem to for a moment
 SETS_OFF_NS = 10 * NS_PER_S
 """ns from rest: 6 s to 0.4 × 50 km/h at 1 m/s², and some for a slow beginning."""
-AFTERWARDS_NS = 3 * NS_PER_S  # until who was held up is faster than slow again: 1 to 2 m/s²
+AFTERWARDS_NS = 6 * NS_PER_S
+"""until who was held up is faster than slow again (3 s, at 1 to 2 m/s²), and most of the way that
+is judged, 5 s, is its own doing."""
 FOLLOWS_NS = 15 * NS_PER_S  # ns that those behind one who is slow are held up by it
 LOST_NS = 4 * NS_PER_S  # a way waits so long for a track to carry it on
 BEHIND = 10.0  # m that a lost track may have been taken too far ahead (2 σ at 90 m)
@@ -62,12 +64,14 @@ class _Point:
 
 @dataclass(slots=True)
 class _Way:
-    """Where one vehicle was, every `SAMPLE_NS`; `key` stays when another track carries it on."""
+    """Where one vehicle was, every `SAMPLE_NS`; `key` stays when another track carries it on.
+    `known`: it was told before, so nobody expects that it sets off faster than it goes."""
 
     key: int
     heading: float
     first_std: float
     told: bool = False
+    known: bool = False
     stood_ns: int = -SETS_OFF_NS
     hindered_ns: int = -SETS_OFF_NS
     points: list[_Point] = field(default_factory=list)
@@ -144,7 +148,7 @@ class SlowDetector:
                 continue
             if not (way.told or self._by_itself(picture, i, way)):
                 continue
-            way.told = True
+            way.told = way.known = True
             self._leaders[int(self._link[lane])] = (way.key, picture.time_ns)
             sure = normal_share((bound - speed) / max(std, 0.1))
             yield Sighting(
@@ -185,7 +189,7 @@ class SlowDetector:
 
     def _by_itself(self, picture: Picture, index: int, way: _Way) -> bool:
         """Whether nothing else explains that it is slow."""
-        if picture.time_ns - way.stood_ns < SETS_OFF_NS:
+        if not way.known and picture.time_ns - way.stood_ns < SETS_OFF_NS:
             return False
         if picture.time_ns - way.hindered_ns < AFTERWARDS_NS:
             return False

@@ -27,6 +27,37 @@ def test_a_mistaken_heading_is_no_wrong_way_driver(player: Any) -> None:
     assert player.kinds == []
 
 
+def test_who_drove_along_its_lane_just_now_does_not_go_against_the_next(player: Any) -> None:
+    # Its track goes over to the oncoming lane, as far away happens: told only if it stays there.
+    def scene(s: float) -> list[Any]:
+        return [player.track(1, -110 + 8 * s, 0 if s < 3 else 4, 8.0)]
+
+    player.play(5.5, scene)
+    assert player.kinds == []
+    player.play(4, scene)
+    assert player.kinds == ["wrong-way"]
+
+
+@pytest.mark.parametrize(("parked_x", "told"), [(-95.0, []), (-20.0, ["wrong-way"])])
+def test_nobody_comes_through_one_who_stands_in_his_way(
+    player: Any, parked_x: float, told: list[str]
+) -> None:
+    # `back` leads westwards: who goes east on it has come by what stands farther west.
+    parked = player.track(2, parked_x, 4, 0.0, heading=math.pi)
+    player.play(4, lambda s: [player.track(1, -85 + 8 * s, 4, 8.0), parked])
+    assert [kind for kind in player.kinds if kind == "wrong-way"] == told
+
+
+def test_a_new_track_whose_speed_was_guessed_wrongly_keeps_its_way(player: Any) -> None:
+    # Slow for a second in between, of unknown heading all the time, as new tracks far away are.
+    def scene(s: float) -> list[Any]:
+        speed = 1.0 if 0.5 < s < 1.8 else 8.0
+        return [player.track(1, -90 + 8 * s, 4, speed, std=1.3, heading_std=1.8)]
+
+    player.play(2.2, scene)
+    assert player.kinds == ["wrong-way"]
+
+
 def test_rolling_back_a_little_is_no_wrong_way(player: Any) -> None:
     player.play(1.5, lambda s: [player.track(1, -60 - 2 * s, 0, 2.0, heading=math.pi)])
     assert player.kinds == []
@@ -37,6 +68,25 @@ def test_speeding_is_what_is_surely_over_the_limit(make_player: Any) -> None:
         player = make_player()
         player.play(4, lambda s, v=speed: [make_player.track(1, -115 + v * s, 0, v)])
         assert player.kinds == told, speed
+
+
+def test_nobody_speeds_where_many_stand(player: Any) -> None:
+    queue = [player.track(10 + i, -5 - 8 * i, 0, 0.0) for i in range(6)]
+    player.play(4, lambda s: [player.track(1, -115 + 12 * s, 0, 17.0), *queue])
+    assert "speeding" not in player.kinds
+
+
+def test_one_who_was_slow_before_the_light_is_slow_behind_it_at_once(player: Any) -> None:
+    def scene(s: float) -> list[Any]:
+        x = -100 + 3 * s if s < 33 else -1.0 if s < 43 else -1 + 3 * (s - 43)
+        return [player.track(1, x, 0, 3.0 if s < 33 or s >= 43 else 0.0)]
+
+    player.play(70, scene)
+    began = [at for at, event in player.events if event.phase == "onset"
+             and event.kind == "slow-vehicle"]  # fmt: skip
+    # Out of the junction, 30 m, at 53.3 s: nobody waits whether it has only just set off.
+    assert len(began) == 2
+    assert began[1] < 55.0
 
 
 def test_slow_is_who_stays_slow_on_a_free_road(player: Any) -> None:

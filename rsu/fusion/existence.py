@@ -14,7 +14,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from rsu.fusion.table import NEVER, Rows
+from rsu.fusion.table import FRESH_NS, NEVER, Rows
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -23,7 +23,6 @@ LARGEST_GAIN = 1.6  # one look multiplies the odds by at most 5: confirmation ta
 LOOK_S = 0.08  # s: looks of one sensor closer than this see partly the same noise (12.5 Hz)
 OCCLUSION_S = 0.25  # s: a confirmed object missed once is probably still hidden so much later
 CERTAIN = 0.999  # existence is never surer than this, so that it can come down again
-HANDOVER_NS = 300_000_000  # ns: see `responsible`
 
 
 def decay(dt: float, survival_s: float) -> float:
@@ -66,12 +65,12 @@ def responsible(rows: Rows, column: int) -> Bools:
     """Tracks that a silent look of sensor `column` counts against.
 
     Fields of view are not known here, so a sensor may only miss what it was seeing: it measured
-    the track, and within `HANDOVER_NS` of the newest measurement by anyone. A camera that an
+    the track, and within `FRESH_NS` of the newest measurement by anyone. A camera that an
     object has left thus stays silent about it while another still sees it, and a camera that never
     saw it has no say.
     """
     seen = rows.last_seen[:, column]
-    return np.asarray((seen != NEVER) & (seen >= rows.updated_ns - HANDOVER_NS))
+    return np.asarray((seen != NEVER) & (seen >= rows.updated_ns - FRESH_NS))
 
 
 def _shift(existence: Floats, step: Floats) -> Floats:

@@ -12,13 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rsu.fusion.table import Rows, believed_position
+from rsu.fusion.table import FRESH_NS, Rows, believed_position
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
-FRESH_NS = 300_000_000  # ns: what covers another was itself seen as lately as this
 SURE_HEADING = 0.5  # rad: below it an object's width is known from every side
 HALF = 0.5  # share of an object's height in the shadow from which it is not expected to be found
 

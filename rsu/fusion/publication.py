@@ -15,12 +15,11 @@ from rsu.fusion.classes import CLASSES
 from rsu.fusion.lane_heading import LaneHeadings
 from rsu.fusion.motion import BIRTH_TURN_STD, Floats, polar_jacobian, product
 from rsu.fusion.regime import REST_SPEED_STD, REST_TURN_STD
-from rsu.fusion.table import CLASS_PRIOR, UNKNOWN_HEADING_STD, Rows, Table
+from rsu.fusion.table import CLASS_PRIOR, FRESH_NS, UNKNOWN_HEADING_STD, Rows, Table
 from rsu.schema.tracks import Track, TrackList, TrackStatus
-from rsu.schema.units import NS_PER_MS, NS_PER_S, Size, Vec2
+from rsu.schema.units import NS_PER_S, Size, Vec2
 
 LIKELIER_THAN_NOT = 0.5  # existence below which a confirmed track is withheld until seen again
-COASTING_NS = 300 * NS_PER_MS  # ns without a measurement: three frames of the slowest usual camera
 SOURCE_NS = NS_PER_S  # ns: sensors that measured the track this recently count as its sources
 
 _UPPER = np.flatnonzero(np.triu(np.ones((5, 5))))  # in a row-major 5×5
@@ -50,7 +49,7 @@ def track_list(
         chosen.born_ns.tolist(), chosen.updated_ns.tolist(), _sources(chosen, sensors), strict=True,
     )  # fmt: skip
     coasting, confirmed = TrackStatus.COASTING, TrackStatus.CONFIRMED
-    fresh_ns = table.time_ns - COASTING_NS
+    fresh_ns = table.time_ns - FRESH_NS
     tracks = tuple(
         Track(
             id=number,

@@ -23,6 +23,9 @@ Indices = npt.NDArray[np.intp]
 
 NEVER = -(2**62)  # a time before every other, ns
 UNKNOWN_HEADING_STD = float(np.pi / np.sqrt(3.0))  # rad: σ of an angle of which nothing is known
+FRESH_NS = 300_000_000
+"""ns: three frames of the slowest usual camera. A track measured this recently is in view: it does
+not coast, it can hide others, and who measured it this recently, and now does not, misses it."""
 CLASS_PRIOR = 0.1  # Dirichlet pseudo-count per class: one detection of score 1 gives it 0.55
 COMPANY_NS = NS_PER_S  # ns: sensors that measured a track this recently work on it together
 NAMED_NS = 1_500_000_000  # ns: a road user that speaks once a second keeps its name

@@ -7,7 +7,7 @@ import pytest
 
 from rsu.fusion import existence
 from rsu.fusion.classes import CLASS_INDEX, Motion
-from rsu.fusion.table import NEVER, empty_table, newborn
+from rsu.fusion.table import FRESH_NS, NEVER, empty_table, newborn
 from rsu.schema.sensing import ObjectClass
 
 
@@ -65,7 +65,7 @@ def test_only_who_saw_it_last_may_miss_it() -> None:
     table = empty_table(1, 3)
     rows = newborn(_one(), np.array([0]), np.array([0.9]), 1, 0, 3, Motion().first_speed_std)
     second = 1_000_000_000
-    rows.last_seen[0] = [10 * second, 10 * second - existence.HANDOVER_NS - 1, NEVER]
+    rows.last_seen[0] = [10 * second, 10 * second - FRESH_NS - 1, NEVER]
     rows.updated_ns[0] = 10 * second
     assert [bool(existence.responsible(rows, column)[0]) for column in range(3)] == [
         True, False, False,

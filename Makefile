@@ -12,6 +12,10 @@ TESTS ?= tests
 JOBS ?= 2
 SOAK ?= --hours 2 --speed 20 --seed 1
 
+# Tests start hundreds of processes: what is compiled once (installed with --no-compile, so only what
+# is used) must be kept, also where the environment forbids it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-long soak lint setup setup-dev lock clean
 
 help:
@@ -62,3 +66,4 @@ lock:
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find rsu tests tools -name __pycache__ -prune -exec rm -rf {} +

@@ -228,7 +228,11 @@ class SlowLine:
                 continue
             # Small buffers: what the line does not take waits with the sender, as on a real one.
             near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            far = socket.create_connection(("127.0.0.1", self._port))
+            try:
+                far = socket.create_connection(("127.0.0.1", self._port))
+            except OSError:  # nobody there: so it ends for who asked
+                near.close()
+                continue
             pair = [(near, far, True), (far, near, False)]
             dead = threading.Event()
             for source, sink, up in pair:

@@ -110,7 +110,9 @@ def test_row_11_every_trouble_with_the_broker_in_turn(
         age = unit.metric("radio:air", "age_seconds", quantile="0.99", message="RSM")
         memory = sum(unit.metric(name, "resident_bytes") for name in PROCESSES) / 1e6
         queued = unit.metric("uplink", "uplink_queued")
-        print(f"{what:<34} p99 {age * 1e3:5.0f} ms, {memory:5.0f} MB, {queued:.0f} queued")
+        delivered = unit.metric("uplink", "uplink_delivered_total")
+        print(f"{what:<34} p99 {age * 1e3:5.0f} ms, {memory:5.0f} MB, {queued:.0f} queued, "
+              f"{delivered:.0f} delivered, {line.cuts} cuts", flush=True)  # fmt: skip
         return age, memory
 
     try:
@@ -120,6 +122,8 @@ def test_row_11_every_trouble_with_the_broker_in_turn(
         broker.start()
         subscriber = subscribe(broker.port)
         parts.wait_until(broker.saved_subscription)
+        # It tries again within a minute.
+        parts.wait_until(lambda: unit.metric("uplink", "uplink_delivered_total") > 0, 120.0)
         pause.wait(20.0)
         before = seen("slow line, 64 kbit/s, 1 s, cut")
         for _ in range(6):

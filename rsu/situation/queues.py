@@ -7,14 +7,15 @@ A vehicle joins a queue below 5 km/h and leaves it above 10 km/h; a queue goes o
 while the next one that waits is within 20 m (the usual conditions of microscopic simulation, PTV
 Vissim, "queue counters"; HCM 2010, ch. 31 states the same idea with 5 mph). Who waits in the shadow
 of a truck is not seen, but who waits behind them is: nobody halts with an empty road in front of
-him, so the room between is taken to be filled, at the spacing that such a queue has. What is
-concluded and what was seen are told apart (`vehicles`, `tracks`).
+him, so the room between is taken to be filled, at the spacing that such a queue has. Who waited at
+the end and is not found any more still does, until the one before him drives off: nobody leaves a
+queue from within. What is concluded and what was seen are told apart (`vehicles`, `tracks`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +36,7 @@ LONGEST_FILL = 60.0
 up is shorter."""
 SPILLS_WITHIN = SPACING  # m of a lane's beginning: the next vehicle would not find room
 SEES_NS = 120 * NS_PER_S  # ns for which one who was seen tells how far back a lane is seen
+LOST_NS = 30 * NS_PER_S  # ns that who is lost still waits at most: a red of a usual cycle, 60 s
 PERIOD_NS = 500 * NS_PER_MS  # start waves travel at 5 m/s: half a vehicle in this time
 
 
@@ -72,6 +74,8 @@ class _Waiting:
     rear: float
     speed: float
     queued: bool
+    seen_ns: int
+    lost: bool = False
 
 
 class QueueTracker:
@@ -87,6 +91,7 @@ class QueueTracker:
         self._queued: set[int] = set()
         self._since: dict[int, int] = {}
         self._queues: dict[int, Queue] = {}
+        self._waited: dict[int, tuple[int, _Waiting]] = {}  # lane and place, by track
         self._seen_to: dict[int, tuple[float, int]] = {}  # farthest back, m, and when
         self._looked_ns: int | None = None
 
@@ -110,6 +115,7 @@ class QueueTracker:
         self._queued.clear()
         self._since.clear()
         self._seen_to.clear()
+        self._waited.clear()
         self._queues = {}
         self._looked_ns = None
 
@@ -117,7 +123,10 @@ class QueueTracker:
         ids = [track.id for track in picture.tracks]
         speed = picture.speed
         stay = {ids[i] for i in np.flatnonzero(speed <= LEAVES_ABOVE).tolist()}
-        join = {ids[i] for i in np.flatnonzero(speed < JOINS_BELOW).tolist()}
+        # Far away, where speeds are known to some m/s, one who stands is long told as creeping.
+        least = speed - np.array([track.speed_std for track in picture.tracks])
+        slow = (speed < JOINS_BELOW) | ((least < JOINS_BELOW) & (speed <= LEAVES_ABOVE))
+        join = {ids[i] for i in np.flatnonzero(slow).tolist()}
         self._queued = (self._queued & stay) | join
 
     def _by_lane(self, picture: Picture) -> Iterator[tuple[int, list[_Waiting]]]:
@@ -137,30 +146,53 @@ class QueueTracker:
             queued = tracks[i].id in self._queued
             if queued:
                 waits.add(lane)
-            one = _Waiting(tracks[i].id, station + half, station - half, speed, queued)
+            one = _Waiting(
+                tracks[i].id, station + half, station - half, speed, queued, picture.time_ns
+            )
             found.setdefault(lane, []).append(one)
         for lane, members in found.items():
             rear, (far, at_ns) = members[-1].rear, self._seen_to.get(lane, (1e9, 0))
             if rear <= far or picture.time_ns - at_ns > SEES_NS:
                 self._seen_to[lane] = (rear, picture.time_ns)
+        self._add_lost(found, {track.id for track in tracks}, picture.time_ns)
         for lane in self._kept:
             if lane in waits:
                 yield lane, found[lane]
+
+    def _add_lost(self, found: dict[int, list[_Waiting]], present: set[int], time_ns: int) -> None:
+        """Put those who waited and are not found any more behind those who wait before them."""
+        waited = {one.track: (lane, one) for lane, members in found.items()
+                  for one in members if one.queued}  # fmt: skip
+        lost = [(n, *one) for n, one in self._waited.items() if n not in present]
+        for number, lane, one in sorted(lost, key=lambda item: -item[2].front):
+            members = found.get(lane, [])
+            ahead = [other for other in members if other.front > one.front]
+            here = any(abs(other.front - one.front) < SPACING for other in members)
+            held = ahead and ahead[-1].queued and ahead[-1].rear - one.front <= LONGEST_FILL
+            if here or not held or time_ns - one.seen_ns > LOST_NS:
+                continue
+            kept = replace(one, lost=True, speed=0.0)
+            waited[number] = lane, kept
+            members.insert(len(ahead), kept)
+        self._waited = waited
 
     def _queue(self, lane: int, members: list[_Waiting], time_ns: int) -> Queue | None:
         head = next((i for i, one in enumerate(members) if one.queued), None)
         if head is None:
             return None
         first = last = members[head]
-        tracks, hidden = [first.track], 0
+        tracks, hidden = [first.track], 0  # the first is seen: who is lost has one before him
         for leader, one in zip(members[head:], members[head + 1 :], strict=False):
             between = hidden_between(leader, one)
             if one.queued:
                 if last.rear - one.front > REACH and not between:
                     break
-                tracks.append(one.track)
                 last = one
                 hidden += between
+                if one.lost:
+                    hidden += 1
+                else:
+                    tracks.append(one.track)
         back = max(last.rear, 0.0)
         return Queue(
             lane=lane,

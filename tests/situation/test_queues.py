@@ -31,8 +31,10 @@ MAP = SiteMap(
 )
 
 
-def track(number: int, x: float, speed: float = 0.0, y: float = 0.0) -> Track:
-    cov = np.diag([0.1, 0.1, 0.05**2, 0.1, 0.01])
+def track(
+    number: int, x: float, speed: float = 0.0, y: float = 0.0, speed_std: float = 0.3
+) -> Track:
+    cov = np.diag([0.1, 0.1, 0.05**2, speed_std**2, 0.01])
     return Track(
         id=number, object_class=ObjectClass.CAR, class_probability=0.9, position=Vec2(x, y),
         heading=0.0, speed=speed, turn_rate=0.0,
@@ -78,6 +80,40 @@ def test_a_gap_in_front_of_who_waits_is_filled(x: float, hidden: int) -> None:
     queue = Road().look(0.0, track(1, 97.0), track(2, x))
     assert queue is not None
     assert (len(queue.tracks), queue.vehicles) == (2, 2 + hidden)
+
+
+def test_who_creeps_as_far_as_is_known_waits() -> None:
+    near = Road().look(0.0, track(1, 97.0), track(2, 90.0, 2.2))
+    far = Road().look(0.0, track(1, 97.0), track(2, 90.0, 2.2, speed_std=1.5))
+    faster = Road().look(0.0, track(1, 97.0), track(2, 90.0, 3.0, speed_std=4.0))
+    assert [one is not None and one.vehicles for one in (near, far, faster)] == [1, 2, 1]
+
+
+def test_who_is_lost_at_the_end_still_waits_until_the_one_before_drives_off() -> None:
+    road = Road()
+    road.look(0.0, track(1, 97.0), track(2, 90.0), track(3, 83.0))
+    queue = road.look(10.0, track(1, 97.0), track(2, 90.0))
+    assert queue is not None
+    assert (queue.vehicles, queue.tracks, queue.back) == (3, (1, 2), pytest.approx(80.7))
+    # Found again under another number, it is one.
+    queue = road.look(11.0, track(1, 97.0), track(2, 90.0), track(9, 84.0))
+    assert queue is not None
+    assert (queue.vehicles, queue.tracks) == (3, (1, 2, 9))
+    road.look(12.0, track(1, 97.0), track(2, 90.0))
+    queue = road.look(13.0, track(1, 97.0), track(2, 92.0, 6.0))
+    assert queue is not None
+    assert queue.vehicles == 1
+
+
+def test_nobody_lost_waits_longer_than_a_red() -> None:
+    road = Road()
+    road.look(0.0, track(1, 97.0), track(2, 90.0))
+    counts = []
+    for second in (29.0, 31.0):
+        queue = road.look(second, track(1, 97.0))
+        assert queue is not None
+        counts.append(queue.vehicles)
+    assert counts == [2, 1]
 
 
 def test_nothing_is_concluded_across_a_long_way() -> None:

@@ -1,7 +1,9 @@
 """Water, ice and poor visibility, from the words of weather and road sensors.
 
 In: `EnvironmentReading`s. Out: with each what is known of its kind of event at its place. Two words
-in a row are needed either way: a level sensor's spray and an optical one's lorry are single.
+in a row are needed either way: a level sensor's spray and an optical one's lorry are single. Two
+that are each likelier than not also begin an event where they leave as little doubt together as two
+sure ones do.
 """
 
 from __future__ import annotations
@@ -30,10 +32,12 @@ ICE_FRICTION = 0.25
 
 @dataclass(slots=True)
 class _Word:
-    """What one sensor says of one kind of event at one place: `holds` after `AGAIN` words."""
+    """What one sensor says of one kind of event at one place: `holds` after `AGAIN` words; `chance`
+    is its last word's."""
 
     sighting: Sighting
     capture_ns: int
+    chance: float = 0.0
     holds: bool = False
     against: int = 0
 
@@ -79,6 +83,10 @@ class SurfaceDetector:
         word.against = 0 if sure is word.holds else word.against + 1
         if word.against >= AGAIN:
             word.holds, word.against = sure, 0
+        doubt = (1.0 - word.chance) * (1.0 - chance)
+        if min(word.chance, chance) >= LIKELIER and doubt <= (1.0 - LEAST) ** 2:
+            word.holds, word.against = True, 0
+        word.chance = chance
         held = [one for one in self._fresh(kind, where, reading.capture_ns) if one.holds]
         best = max(held, key=lambda one: one.sighting.confidence, default=None)
         return Said(kind, where, None if best is None else best.sighting)

@@ -138,6 +138,20 @@ def test_water_is_told_on_its_lane_and_ends_when_it_is_gone(player: Any) -> None
     assert (player.last.phase, player.last.ending) == ("end", "cleared")
 
 
+@pytest.mark.parametrize(("depths", "told_s"), [
+    ((0.0, 0.006, 0.03), 2.0),  # likelier than not, and then beyond doubt
+    ((0.0, 0.006, 0.010), None),  # likelier than not twice
+    ((0.0, 0.03, 0.0, 0.03, 0.0), None),  # spray
+])  # fmt: skip
+def test_two_words_of_water_are_weighed_together(
+    player: Any, depths: tuple[float, ...], told_s: float | None
+) -> None:
+    for depth in depths:
+        _reading(player, EnvironmentKind.WATER_DEPTH, "in", value=depth, std=0.005)
+        player.play(1, lambda s: [])
+    assert player.told() == ([] if told_s is None else [(told_s, "onset")])
+
+
 def test_a_silent_weather_sensor_is_not_good_weather(player: Any) -> None:
     for _ in range(3):
         _reading(player, EnvironmentKind.VISIBILITY, value=80.0, std=4.0)

@@ -24,11 +24,11 @@ from rsu.schema.wire import WireError, pack, unpack
 HIGH_WATER_MARK = 800
 """Messages queued per peer: 4 s at 200 messages/s, below 10 MiB at 8 kB each (dependencies.md 1.3
 measured +719 MiB where a slow subscriber was left to the default with megabyte frames)."""
-QUEUE_BYTES = 16_000_000
+QUEUE_BYTES = 64_000_000
 """Octets queued per peer, twice that for a moment: ZeroMQ counts messages, so large ones lower how
-many may wait. 53 track lists of 512 tracks, or 5 s of them."""
+many may wait. Pictures of 80 kB do not, 213 track lists of 512 tracks may."""
 LEAST_QUEUED = 8
-RECEIVE_MARK = 40
+RECEIVE_MARK = 200
 """Messages on a receiver's side, which cannot know their sizes while it sleeps; the sender's side
 holds the rest."""
 MAX_MESSAGE_BYTES = 4_000_000

@@ -6,6 +6,7 @@ and tracks that gained more speed than vehicles do.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from rsu.schema.tracks import Track
 from rsu.schema.units import NS_PER_S
+from rsu.site.lanes import LaneKind
 from rsu.situation.conflicts.ways import Floats
 from rsu.situation.picture import Picture
 
@@ -33,8 +35,8 @@ STRIDE = 1.34
 fused speed takes a second to follow."""
 
 Bools = npt.NDArray[np.bool_]
-_Look = tuple[int, float, float, float, float, bool]
-"""ns, m/s, m, m, 1 σ of the speed, whether on a lane."""
+_Look = tuple[int, float, float, float, float, bool, bool]
+"""ns, m/s, m, m, 1 σ of the speed, whether on a lane of the road, whether on a crossing."""
 
 
 class History:
@@ -46,11 +48,15 @@ class History:
     def follow(self, picture: Picture) -> None:
         """Remember a picture; who is not in it is forgotten."""
         kept: dict[int, deque[_Look]] = {}
-        inside = picture.road.inside.tolist()
-        for track, on_road in zip(picture.tracks, inside, strict=True):
+        walk, lanes = picture.walk, picture.site.lanes
+        crossing = np.array(
+            [lanes[lane].kind is LaneKind.CROSSWALK for lane in walk.lane.tolist()], np.bool_
+        )
+        where = zip(picture.road.inside.tolist(), (walk.inside & crossing).tolist(), strict=True)
+        for track, (on_road, on_crossing) in zip(picture.tracks, where, strict=True):
             past = self._looks.get(track.id) or deque(maxlen=MEMORY)
             x, y = track.position.x, track.position.y
-            past.append((picture.time_ns, track.speed, x, y, track.speed_std, on_road))
+            past.append((picture.time_ns, track.speed, x, y, track.speed_std, on_road, on_crossing))
             kept[track.id] = past
         self._looks = kept
 
@@ -64,15 +70,22 @@ class History:
 
     def leaps(self, track: Track) -> bool:
         """Whether it has gained more speed than vehicles do, since its speed was first known."""
-        known = [speed for _, speed, _, _, std, _ in self._looks[track.id] if std <= SURE_SPEED]
+        known = [speed for _, speed, _, _, std, _, _ in self._looks[track.id] if std <= SURE_SPEED]
         return bool(known) and track.speed - min(known) > LEAPS + track.speed_std
 
     def in_view(self, picture: Picture) -> Bools:
-        """Who has been on the road for all of the last looks (N): drivers have seen them."""
-        looks = (self._looks[track.id] for track in picture.tracks)
-        return np.array(
-            [len(past) == MEMORY and all(look[-1] for look in past) for past in looks], np.bool_
-        )
+        """Whom drivers have seen (N): who has been on the road for all of the last looks and does
+        not cross it, or was all the time where drivers look for people, on a crossing."""
+        seen = np.zeros(len(picture.tracks), dtype=np.bool_)
+        for index, track in enumerate(picture.tracks):
+            past = self._looks[track.id]
+            if len(past) < MEMORY:
+                continue
+            if all(look[5] for look in past):
+                along, across = _moved(picture, index, past[0], past[-1])
+                seen[index] = abs(across) <= max(abs(along), STEP_M)
+            seen[index] |= all(look[6] for look in past)
+        return seen
 
     def velocities(self, picture: Picture, speed: Floats) -> tuple[Floats, Bools]:
         """m/s, N×2, and who on foot has just set off (N): they are taken to cross the road at
@@ -83,29 +96,36 @@ class History:
         for index in np.flatnonzero(np.isnan(heading) | ~picture.vehicle).tolist():
             past = self._looks[picture.tracks[index].id]
             step = None if picture.vehicle[index] else self._step(picture, index, past)
-            if step is not None:
-                out[index], sets_off[index] = step, True
+            sets_off[index] = step is not None
+            if step is not None and (np.isnan(heading[index]) or past[-1][1] < STRIDE):
+                out[index] = step
             elif np.isnan(heading[index]):
                 out[index] = _slopes(past)[1:]
         return out, sets_off
 
     def _step(self, picture: Picture, index: int, past: deque[_Look]) -> tuple[float, float] | None:
         """The velocity of somebody who stood a moment ago and has made a step across the road."""
-        if picture.road.lane[index] < 0 or past[-1][1] >= STRIDE:
+        if picture.road.lane[index] < 0:
             return None
-        stood = [(x, y) for _, speed, x, y, _, _ in past if speed < RESTS]
+        stood = [look for look in past if look[1] < RESTS]
         if len(stood) < RESTED_LOOKS:
             return None
-        # The first looks, as the place drifts before the walk is believed.
-        x, y = stood[0]
-        course = float(picture.road.heading[index])
-        left = (-float(np.sin(course)), float(np.cos(course)))
-        across = (past[-1][2] - x) * left[0] + (past[-1][3] - y) * left[1]
+        # From the first look, as the place drifts before the walk is believed.
+        _, across = _moved(picture, index, stood[0], past[-1])
         # On a footway or a crossing people set off all the time, and drivers expect it.
         if abs(across) < STEP_M or picture.walk.inside[index]:
             return None
         pace = STRIDE if across > 0.0 else -STRIDE
-        return pace * left[0], pace * left[1]
+        course = float(picture.road.heading[index])
+        return -pace * math.sin(course), pace * math.cos(course)
+
+
+def _moved(picture: Picture, index: int, first: _Look, last: _Look) -> tuple[float, float]:
+    """m along the lane and to its left, between two looks."""
+    course = float(picture.road.heading[index])
+    cos, sin = math.cos(course), math.sin(course)
+    x, y = last[2] - first[2], last[3] - first[3]
+    return x * cos + y * sin, y * cos - x * sin
 
 
 def _slopes(past: deque[_Look]) -> tuple[float, float, float]:
@@ -113,7 +133,7 @@ def _slopes(past: deque[_Look]) -> tuple[float, float, float]:
     if len(past) < 3:
         return 0.0, 0.0, 0.0
     last = past[-1][0]
-    rows = [((time_ns - last) / NS_PER_S, speed, x, y) for time_ns, speed, x, y, _, _ in past]
+    rows = [((time_ns - last) / NS_PER_S, speed, x, y) for time_ns, speed, x, y, _, _, _ in past]
     t, v, x, y = (sum(column) / len(rows) for column in zip(*rows, strict=True))
     square = sum((row[0] - t) ** 2 for row in rows)
     if square < 0.05:  # s²: three looks at 5 Hz give 0.08

@@ -1,15 +1,15 @@
 """Warnings of conflicts ahead, as road events that name who may meet whom, when and how likely.
 
-In: pictures and signal states. Out: `RoadEvent`s of the kinds of `RULES`, each with a `Conflict`.
-A warning begins when an urgent encounter (`rsu.situation.conflicts.encounter`) has been seen at two
-looks, and ends a second after the last. Who cannot stop any more at a stop line whose light is red
-is warned of before the line.
+In: pictures and signal states. Out: `RoadEvent`s of the kinds of `SEVERITY`, each with a
+`Conflict`. A warning begins when an urgent encounter (`rsu.situation.conflicts.encounter`) has been
+seen at two looks, at once with somebody who has just set off, and ends a second after the last. Who
+cannot stop any more at a stop line whose light is red is warned of before the line.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 import msgspec
 import numpy as np
@@ -42,8 +42,7 @@ NAMES = {
     RED_LIGHT: "red light will be run",
 }  # fmt: skip
 """What T/CSAE 53-2020 calls ICW, VRUCW, FCW and, towards the runner, SVW."""
-ONSET_S, CLEAR_S = 0.15, 1.0
-"""Two looks in a row; a conflict that dissolves does so within a driver's reaction."""
+CLEAR_S = 1.0  # a conflict that dissolves does so within a driver's reaction
 MOVES, WALKS = 2.0, 0.5
 """m/s: slower vehicles can stop within a metre; slower walkers stand."""
 FOOTSTEP_S = 0.5
@@ -80,7 +79,7 @@ class Warnings:
         codes = options.codes
         rules = {
             kind: Rule(
-                ONSET_S, CLEAR_S, codes[kind].code if kind in codes else None,
+                0.0, CLEAR_S, codes[kind].code if kind in codes else None,
                 codes[kind].itis if kind in codes else None, severity,
             )
             for kind, severity in SEVERITY.items()
@@ -90,6 +89,7 @@ class Warnings:
         self._past = History()
         self._lights: dict[int, tuple[SignalGroup, int]] = {}
         self._seen: dict[tuple[str, tuple[int, ...]], int] = {}
+        self._once: dict[tuple[str, Hashable], int] = {}
         self._looked_ns: int | None = None
         self._stops = _stop_lines(site)
 
@@ -125,6 +125,7 @@ class Warnings:
         self._lights.clear()
         self._conflicts.clear()
         self._seen.clear()
+        self._once.clear()
         self._looked_ns = None
         return ended
 
@@ -144,6 +145,7 @@ class Warnings:
         self._past.follow(picture)
         oldest = picture.time_ns - CLEAR_S * NS_PER_S
         self._seen = {key: last for key, last in self._seen.items() if last >= oldest}
+        self._once = {key: last for key, last in self._once.items() if last >= oldest}
         tracks = picture.tracks
         if len(tracks) == 0:
             return []
@@ -186,7 +188,18 @@ class Warnings:
             *self._red_lights(picture, met, speed, acceleration, egos & exact),
         ]
         found = [one for one in found if one.kind in self._options.kinds]
-        return self._in_time(found, picture.time_ns)
+        off = {tracks[index].id for index in np.flatnonzero(sets_off).tolist()}
+        return self._twice(self._in_time(found, picture.time_ns), off, picture.time_ns)
+
+    def _twice(self, found: list[Sighting], off: set[int], time_ns: int) -> list[Sighting]:
+        """What has been seen at two looks; a step in front of a vehicle is sure at the first."""
+        kept = [
+            one
+            for one in found
+            if (one.kind, one.key) in self._once or off.intersection(one.tracks)
+        ]
+        self._once.update(((one.kind, one.key), time_ns) for one in found)
+        return kept
 
     def _in_time(self, found: list[Sighting], time_ns: int) -> list[Sighting]:
         """Without what comes up too late to be of use; what was seen in time is followed on."""

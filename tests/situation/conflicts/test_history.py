@@ -27,6 +27,8 @@ SITE = SiteMap(
              centreline=np.array([(0.0, 0.0), (100.0, 0.0)])),
         Lane(id="walk", kind=LaneKind.SIDEWALK, width=2.0,
              centreline=np.array([(0.0, -4.0), (100.0, -4.0)])),
+        Lane(id="cross", kind=LaneKind.CROSSWALK, width=3.0,
+             centreline=np.array([(80.0, -3.0), (80.0, 3.0)])),
     ),
 )  # fmt: skip
 Places = list[tuple[float, float, float]]
@@ -91,6 +93,8 @@ def test_who_has_been_on_the_road_for_a_second_is_in_view() -> None:
     on_road = [(40.0 + 0.3 * look, -0.5, 1.5) for look in range(6)]
     assert _velocity(on_road)[2]
     assert not _velocity(on_road[:5])[2]
+    assert not _velocity([(40.0, -1.5 + 0.3 * look, 1.5) for look in range(6)])[2]  # crosses
+    assert _velocity([(80.0, -1.5 + 0.3 * look, 1.5) for look in range(6)])[2]  # on a crossing
     assert not _velocity([(40.0, -2.4, 1.5), *on_road[1:]])[2]
 
 
@@ -123,12 +127,12 @@ STEPS: Places = [*STOOD, (40.0, -2.1, 0.4), (40.0, -1.85, 0.6), (40.0, -1.6, 0.9
 
 
 def test_the_first_step_in_front_of_a_car_is_warned_of() -> None:
-    # At the second look after the step the car's front is 19 m before the person: 1.9 s.
+    # At once; the front is 21.7 m before the person then: 2.2 s.
     (first, *_) = _told(STEPS, WarningOptions(enabled=True))
     assert first.kind == "vru-warning"
     assert first.conflict is not None
     assert first.conflict.time_to_conflict_s > 1.5
-    assert first.time_ns == START + 4 * NS_PER_S // 5
+    assert first.time_ns == START + 3 * NS_PER_S // 5
     assert not _told([*STOOD, *STOOD], WarningOptions(enabled=True))
 
 
@@ -140,3 +144,9 @@ def test_kinds_and_codes_are_the_options() -> None:
     (first, *_) = _told(STEPS, some)
     assert (first.code, first.itis) == (65000, 2049)
     assert not _told(STEPS, WarningOptions(enabled=True, kinds=("red-light-warning",)))
+
+
+def test_an_empty_road() -> None:
+    part = Warnings(WarningOptions(enabled=True), SITE, EventIds(Instant(START, 0)))
+    picture = Viewer(SITE).look(TrackList(time_ns=START, tracks=()))
+    assert not list(part.follow(picture, Instant(START, 0)))

@@ -27,7 +27,6 @@ measured +719 MiB where a slow subscriber was left to the default with megabyte 
 QUEUE_BYTES = 64_000_000
 """Octets queued per peer, twice that for a moment: ZeroMQ counts messages, so large ones lower how
 many may wait. Pictures of 80 kB do not, 213 track lists of 512 tracks may."""
-LEAST_QUEUED = 8
 RECEIVE_MARK = 200
 """Messages on a receiver's side, which cannot know their sizes while it sleeps; the sender's side
 holds the rest."""
@@ -71,7 +70,7 @@ class _Bound:
         else:
             return
         largest = max(self._largest, self._before, 1)
-        most = min(HIGH_WATER_MARK, max(LEAST_QUEUED, QUEUE_BYTES // largest))
+        most = min(HIGH_WATER_MARK, max(1, QUEUE_BYTES // largest))
         if most != self.most:
             self.most = most
             self._socket.set_hwm(most)  # holds for what is connected already (libzmq from 4.2)

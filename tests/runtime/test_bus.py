@@ -11,7 +11,6 @@ import zmq
 
 from rsu.runtime.bus import (
     HIGH_WATER_MARK,
-    LEAST_QUEUED,
     QUEUE_BYTES,
     RECEIVE_MARK,
     BusClient,
@@ -207,8 +206,8 @@ def test_small_messages_may_fill_a_queue_again_when_no_large_ones_come() -> None
         assert bound.most == HIGH_WATER_MARK
         bound.note(QUEUE_BYTES // 10)
         assert bound.most == 10
-        bound.note(4_000_000)
-        assert bound.most == LEAST_QUEUED
+        bound.note(2 * QUEUE_BYTES)
+        assert bound.most == 1
         for _ in range(3 * bound.WINDOW):
             bound.note(1_000)
         assert bound.most == HIGH_WATER_MARK

@@ -44,6 +44,9 @@ one has settled."""
 BEFORE = 60.0
 """m: who stands so near in front of it, as the lane goes, was in its way: a queue's tail is seen no
 farther (`rsu.situation.queues.LONGEST_FILL`)."""
+GHOST_NS = 6 * NS_PER_S
+"""ns that who stood and is not found any more is still there: a passing bus hides a queue for so
+long, and drags along what is seen of it."""
 THERE = 0.8  # probability of being between the lane's edges: not just beside them
 MOVED_BACK, SURE_BACK, FOR_NS = 2.0, 3.0, 3 * NS_PER_S // 10
 """Or its velocity along the lane is this many σ below zero for some pictures, and it has been seen
@@ -85,6 +88,7 @@ class WrongWayDetector:
         )
         self._ways: dict[int, _Way] = {}
         self._fitted: dict[int, int] = {}
+        self._stood: dict[int, tuple[int, float, int]] = {}  # lane, m along it, when; by track
         self._identity = Identity(8.0, 2.0)
 
     def look(self, picture: Picture) -> list[Sighting]:
@@ -93,6 +97,7 @@ class WrongWayDetector:
         turn = np.abs((picture.heading - road.heading + math.pi) % math.tau - math.pi)
         fits = road.inside & (turn < FITS)
         self._remember_who_fits(picture, fits)
+        self._remember_who_stood(picture)
         self._ways = {k: way for k, way in self._ways.items() if now_ns - way.seen_ns <= GAP_NS}
         rows = np.flatnonzero(picture.vehicle & (picture.speed > SLOWEST) & ~fits)
         if not len(rows):
@@ -161,13 +166,28 @@ class WrongWayDetector:
         """Whether its track rather went over to somebody else than it went back."""
         if self._dense(lane) or picture.tracks[index].id in self._fitted:
             return True  # nobody drives against a queue; in one, tracks are easily mistaken
-        road = picture.road
+        return any(
+            its_lane == lane and 0.0 < along - station < BEFORE
+            for its_lane, along, _ in self._stood.values()
+        )
+
+    def _remember_who_stood(self, picture: Picture) -> None:
+        """Who stands on lanes, and who stood there and is not found any more."""
+        now_ns, road = picture.time_ns, picture.road
+        here = {track.id for track in picture.tracks}
+        self._stood = {
+            number: one
+            for number, one in self._stood.items()
+            if number not in here and now_ns - one[2] <= GHOST_NS
+        }
         stands = (picture.standing_since_ns >= 0) & picture.vehicle & road.inside
-        ahead = road.station - station
-        return bool((stands & (road.lane == lane) & (ahead > 0.0) & (ahead < BEFORE)).any())
+        for i in np.flatnonzero(stands).tolist():
+            place = int(road.lane[i]), float(road.station[i]), now_ns
+            self._stood[picture.tracks[i].id] = place
 
     def forget(self) -> None:
         """The clock was set back."""
         self._ways.clear()
         self._fitted.clear()
+        self._stood.clear()
         self._identity.forget()

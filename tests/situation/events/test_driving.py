@@ -48,6 +48,15 @@ def test_nobody_comes_through_one_who_stands_in_his_way(
     assert [kind for kind in player.kinds if kind == "wrong-way"] == told
 
 
+def test_what_a_bus_drags_along_a_hidden_queue_is_no_wrong_way_driver(player: Any) -> None:
+    queue = [player.track(i, -100.0 + 8 * i, 4, 0.0, heading=math.pi) for i in (2, 3)]
+    player.play(3, lambda s: queue)
+    player.play(3, lambda s: [player.track(9, -80 + 8 * (s - 3), 4, 8.0)])
+    assert "wrong-way" not in player.kinds
+    player.play(6, lambda s: [player.track(9, -80 + 8 * (s - 3), 4, 8.0)])
+    assert "wrong-way" in player.kinds  # by then nobody stands there any more
+
+
 def test_a_new_track_whose_speed_was_guessed_wrongly_keeps_its_way(player: Any) -> None:
     # Slow for a second in between, of unknown heading all the time, as new tracks far away are.
     def scene(s: float) -> list[Any]:

@@ -27,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rsu.config.web import WebOptions
+from rsu.runtime.explain import REASONS
 from rsu.schema.units import NS_PER_MS
 from rsu.web.cameras import picture_name
 from rsu.web.desk import Desk
@@ -40,6 +41,8 @@ STATIC = Path(__file__).parent / "static"
 MOST_CONNECTIONS = 600
 """250 WebSockets and what their pages fetch meanwhile."""
 STOP_S = 2.0
+_REASONS = msgspec.json.encode(REASONS)
+"""Why something was not said, in words."""
 
 
 class DashboardServer:
@@ -169,7 +172,8 @@ class DashboardServer:
                 "replay": self._replay,
             }
         )
-        return _json(b'{"place":' + self.desk.place + b',"settings":' + settings + b"}")
+        parts = (b'{"place":', self.desk.place, b',"settings":', settings, b',"reasons":', _REASONS)
+        return _json(b"".join((*parts, b"}")))
 
     def _message(self, request: Request) -> Response:
         found = self.desk.message(request.query_params.get("name", ""))

@@ -19,12 +19,12 @@ export function barChart(names, values, unit, colours) {
 export function lineChart(key, names, series) {
   return chart(key, 210, {
     color: COLOURS,
-    grid: { left: 8, right: 12, top: 34, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 28, top: 34, bottom: 4, containLabel: true },
     legend: { top: 0, left: 0, type: "scroll", itemWidth: 14, itemHeight: 8, textStyle: { color: TEXT, fontSize: 11 }, pageIconColor: TEXT, pageTextStyle: { color: TEXT } },
     tooltip: { trigger: "axis", renderMode: "richText", backgroundColor: "#1a2330", borderColor: "#263142", textStyle: { color: "#e4eaf2", fontSize: 11 } },
     xAxis: { type: "category", data: names, boundaryGap: false, axisLabel: { color: TEXT, fontSize: 10 } },
     yAxis: { type: "value", axisLabel: { color: TEXT, fontSize: 10 }, splitLine: { lineStyle: { color: "#1f2937" } } },
-    series: series.map((one) => ({ type: "line", name: one.name, data: one.values, showSymbol: one.values.length < 3, connectNulls: true, lineStyle: { width: 1.8 } })),
+    series: series.map((one) => ({ type: "line", name: one.name, data: one.values, symbolSize: 4, lineStyle: { width: 1.8 } })),
   });
 }
 

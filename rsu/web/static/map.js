@@ -466,15 +466,10 @@ export class BirdsEye {
     pen.save();
     pen.translate(x, y);
     const [major, minor, angle] = track.ellipse;
-    pen.beginPath();
-    pen.ellipse(0, 0, Math.max(2, major * m), Math.max(2, minor * m), -angle, 0, 7);
-    pen.strokeStyle = `${colour}${chosen ? "ff" : "90"}`;
-    pen.fillStyle = `${colour}${chosen ? "22" : "10"}`;
-    pen.lineWidth = chosen ? 1.6 : 1;
-    pen.setLineDash(coasting ? [3, 3] : []);
-    pen.fill();
-    pen.stroke();
-    pen.setLineDash([]);
+    const ellipse = new Path2D();
+    ellipse.ellipse(0, 0, Math.max(2, major * m), Math.max(2, minor * m), -angle, 0, 7);
+    pen.fillStyle = `${colour}${chosen ? "38" : "26"}`;
+    pen.fill(ellipse);
     pen.rotate(-heading);
     pen.globalAlpha = coasting ? 0.5 : 1;
     if (track.speed > 0.8) {
@@ -503,8 +498,16 @@ export class BirdsEye {
       pen.fillStyle = "#0b101780";
       pen.fillRect(long * 0.12, -wide * 0.36, long * 0.16, wide * 0.72);
     }
-    pen.restore();
+    pen.rotate(heading);
     pen.globalAlpha = 1;
+    // Over the body: a well known car is larger than what is uncertain about it.
+    pen.setLineDash(coasting ? [3, 3] : []);
+    for (const [width, stroke] of [[chosen ? 4 : 3, "#0b1017a0"], [chosen ? 1.8 : 1.2, chosen ? "#ffffff" : pale(colour)]]) {
+      pen.lineWidth = width;
+      pen.strokeStyle = stroke;
+      pen.stroke(ellipse);
+    }
+    pen.restore();
     if (chosen) {
       pen.strokeStyle = "#ffffff";
       pen.lineWidth = 2;
@@ -555,6 +558,11 @@ export class BirdsEye {
     pen.fillText("N", 0, 20);
     pen.restore();
   }
+}
+
+function pale(colour) {
+  // Half way to white, #rrggbb.
+  return `#${[1, 3, 5].map((at) => ((parseInt(colour.slice(at, at + 2), 16) + 255) >> 1).toString(16).padStart(2, "0")).join("")}`;
 }
 
 function tail(line, length) {

@@ -57,6 +57,7 @@ class Page {
         this.place = site.place;
         this.settings = site.settings;
         this.replay = site.settings.replay;
+        this.reasons = site.reasons;
         break;
       } catch { await new Promise((resolve) => setTimeout(resolve, 1000)); }
     }
@@ -229,9 +230,14 @@ class Page {
     const key = JSON.stringify([this.tab, this.language, badges, names]);
     if (key === this.tabsKey) return;
     this.tabsKey = key;
-    byId("tabs").replaceChildren(...names.map((name) => h("button", {
+    const tabs = byId("tabs");
+    const left = tabs.scrollLeft;
+    tabs.replaceChildren(...names.map((name) => h("button", {
       type: "button", role: "tab", "data-tab": name, "aria-selected": name === this.tab ? "true" : "false", onclick: () => this.turnTo(name),
     }, t(`tab.${name}`), badges[name]?.[0] ? h("span", { class: `badge ${badges[name][1]}` }, `${badges[name][0]}`) : "")));
+    const chosen = tabs.children[names.indexOf(this.tab)]; // on a phone not all fit
+    const [from, to] = chosen ? [chosen.offsetLeft - tabs.offsetLeft, chosen.offsetLeft - tabs.offsetLeft + chosen.offsetWidth] : [0, 0];
+    tabs.scrollLeft = Math.max(to - tabs.clientWidth + 24, Math.min(left, from - 8));
   }
 
   showPanel() {

@@ -51,7 +51,7 @@ export function objects(snapshot, page) {
   if (!list.length) return [...nodes, empty("no_tracks")];
   const sorted = [...list].sort((a, b) => b.speed - a.speed || a.id - b.id);
   nodes.push(table(
-    [{ text: t("id") }, { text: t("class") }, { text: "km/h", n: true }, { text: t("heading"), n: true }, { text: t("accuracy"), n: true }, { text: t("seen"), n: true }],
+    [{ text: t("id") }, { text: t("class") }, { text: "km/h", n: true }, { text: t("heading"), n: true }, { text: t("accuracy"), n: true }, { text: t("seen_short"), n: true }],
     sorted.map((track) => ({
       class: `link${track.id === page.chosen ? " chosen" : ""}`,
       onclick: () => page.choose(track.id),
@@ -73,7 +73,7 @@ function details(track, page) {
     facts([
       [t("speed"), `${kmh(track.speed)} ± ${(1.96 * 3.6 * track.speed_std).toFixed(1)} km/h`],
       [t("heading"), `${compass(track.heading)} ± ${Math.min(180, Math.round((1.96 * track.heading_std * 180) / Math.PI))}°`],
-      [t("position"), `${track.x.toFixed(1)} m E, ${track.y.toFixed(1)} m N`],
+      [t("position"), `${Math.abs(track.x).toFixed(1)} m ${track.x < 0 ? "W" : "E"}, ${Math.abs(track.y).toFixed(1)} m ${track.y < 0 ? "S" : "N"}`],
       [t("uncertainty"), `${major.toFixed(2)} × ${minor.toFixed(2)} m, ${compass(angle)}`],
       [t("size"), `${track.length.toFixed(1)} × ${track.width.toFixed(1)} m`],
       [t("existence"), percent(track.existence)],
@@ -96,7 +96,7 @@ export function events(snapshot, page) {
 }
 
 function eventCard(event, page) {
-  const marks = [`${t("since")} ${clockTime(event.start_ms)}`, `${t("lasts")} ${seconds(event.lasts_s)}`, `${t("confidence")} ${percent(event.confidence)}`];
+  const marks = [`${t("since")} ${clockTime(event.start_ms)}`, `${t(event.ended ? "lasted" : "lasts")} ${seconds(event.lasts_s)}`, `${t("confidence")} ${percent(event.confidence)}`];
   if (event.lanes.length) marks.push(`${t("lanes")} ${event.lanes.join(", ")}`);
   if (event.code) marks.push(`GB/T 29100: ${event.code}`);
   if (event.ending) marks.push(t(`ending.${event.ending}`));
@@ -219,12 +219,14 @@ export function messages(snapshot, page) {
     nodes.push(h("h2", {}, `${timed.name}: ${t(timed.at === "radio" ? "latency" : "latency_message")}`));
     nodes.push(histogram(timed, snapshot.edges_ms));
   }
-  if (page.decoded && page.decoded.name === page.message) nodes.push(decoded(page.decoded));
+  if (page.message && page.past) nodes.push(h("p", { class: "dim" }, t("decoded_past")));
+  else if (page.decoded && page.decoded.name === page.message) nodes.push(decoded(page.decoded));
   nodes.push(h("h2", {}, t("withheld")));
   const held = snapshot.health.withheld;
   if (!held.length) nodes.push(h("p", { class: "dim" }, t("all_said")));
   else nodes.push(table([{ text: t("reason") }, { text: t("detail") }, { text: t("count"), n: true }],
-    held.map((row) => ({ cells: [{ node: h("span", {}, row.reason, h("br"), h("span", { class: "dim" }, `${row.stage} · ${row.verdict}`)) }, { text: [row.subject, row.detail].filter(Boolean).join(" · "), class: "dim" }, `${row.count}`] }))));
+    held.map((row) => ({ cells: [{ node: h("span", {}, row.reason, h("br"), h("span", { class: "dim" }, page.reasons[row.reason] ?? "")) },
+      { text: [`${row.stage}, ${row.verdict}`, row.subject, row.detail].filter(Boolean).join(" · "), class: "dim" }, `${row.count}`] }))));
   if (snapshot.heard.length) {
     nodes.push(h("h2", {}, t("heard")));
     nodes.push(table([{ text: t("message") }, { text: t("rate"), n: true }, { text: t("newest"), n: true }, { text: t("count"), n: true }],
@@ -297,6 +299,8 @@ export function traffic(snapshot, page) {
   return nodes;
 }
 
+const LEAST_FLOW_S = 30; // of less a single car makes hundreds an hour
+
 function flowOf(lane, history, index) {
   // Vehicles per hour over the last six periods: a minute.
   if (!lane || !history) return null;
@@ -307,24 +311,35 @@ function flowOf(lane, history, index) {
     count += lane.count[i];
     span += history.period_s[i];
   }
-  return span ? (count / span) * 3600 : null;
+  return span >= LEAST_FLOW_S ? (count / span) * 3600 : null;
 }
 
 function charts(history, kinds) {
   const entries = history.lanes.filter((lane) => kinds.get(lane.lane)?.role === "entry" && lane.count.some((count) => count));
   const shown = entries.sort((a, b) => sum(b.count) - sum(a.count)).slice(0, 8).sort((a, b) => (a.lane < b.lane ? -1 : 1));
+  if (!shown.length) return [empty("nobody_counted")];
   const times = history.ends_ms.map(clockTime);
   return [
     h("h2", {}, t("flow_chart")),
-    lineChart("flow", times, shown.map((lane) => ({ name: lane.lane, values: lane.count.map((_, index) => Math.round(flowOf(lane, history, index) ?? 0)) }))),
+    lineChart("flow", times, shown.map((lane) => ({ name: lane.lane, values: lane.count.map((_, index) => rounded(flowOf(lane, history, index))) }))),
     h("h2", {}, t("speed_chart")),
     lineChart("speed", times, shown.map((lane) => ({ name: lane.lane, values: lane.speed.map((speed) => (speed === null ? null : Math.round(speed * 3.6))) }))),
   ];
 }
 
+const rounded = (value) => (value === null ? null : Math.round(value));
 const sum = (list) => list.reduce((a, b) => a + (b ?? 0), 0);
 
 // --- health ---
+
+const UNITS = { visibility: [0, "m"], rain: [1, "mm/h"], "road-temperature": [1, "°C"], "air-temperature": [1, "°C"], "water-depth": [3, "m"] };
+
+function reading(one) {
+  if (typeof one.value !== "number") return `${one.value ?? "–"}`;
+  if (one.kind === "visibility" && one.value >= 2000) return `${(one.value / 1000).toFixed(0)} km`;
+  const [digits, unit] = UNITS[one.kind] ?? [2, ""];
+  return `${one.value.toFixed(digits)} ${unit}`;
+}
 
 const STATES = { live: "good", ended: "", starting: "", late: "warn", shifted: "warn", frozen: "bad", blind: "bad", gone: "bad", running: "good", waiting: "warn", failed: "bad", stopped: "" };
 
@@ -339,7 +354,7 @@ export function health(snapshot) {
     h("span", { class: "warn" }, t(`alarm.${alarm.kind}`, { a: alarm.sensor, b: alarm.against, m: alarm.shift_m, s: alarm.offset_s })),
     alarm.suspect ? ` · ${t("suspect")}: ${alarm.suspect}` : ""))) : h("p", { class: "dim" }, t("no_alarms")));
   nodes.push(h("h2", {}, t("sensors")), table(
-    [{ text: t("sensors") }, { text: t("state") }, { text: t("received"), n: true }, { text: t("dropped"), n: true }],
+    [{ text: t("id") }, { text: t("state") }, { text: t("received"), n: true }, { text: t("dropped"), n: true }],
     state.sensors.map((one) => ({ cells: [
       { node: h("span", {}, one.sensor, h("br"), h("span", { class: "dim" }, one.kind)) },
       { node: h("span", {}, h("span", { class: `dot ${STATES[one.state] ?? "warn"}` }), t(`s.${one.state}`), h("br"), h("span", { class: "dim" }, one.detail || seconds(one.since_s))) },
@@ -349,13 +364,13 @@ export function health(snapshot) {
       figure(sum(Object.values(state.uplink.dropped)), t("dropped")), figure(`${state.uplink.connected}/${state.uplink.links}`, t("up.connected"))));
   }
   if (state.processes.length) {
-    nodes.push(h("h2", {}, t("processes")), table([{ text: t("processes") }, { text: t("state") }, { text: t("restarts"), n: true }, { text: t("memory"), n: true }],
+    nodes.push(h("h2", {}, t("processes")), table([{ text: t("id") }, { text: t("state") }, { text: t("restarts"), n: true }, { text: t("memory"), n: true }],
       state.processes.map((one) => ({ cells: [one.name, { node: h("span", {}, h("span", { class: `dot ${STATES[one.state] ?? "warn"}` }), one.state) },
         { text: `${one.restarts}`, class: one.restarts ? "warn" : "" }, one.memory_mb === null ? "–" : `${Math.round(one.memory_mb)} MB`] }))));
   }
   if (state.environment.length) {
     nodes.push(h("h2", {}, t("environment")), table([{ text: t("kind") }, { text: t("lane") }, { text: t("value"), n: true }, { text: t("newest"), n: true }],
-      state.environment.map((one) => ({ cells: [one.kind, one.lane ?? "–", typeof one.value === "number" ? `${Math.round(one.value * 1000) / 1000}` : `${one.value ?? "–"}`, seconds(one.age_s)] }))));
+      state.environment.map((one) => ({ cells: [t(`env.${one.kind}`), one.lane ?? "–", reading(one), seconds(one.age_s)] }))));
   }
   return nodes;
 }

@@ -72,11 +72,17 @@ export class TimeLine {
     this.speed.hidden = !usable || this.at === null;
     this.save.hidden = !usable || replay !== null;
     this.save.disabled = !this.page.settings?.may_change;
+    if (usable && this.at !== null && !this.root.contains(document.activeElement)) this.place();
     this.now.classList.toggle("on", this.at === null && replay === null);
     if (this.note) this.clock.textContent = this.note;
     else if (this.at === null) this.clock.textContent = `${live ? clockTime(live.now_ms) : ""}${usable || replay !== null ? "" : `  ·  ${t("no_recording")}`}`;
     else if (replay !== null) this.clock.textContent = `${replay} · ${dateTime(this.at)} · ${this.atEnd() ? t("replay_end") : `${clock(this.at - this.range.start_ms)} / ${clock(this.range.end_ms - this.range.start_ms)}`}`;
     else this.clock.textContent = `${clockTime(this.at)} (${t("back", { s: `${Math.round((this.range.end_ms - this.at) / 1000)} s` })})`;
+  }
+
+  place() {
+    const { start_ms: start, end_ms: end } = this.range;
+    this.slider.value = Math.round((1000 * (this.at - start)) / Math.max(1, end - start));
   }
 
   atEnd() { return this.at >= this.range.end_ms - this.pace * STEP_MS && !this.frames.length; }
@@ -148,12 +154,12 @@ export class TimeLine {
 
   step() {
     if (!this.playing || this.at === null || !this.range) return;
-    const { start_ms: start, end_ms: end } = this.range;
+    const { end_ms: end } = this.range;
     const frame = this.frames.shift();
     if (frame) {
       this.at = frame.now_ms;
       this.page.showPast(frame);
-      this.slider.value = Math.round((1000 * (this.at - start)) / Math.max(1, end - start));
+      this.place();
     }
     if (this.frames.length < BATCH / 2 && !this.fetching) {
       const step = STEP_MS * this.pace;

@@ -30,7 +30,7 @@ const TABLE = {
   // road users
   id: ["id", "编号"], class: ["class", "类型"], speed: ["speed", "速度"], heading: ["heading", "航向"],
   accuracy: ["± 95 %", "±95%"], position: ["position", "位置"], existence: ["existence", "存在概率"],
-  size: ["size", "尺寸"], seen: ["last measured", "最近测量"], tracked: ["tracked for", "跟踪时长"],
+  seen_short: ["age", "距今"], size: ["size", "尺寸"], seen: ["last measured", "最近测量"], tracked: ["tracked for", "跟踪时长"],
   seen_by: ["seen by", "来源"], state: ["state", "状态"], uncertainty: ["95 % ellipse", "95%误差椭圆"],
   unselect: ["Close", "关闭"], gone_track: ["Track {id} has left the picture.", "目标 {id} 已离开。"],
   no_tracks: ["Nobody on the road.", "当前没有目标。"], parked: ["standing", "静止"],
@@ -43,7 +43,7 @@ const TABLE = {
   // events
   locate: ["Show on the map", "地图定位"],
   going_on: ["Going on", "进行中"], over: ["Over", "已结束"], no_events: ["No events.", "暂无事件。"],
-  event: ["event", "事件"], since: ["since", "开始"], lasts: ["lasts", "持续"], confidence: ["confidence", "置信度"],
+  event: ["event", "事件"], since: ["since", "开始"], lasts: ["for", "已持续"], lasted: ["lasted", "持续"], confidence: ["confidence", "置信度"],
   lanes: ["lanes", "车道"], conflict_in: ["conflict in {s} s, {p} %", "{s} 秒后冲突，概率 {p}%"],
   "ending.cleared": ["cleared", "已解除"], "ending.unobserved": ["no longer observed", "无法继续观测"],
   "k.congestion": ["congestion", "交通拥堵"], "k.stopped-vehicle": ["stopped vehicle", "异常停车"],
@@ -67,6 +67,7 @@ const TABLE = {
   octets: ["octets", "字节"], refused: ["not sent", "未发出"], nothing_said: ["Nothing said yet.", "尚未播发消息。"],
   latency: ["Age when handed to the radio, last minute", "交付电台时的时延（近一分钟）"],
   latency_message: ["Age when published, last minute (no radio reports here)", "发布时的时延（近一分钟，无电台回执）"],
+  decoded_past: ["Of the past only counts are shown here; rsu v2x decode shows a recording's messages.", "历史仅显示统计；录制中的消息请用 rsu v2x decode 查看。"],
   withheld: ["Not said within the last minute, and why", "近一分钟未播发及原因"], reason: ["reason", "原因"],
   decoded: ["{name}, decoded", "{name} 解码"], all_said: ["Nothing was held back.", "没有被扣留的消息。"],
   // parking
@@ -76,6 +77,7 @@ const TABLE = {
   // traffic
   lane: ["lane", "车道"], now_on: ["on it", "在途"], queue: ["queue", "排队"], flow: ["veh/h", "辆/小时"],
   no_traffic: ["Nothing counted yet: the first period ends after ten seconds.", "尚无统计：首个周期十秒后结束。"],
+  nobody_counted: ["No vehicle has crossed a counting line yet.", "尚无车辆通过计数断面。"],
   flow_chart: ["Flow per lane, veh/h (mean of a minute)", "各车道流量，辆/小时（一分钟均值）"],
   speed_chart: ["Mean speed at the counting line, km/h", "断面平均速度，km/h"],
   level: ["level", "服务水平"], occupancy: ["occupancy", "占有率"], turns: ["Turns in the last quarter of an hour", "近一刻钟转向流量"],
@@ -90,6 +92,8 @@ const TABLE = {
   "alarm.clock": ["{a} and {b} disagree by {s} s", "{a} 与 {b} 时间相差 {s} 秒"],
   "s.starting": ["starting", "启动中"], "s.live": ["live", "正常"], "s.late": ["late", "延迟"], "s.frozen": ["frozen", "冻结"],
   "s.blind": ["blind", "失明"], "s.shifted": ["shifted", "偏移"], "s.gone": ["gone", "离线"], "s.ended": ["ended", "已结束"],
+  "env.visibility": ["visibility", "能见度"], "env.rain": ["rain", "降雨强度"], "env.road-temperature": ["road temperature", "路面温度"],
+  "env.water-depth": ["water on the road", "积水深度"], "env.road-surface": ["road surface", "路面状况"],
   // time travel
   save: ["Save this incident", "保存此事件"], saved: ["Saved: {name}", "已保存：{name}"],
   save_failed: ["Not saved: {why}", "保存失败：{why}"], no_recording: ["No recording: only the present can be shown.", "未启用录制，仅显示实时画面。"],

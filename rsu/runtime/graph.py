@@ -309,18 +309,22 @@ def process_plans(config: SiteConfig) -> list[ProcessPlan]:
         for name, (kind, options) in devices_of(config).items()
         if not (simulated and played(options))
     )
-    looks = False
+    cameras: list[ProcessPlan] = []
     for camera in config.cameras:
         name = f"camera:{camera.id}"
         if camera.detector.driver == "modelled":
-            looks = True
-        elif camera.source.driver == "sim":
-            looks = True
-            plans.append(ProcessPlan(name, "foreign", 3, f"{RENDERED_CAMERA}/{camera.id}"))
+            continue
+        if camera.source.driver == "sim":
+            rendered = f"{RENDERED_CAMERA}/{camera.id}"
+            cameras.append(ProcessPlan(name, "foreign", 3, rendered))
         else:
-            plans.append(ProcessPlan(name, "camera", 3, camera.id))
-    if looks:
+            cameras.append(ProcessPlan(name, "camera", 3, camera.id))
+    if any(
+        one.detector.driver == "modelled" or one.source.driver == "sim" for one in config.cameras
+    ):
+        # First: it lets its world run for a while before anybody looks; cameras prepare meanwhile.
         plans.append(ProcessPlan("simulation", "foreign", 3, SIMULATION_WORKER))
+    plans += cameras
     if config.web is not None and config.web.enabled:
         plans.append(ProcessPlan("web", "foreign", 4, WEB_WORKER))
     return plans

@@ -1,4 +1,4 @@
-"""Wrong-way driving: a vehicle moves against the direction of the lane that it is on.
+"""Wrong-way driving: a motor vehicle moves against the direction of the lane that it is on.
 
 In: pictures. Out: sightings. Matching by heading would take a wrong-way driver for one on the
 opposite lane beside it; so whoever does not fit the lane it was matched with is looked up again
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.config.situation import EventOptions
+from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import Direction, LaneKind, LaneRole, SiteMap
 from rsu.situation.events import kinds
@@ -163,7 +164,10 @@ class WrongWayDetector:
                 self._fitted[picture.tracks[i].id] = now_ns
 
     def _mistaken(self, picture: Picture, index: int, lane: int, station: float) -> bool:
-        """Whether its track rather went over to somebody else than it went back."""
+        """Whether its track rather went over to somebody else than it went back, or it rides: along
+        the edge cyclists go both ways, and where they are across the road is known to a metre."""
+        if picture.tracks[index].object_class is ObjectClass.BICYCLE:
+            return True
         if self._dense(lane) or picture.tracks[index].id in self._fitted:
             return True  # nobody drives against a queue; in one, tracks are easily mistaken
         return any(

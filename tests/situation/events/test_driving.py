@@ -22,6 +22,12 @@ def test_a_wrong_way_driver_is_told_soon_on_the_lane_it_is_on(player: Any) -> No
     assert (player.last.lanes, player.last.code, player.last.itis) == (("back",), 904, 1793)
 
 
+def test_a_cyclist_is_no_wrong_way_driver(player: Any) -> None:
+    rider = {"object_class": ObjectClass.BICYCLE, "size": Size(1.8, 0.6, 1.7)}
+    player.play(6, lambda s: [player.track(1, -100 + 5 * s, 4, 5.0, **rider)])
+    assert player.kinds == []
+
+
 def test_a_mistaken_heading_is_no_wrong_way_driver(player: Any) -> None:
     player.play(4, lambda s: [player.track(1, -100 + 8 * s, 0, 8.0, heading=math.pi)])
     assert player.kinds == []

@@ -20,7 +20,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-TURN_PSD = 0.15  # rad²/s³: turn rate changes by 0.4 rad/s in 1 s, entering a junction turn
+TURN_PSD = 0.06  # rad²/s³: turn rate changes by 0.25 rad/s in 1 s (measured: docs/fusion.md)
 STEER_SPEED = 2.0  # m/s: below it vehicles cannot turn freely; noise of heading fades with speed
 POSITION_PSD = 0.01  # m²/s: what the models leave out (lane keeping, body reference point)
 HEADING_PSD = 1e-3  # rad²/s: slip and model error of the course

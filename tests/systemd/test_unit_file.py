@@ -6,9 +6,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from rsu.runtime.software_slots import STARTS, link, switch
 
 HIGHEST_EXPOSURE = 2.0
 """systemd's own scale: 0 is nothing, 10 everything; below 3 it says OK (operations.md 4.1)."""
@@ -66,3 +69,37 @@ def test_it_comes_back_within_the_three_seconds_that_a_unit_may_be_away(unit: Pa
     lines = unit.read_text(encoding="utf-8").splitlines()
     assert "RestartSec=100ms" in lines
     assert "WatchdogSec=15" in lines
+
+
+def test_a_reload_is_the_signal_that_the_unit_takes(unit: Path) -> None:
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in unit.read_text(encoding="utf-8").splitlines()
+
+
+def test_software_that_does_not_even_import_is_left_before_a_start(
+    unit: Path, tmp_path: Path
+) -> None:
+    """The line that runs before each start, with the software that was there first."""
+    [before] = re.findall(r"^ExecStartPre=-(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
+    installed = tmp_path / "rsu"
+    installed.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rsu.cli "$@"\n')
+    installed.chmod(0o755)
+    command = before.replace("/opt/rsu/bin/rsu", str(installed))
+    assert command != before
+    software = tmp_path / "software"
+    for slot, content in (("a", ""), ("b", "raise SystemExit('no')")):
+        (software / slot / "rsu").mkdir(parents=True)
+        (software / slot / "rsu" / "__init__.py").write_text(content)
+    link(software / "current", "a")
+
+    def start() -> str:
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(software / "current")},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return str((software / "current").readlink())
+
+    assert start() == "a"  # nothing is on trial
+    link(software / "next", "b")
+    assert switch(software)
+    assert [start() for _ in range(STARTS + 2)] == ["b"] * STARTS + ["a"] * 2

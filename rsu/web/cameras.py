@@ -20,6 +20,8 @@ GATE_M = 4.0
 """Farthest that a detection and its track may be apart: a car's length, at the 13.9 m/s of a street
 about 0.3 s of way."""
 SHOWN_NS = 10 * NS_PER_S
+PICTURES_KEPT = 4
+"""Of each camera, 20 kB each: a page that was told of one some 2 s ago still gets it."""
 FRAMES_KEPT = 40
 """Detections kept a camera, so that a preview (at most twice a second) finds those of its frame."""
 
@@ -29,20 +31,22 @@ class Cameras:
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
-        self._previews: dict[str, CameraPreview] = {}
+        self._previews: dict[str, deque[CameraPreview]] = {}
         self._detections: dict[str, deque[CameraDetections]] = {}
         self._boxes: dict[str, tuple[CameraPreview, list[dict[str, Any]]]] = {}
 
     def take_preview(self, preview: CameraPreview) -> None:
-        self._previews[preview.sensor] = preview
+        self._previews.setdefault(preview.sensor, deque(maxlen=PICTURES_KEPT)).append(preview)
 
     def take_detections(self, detections: CameraDetections) -> None:
         kept = self._detections.setdefault(detections.sensor, deque(maxlen=FRAMES_KEPT))
         kept.append(detections)
 
-    def preview(self, sensor: str) -> CameraPreview | None:
-        """The newest preview of a camera; None: there is none."""
-        return self._previews.get(sensor)
+    def preview(self, sensor: str, name: str | None = None) -> CameraPreview | None:
+        """The newest preview of a camera, or the one of that name; None: there is none."""
+        kept = self._previews.get(sensor, ())
+        found = (one for one in reversed(kept) if name in (None, picture_name(one)))
+        return next(found, None)
 
     def at(self, now_ns: int, tracks: TrackList | None) -> list[dict[str, Any]]:
         """Every camera; `frame` names its preview, None: there is none to show."""
@@ -50,7 +54,7 @@ class Cameras:
         return [self._camera(name, now_ns, tracks) for name in names]
 
     def _camera(self, name: str, now_ns: int, tracks: TrackList | None) -> dict[str, Any]:
-        preview, kept = self._previews.get(name), self._detections.get(name)
+        preview, kept = self.preview(name), self._detections.get(name)
         newest = kept[-1] if kept else None
         if preview is not None and now_ns - preview.capture_ns > SHOWN_NS:
             preview = None

@@ -77,10 +77,10 @@ class Desk:
                 self._history = (history["version"], msgspec.json.encode(history))
             return self._history[1]
 
-    def preview(self, sensor: str) -> CameraPreview | None:
-        """The newest masked picture of a camera."""
+    def preview(self, sensor: str, name: str | None = None) -> CameraPreview | None:
+        """The newest masked picture of a camera, or the one that a snapshot named."""
         with self._lock:
-            return self._view.cameras.preview(sensor)
+            return self._view.cameras.preview(sensor, name)
 
     def _now_ns(self) -> int:
         if not self._heard_ns:

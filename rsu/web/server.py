@@ -29,7 +29,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from rsu.config.web import WebOptions
 from rsu.runtime.explain import REASONS
 from rsu.schema.units import NS_PER_MS
-from rsu.web.cameras import picture_name
 from rsu.web.desk import Desk
 from rsu.web.fan import SEND_BUFFER, Fan
 from rsu.web.guard import Guard, Sessions, read_token
@@ -180,8 +179,9 @@ class DashboardServer:
         return _json(found) if found is not None else _problem("not said yet", 404)
 
     def _preview(self, request: Request) -> Response:
-        found = self.desk.preview(request.query_params.get("sensor", ""))
-        if found is None or request.query_params.get("frame") not in (None, picture_name(found)):
+        asked = request.query_params
+        found = self.desk.preview(asked.get("sensor", ""), asked.get("frame"))
+        if found is None:
             return _problem("no such picture, or no longer", 404)
         return Response(found.jpeg, media_type="image/jpeg")
 

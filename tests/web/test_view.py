@@ -274,9 +274,13 @@ def test_a_picture_has_the_boxes_of_its_own_frame(view: View, tell: Teller) -> N
     (camera,) = view.snapshot(NOW + S // 10)["cameras"]
     assert (camera["frame"], camera["masked"]) == (f"3-{NOW}", True)
     assert [box["track"] for box in camera["boxes"]] == [7]
+    assert view.cameras.preview("north", f"3-{NOW}") is preview
     # A camera's process that was started anew counts its frames from 0 again.
     view.cameras.take_preview(msgspec.structs.replace(preview, capture_ns=NOW + 1))
     (camera,) = view.snapshot(NOW + S // 10)["cameras"]
+    assert camera["frame"] == f"3-{NOW + 1}"
+    assert view.cameras.preview("north", f"3-{NOW}") is preview  # who was told of it still gets it
+    assert view.cameras.preview("north", "3-0") is None
     assert camera["boxes"] == [
         {"class": "bus", "score": 0.5, "box": [0, 0, 0.1, 0.1], "track": None}
     ]

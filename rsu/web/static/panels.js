@@ -177,7 +177,7 @@ export class CameraPanel {
       pen.fillStyle = "#5b6879";
       pen.font = "15px system-ui, sans-serif";
       pen.textAlign = "center";
-      pen.fillText(t(page.past ? "no_picture_past" : "no_picture"), 320, height - 14);
+      pen.fillText(t(page.past ? "no_picture_past" : camera.frame === null ? "no_picture" : "loading"), 320, height - 14);
     }
     pen.textAlign = "left";
     pen.font = "bold 13px system-ui, sans-serif";

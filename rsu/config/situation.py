@@ -99,8 +99,9 @@ class WarningOptions(Options):
         False, description="Whether conflicts are looked for; see docs/warnings.md before."
     )
     kinds: tuple[WarningKind, ...] = Field(
-        ("vru-warning", "collision-warning", "rear-end-warning", "red-light-warning"),
-        description="Which of them are told.",
+        ("vru-warning",),
+        description="Which are told: vru-warning, collision-warning, rear-end-warning, "
+        "red-light-warning.",
     )
     period_s: float = Field(0.2, ge=0.1, le=1.0, description="Time between two looks, s.")
     horizon_s: float = Field(4.0, ge=1.5, le=4.0, description="How far ahead is warned, s.")

@@ -23,7 +23,8 @@ from rsu.situation.assembly import situation_stage
 
 START_NS = 1_767_225_600 * NS_PER_S
 FRAME = LocalFrame(31.0, 121.0)
-OPTIONS = SituationOptions.model_validate({"warnings": {"enabled": True}})
+KINDS = ["vru-warning", "collision-warning", "rear-end-warning", "red-light-warning"]
+OPTIONS = SituationOptions.model_validate({"warnings": {"enabled": True, "kinds": KINDS}})
 
 
 def lane(

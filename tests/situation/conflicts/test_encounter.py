@@ -24,6 +24,10 @@ from rsu.situation.events.book import EventIds
 from rsu.situation.picture import Viewer
 
 START = 1_800_000_000 * NS_PER_S
+ALL = WarningOptions(
+    enabled=True,
+    kinds=("vru-warning", "collision-warning", "rear-end-warning", "red-light-warning"),
+)
 CAR, PERSON = Size(4.6, 1.8, 1.5), Size(0.6, 0.6, 1.7)
 
 
@@ -61,7 +65,7 @@ def _events(
     braking: float = 0.0, seconds: float = 1.2,
 ) -> list[RoadEvent]:  # fmt: skip
     """Everybody goes straight on for some seconds; the first user may brake."""
-    part = Warnings(WarningOptions(enabled=True), SITE, EventIds(Instant(START, 0)))
+    part = Warnings(ALL, SITE, EventIds(Instant(START, 0)))
     viewer, told = Viewer(SITE), []
     for step in range(round(seconds / 0.2) + 1):
         tau = step * 0.2
@@ -170,7 +174,7 @@ def test_a_driver_who_can_still_stop_at_red_is_taken_to(
 
 def test_a_car_that_leaps_from_rest_is_a_track_that_jumped() -> None:
     def kinds(before: float) -> set[str]:
-        part = Warnings(WarningOptions(enabled=True), SITE, EventIds(Instant(START, 0)))
+        part = Warnings(ALL, SITE, EventIds(Instant(START, 0)))
         viewer, told = Viewer(SITE), []
         for step in range(4):
             time_ns = START + round(step * 0.2 * NS_PER_S)

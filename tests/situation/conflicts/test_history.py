@@ -138,12 +138,12 @@ def test_the_first_step_in_front_of_a_car_is_warned_of() -> None:
 
 def test_kinds_and_codes_are_the_options() -> None:
     some = WarningOptions(
-        enabled=True, kinds=("vru-warning",),
-        codes={"vru-warning": WarningCodes(code=65000, itis=2049)},
+        enabled=True, codes={"vru-warning": WarningCodes(code=65000, itis=2049)},
     )  # fmt: skip
     (first, *_) = _told(STEPS, some)
     assert (first.code, first.itis) == (65000, 2049)
     assert not _told(STEPS, WarningOptions(enabled=True, kinds=("red-light-warning",)))
+    assert not _told(STEPS, WarningOptions(enabled=False))
 
 
 def test_an_empty_road() -> None:

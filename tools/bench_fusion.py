@@ -1,11 +1,13 @@
 """How long one frame takes, from detections to tracks and to what they mean, in milliseconds.
 
-    python tools/bench_fusion.py [--frames N] [--json]
+    python tools/bench_fusion.py [--frames N] [--repeat N] [--json]
 
 One camera sees as many cars as asked for, 6 m and more apart, driving slowly along the lanes of the
 example junction. `fusion` times `FusionStage.handle`; `situation` what the situation stage does
 with the track list that comes out (every frame is looked at, though it may pass over some);
-`together` is the sum by frame. Timing starts when all are confirmed.
+`together` is the sum by frame. Timing starts when all are confirmed. With `--repeat` the same
+frames are played so often, and each counts with its shortest time: what it costs where nothing else
+wants the core.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from rsu.config.load import load_site
+from rsu.config.model import SiteConfig
 from rsu.fusion.stage import FusionStage
 from rsu.runtime.graph import load_map, viewpoints
 from rsu.schema.message import Message
@@ -76,19 +79,33 @@ def frame_message(
     return Message.draft(CAMERA_DETECTIONS, "bench", capture_ns, payload)
 
 
-def measure(count: int, frames: int) -> dict[str, float]:
+def measure(count: int, frames: int, repeat: int) -> dict[str, float]:
     """Milliseconds per frame with `count` cars, by stage."""
     config = load_site(SITE)
     site = load_map(config, SITE.parent)
     cars = places(site, count)
     rng = np.random.default_rng(0)
+    messages = [frame_message(number, cars, site, rng) for number in range(frames + WARM_UP)]
+    played = [play(config, site, messages) for _ in range(repeat)]
+    spent = 1e3 * np.min([times for times, _ in played], axis=0)
+    result: dict[str, float] = {"detections": count, "tracks": played[0][1]}
+    for name, column in zip(("fusion", "situation", "together"), spent.T, strict=True):
+        p50, p99 = np.percentile(column, [50, 99])
+        result[f"{name}_p50_ms"] = round(float(p50), 2)
+        result[f"{name}_p99_ms"] = round(float(p99), 2)
+    return result
+
+
+def play(
+    config: SiteConfig, site: SiteMap, messages: list[Message]
+) -> tuple[list[tuple[float, float, float]], int]:
+    """Seconds by frame (fusion, situation, together), and how many tracks were published."""
     boot = Instant(START_NS, 0)
     fusion = FusionStage(config.fusion, boot, viewpoints(config), site)
     situation = situation_stage(config.situation, site, boot)
     times = []
     published = 0
-    for number in range(frames + WARM_UP):
-        message = frame_message(number, cars, site, rng)
+    for number, message in enumerate(messages):
         elapsed = number * PERIOD_NS + 45_000_000
         now = Instant(START_NS + elapsed, elapsed)
         begin = time.perf_counter()
@@ -104,19 +121,14 @@ def measure(count: int, frames: int) -> dict[str, float]:
         )
         if number >= WARM_UP:
             times.append((between - begin, end - between, end - begin))
-    spent = 1e3 * np.array(times)
-    result: dict[str, float] = {"detections": count, "tracks": published}
-    for name, column in zip(("fusion", "situation", "together"), spent.T, strict=True):
-        p50, p99 = np.percentile(column, [50, 99])
-        result[f"{name}_p50_ms"] = round(float(p50), 2)
-        result[f"{name}_p99_ms"] = round(float(p99), 2)
-    return result
+    return times, published
 
 
 def main() -> None:
     """Print one line per size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one object per line")
     arguments = parser.parse_args()
     if not arguments.json:
@@ -124,7 +136,7 @@ def main() -> None:
     for count in (1, 10, 50, 100, 200):
         if sys.stderr.isatty():
             print(f"{count} cars …", end="\r", file=sys.stderr)
-        result = measure(count, arguments.frames)
+        result = measure(count, arguments.frames, arguments.repeat)
         if arguments.json:
             print(json.dumps(result))
             continue

@@ -161,7 +161,10 @@ def settle(rows: Rows, time_ns: int) -> None:
     stayed = rows.resting | (time_ns - rows.anchored_ns >= SHORTEST_REST_NS)
     resting = stayed & (rows.rest_probability > limit)
     # Until then it is associated where it stands, but told as moving as it may be.
-    rows.stands = resting & (rows.stands | _speed_is_known(rows, time_ns))
+    rows.stands &= resting
+    undecided = (resting & ~rows.stands).nonzero()[0]
+    if len(undecided):
+        rows.stands[undecided] = _speed_is_known(rows, undecided, time_ns)
     changed = ((resting != rows.resting) & rows.polar).nonzero()[0]
     if len(changed):
         _stop_turning(rows, changed[resting[changed]])
@@ -171,17 +174,19 @@ def settle(rows: Rows, time_ns: int) -> None:
     _take_heading(rows)
 
 
-def _speed_is_known(rows: Rows, time_ns: int) -> npt.NDArray[np.bool_]:
-    """Whether standing can be told from driving: the moving filter knows its speed, or the object
-    stayed in one place for so long that even within twice its position's deviation it is slow.
+def _speed_is_known(rows: Rows, index: Index, time_ns: int) -> npt.NDArray[np.bool_]:
+    """Of the rows `index` whether standing can be told from driving: the moving filter knows its
+    speed, or the object stayed in one place for so long that even within twice its position's
+    deviation it is slow.
 
     Far away, where places are known to some metres, the static hypothesis wins by being the simpler
     one long before a slow car has moved out of the noise.
     """
-    velocity = rows.cov[:, 2:4, 2:4]
-    variance = np.where(rows.polar, velocity[:, 1, 1], largest_variance(velocity))
-    reach = 2.0 * np.sqrt(largest_variance(rows.cov[:, :2, :2]))
-    stayed_s = (time_ns - rows.anchored_ns) / NS_PER_S
+    cov = rows.cov[index]
+    velocity = cov[:, 2:4, 2:4]
+    variance = np.where(rows.polar[index], velocity[:, 1, 1], largest_variance(velocity))
+    reach = 2.0 * np.sqrt(largest_variance(cov[:, :2, :2]))
+    stayed_s = (time_ns - rows.anchored_ns[index]) / NS_PER_S
     return np.asarray((variance < REST_KNOWN**2) | (reach < REST_KNOWN * stayed_s))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.web.conftest import until
+from tests.web import conftest
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -21,6 +22,8 @@ needs_chromium = [
     pytest.mark.timeout(240),
 ]
 """Marks of a module that asks for the fixture `browser`."""
+until = partial(conftest.until, period_s=0.1)
+"""Asking a browser takes 10 ms of three processes: asking all the time would keep a core busy."""
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 

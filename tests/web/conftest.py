@@ -149,9 +149,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         assert not server.alive
 
 
-def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+def until(condition: Callable[[], object], timeout_s: float = 20.0, period_s: float = 0.02) -> None:
     """Wait for a condition; fails when it does not come true."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(period_s)

@@ -56,11 +56,11 @@ def track(number: int, x: float, y: float, speed: float = 0.0, **more: Any) -> T
     values: dict[str, Any] = {
         "object_class": ObjectClass.CAR, "heading": 0.0, "sources": ("a",),
         "size": Size(4.5, 1.8, 1.5), "born_ns": START_NS - 10 * NS_PER_S,
-        "class_probability": 0.9, **more,
+        "class_probability": 0.9, "existence": 0.98, **more,
     }  # fmt: skip
     return Track(
         id=number, position=Vec2(x, y), speed=speed, turn_rate=0.0,
-        covariance=tuple(cov[np.triu_indices(5)].tolist()), existence=0.98,
+        covariance=tuple(cov[np.triu_indices(5)].tolist()),
         status=TrackStatus.CONFIRMED, updated_ns=START_NS, **values,
     )  # fmt: skip
 

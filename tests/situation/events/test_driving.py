@@ -28,6 +28,11 @@ def test_a_cyclist_is_no_wrong_way_driver(player: Any) -> None:
     assert player.kinds == []
 
 
+def test_a_track_that_hardly_exists_accuses_nobody(player: Any) -> None:
+    player.play(4, lambda s: [player.track(1, -100 + 8 * s, 4, 8.0, existence=0.7)])
+    assert player.kinds == []
+
+
 def test_a_mistaken_heading_is_no_wrong_way_driver(player: Any) -> None:
     player.play(4, lambda s: [player.track(1, -100 + 8 * s, 0, 8.0, heading=math.pi)])
     assert player.kinds == []

@@ -170,7 +170,7 @@ class Warnings:
             return []
         velocity, sets_off = self._past.velocities(picture, speed)
         vru = sure & np.array([track.object_class.is_vru for track in tracks], np.bool_)
-        steps, crosses = self._walkers(picture, vru, velocity)
+        steps, crosses = self._walkers(picture, vru, velocity, headed | sets_off)
         on_foot = vru & (~picture.vehicle | crosses)
         people = on_foot & (steps | crosses)
         others = exact & sure & ~on_foot & (vru | self._between_vehicles)
@@ -264,10 +264,12 @@ class Warnings:
             return False
         return pace**2 / (2.0 * COMFORTABLE) <= left and self._all_red(groups, picture.time_ns, 0.0)
 
-    def _walkers(self, picture: Picture, vru: Bools, velocity: Floats) -> tuple[Bools, Bools]:
-        """Who on foot or two wheels may be in a vehicle's way (N): who is on the road or will be
-        with the next step, and who is on a crossing. The others are taken to wait: who stands
-        beside the road, and who is on a footway."""
+    def _walkers(
+        self, picture: Picture, vru: Bools, velocity: Floats, sure: Bools
+    ) -> tuple[Bools, Bools]:
+        """Who on foot or two wheels may be in a vehicle's way (N): who is on the road, or will be
+        with the next step where it is known whereto (`sure`); and who is on a crossing. Others,
+        beside the road or on a footway, are taken to wait."""
         steps, crosses = np.zeros(len(vru), np.bool_), np.zeros(len(vru), np.bool_)
         people = np.flatnonzero(vru)
         if not len(people):
@@ -275,7 +277,7 @@ class Warnings:
         moves = np.hypot(*velocity[people].T) >= WALKS
         inside = picture.road.inside[people]
         step = picture.position[people] + velocity[people] * FOOTSTEP_S
-        ahead = self._site.match(step, kinds=ROAD_KINDS).inside
+        ahead = self._site.match(step, kinds=ROAD_KINDS).inside & sure[people]
         walks = picture.walk.inside[people]
         kinds = [self._site.lanes[lane].kind for lane in picture.walk.lane[people].tolist()]
         crosses[people] = moves & walks & np.array([kind is LaneKind.CROSSWALK for kind in kinds])

@@ -2,13 +2,15 @@
 
 import json
 import signal
-import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from rsu.cli.replay import replay
 from rsu.config.load import load_site
 from rsu.config.web import WebOptions
 from rsu.recording.writer import McapFile
@@ -61,9 +63,11 @@ def test_a_recording_of_any_length_is_shown_and_nothing_can_be_changed(
     assert list(tmp_path.glob("**/incident*")) == []
 
 
-@pytest.mark.component
 def test_the_command_plays_what_the_pipeline_makes_until_it_is_stopped(
-    tmp_path: Path, tell: Teller
+    tmp_path: Path,
+    tell: Teller,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recording = tmp_path / "looks.mcap"
     with McapFile(recording, {"site": "junction"}) as file:
@@ -74,27 +78,30 @@ def test_the_command_plays_what_the_pipeline_makes_until_it_is_stopped(
                 detections=(),
             )  # fmt: skip
             file.write(tell.message(CAMERA_DETECTIONS, "north-east", now, look))
-    command = [
-        sys.executable, "-m", "rsu.cli", "replay", str(recording),
-        "--site", str(CONFIGS / "junction.yaml"), "--web", "--json",
-        "--out", str(tmp_path / "out.mcap"),
-    ]  # fmt: skip
-    (tmp_path / "out.mcap").write_bytes(b"an earlier run")
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as replay:
-        assert replay.stdout is not None
-        assert replay.stderr is not None
-        try:
-            said = replay.stderr.readline()
-            summary = json.loads(replay.stdout.readline())
-            address = next(word for word in said.split() if word.startswith("http"))
-            span = httpx.get(f"{address}api/past/range", trust_env=False).json()
-            assert span["start_ms"] == START // 10**6
-            assert replay.poll() is None
-            replay.send_signal(signal.SIGTERM)
-            assert replay.wait(30) == 0
-        finally:
-            replay.kill()
+    out = tmp_path / "out.mcap"
+    out.write_bytes(b"an earlier run")
+    told = []
+
+    def look() -> None:
+        """In place of a person who looks, and then presses Ctrl-C."""
+        said = capsys.readouterr()
+        told.append(json.loads(said.out))
+        assert said.err.startswith(f"replay of {recording} on http://127.0.0.1:")
+        address = next(word for word in said.err.split() if word.startswith("http"))
+        told.append(httpx.get(f"{address}api/past/range", trust_env=False).json())
+        signal.raise_signal(signal.SIGTERM)
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            look()
+            return self.is_set()
+
+    module = sys.modules["rsu.cli.replay"]
+    monkeypatch.setattr(module, "threading", SimpleNamespace(Event=Stopped))
+    arguments = ("--site", str(CONFIGS / "junction.yaml"), "--web", "--json", "--out", str(out))
+    assert replay.main([str(recording), *arguments], standalone_mode=False) == 0
+    summary, span = told
     assert summary["camera_frames"] == 20
-    assert said.startswith(f"replay of {recording} on http://127.0.0.1:")
+    assert span["start_ms"] == START // 10**6
+    with pytest.raises(KeyboardInterrupt):  # whose it was before
+        signal.raise_signal(signal.SIGINT)

@@ -37,8 +37,8 @@ SLOPE_MB_PER_H = 1.0
 """Most that resident memory may grow in a simulated hour; judged by the lower bound (95 %) of the
 slope over the ends of lives, so that a short run fails only for what it can show."""
 WARM_UP_LIVES = 25
-"""Caches (codecs, maps) fill in the first lives, the allocator's heaps in the first twenty (measured:
-164 to 168 MB, then 169 for fifty lives)."""
+"""Caches (codecs, maps) fill in the first lives, the allocator's heaps in the first twenty
+(measured: 164 to 168 MB, then 169 for fifty lives)."""
 REASONS = {"expired", "quota", "overflow", "unsaved"}
 """What the faults of a soak explain; any other reason is a finding."""
 PROGRESS_S = 30.0

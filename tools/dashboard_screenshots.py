@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -41,6 +43,7 @@ from rsu.web.site_file import SiteFile
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 LEAD_NS = 2_000_000_000
 DESKTOP, PHONE = (1280, 800), (390, 844)
+MOST_BYTES = 190_000
 TOKEN = "only-for-these-pictures"
 
 
@@ -96,11 +99,15 @@ class Photographer:
 
     def take(self, name: str, part: str | None = None) -> None:
         """Write a picture of the page, or of one element of it."""
+        shot = self.page if part is None else self.page.find_element("id", part)
+        data = shot.get_screenshot_as_png() if part is None else shot.screenshot_as_png
         path = self._out / f"dashboard-{name}.png"
-        if part is None:
-            self.page.save_screenshot(str(path))
-        else:
-            self.page.find_element("id", part).screenshot(str(path))
+        path.write_bytes(data)
+        if len(data) > MOST_BYTES:  # pictures of cameras
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            path.unlink()
+            path = path.with_suffix(".jpg")
+            cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 88])
         print(f"{path}  {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -132,6 +132,18 @@ def test_vehicles_are_counted_where_they_cross_with_their_speed() -> None:
     assert [one.lane for one in run.states[0].lanes] == ["slow", "fast", "aisle"]
 
 
+def test_a_speed_is_that_of_the_way_around_the_line_where_it_is_known() -> None:
+    def lagging(s: float) -> Any:  # told 2 m/s too slow, as of one who accelerates
+        return track(1, 10.0 * s, 0.0, s, speed=8.0)
+
+    run = Run()
+    drive(run, 0.0, 12.0, lagging)  # the stop line (90 m) at 9 s
+    assert run.lane("slow").mean_speed == pytest.approx(10.0)
+    young = Run()
+    drive(young, 0.0, 12.0, lambda s: lagging(s) if s >= 8.85 else None)
+    assert young.lane("slow").mean_speed == pytest.approx(8.0)
+
+
 def test_presence_and_density_are_means_over_the_time_watched() -> None:
     run = Run()
     # On the lane from 0 m at 0 s to 100 m at 5 s: half of the period. Another stands throughout.

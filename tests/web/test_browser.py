@@ -363,7 +363,7 @@ def test_the_page_goes_on_after_the_whole_unit_was_killed(browser: Chrome, tmp_p
         assert text(browser, "#verdict") == "No data"
         for grey in ("#map", "#panel"):
             style = f"getComputedStyle(document.querySelector('{grey}')).filter"
-            assert "grayscale(1)" in script(browser, style)
+            until(lambda style=style: "grayscale(1)" in script(browser, style))  # it fades
         until(lambda: "old" in script(browser, "document.querySelector('.camera').className"))
         last = script(browser, WHERE)
         with running(site):

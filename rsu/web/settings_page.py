@@ -36,7 +36,10 @@ WORDS = {
     "no_file": ("This run has no site file to change.", "当前运行没有可修改的配置文件。"),
     "fine": ("No problems.", "校验通过。"),
     "same": ("Nothing is changed.", "没有改动。"),
-    "saved": ("Saved. It takes effect when the unit is started again.", "已保存，设备重启后生效。"),
+    "saved": (
+        "Saved. The unit takes it in when it is reloaded (systemctl reload rsu) or started again.",
+        "已保存，设备重新加载（systemctl reload rsu）或重启后生效。",
+    ),
     "restored": ("Loaded into the editor; save to put it back.", "已载入编辑器，保存后生效。"),
     "none": ("none yet", "暂无"),
 }

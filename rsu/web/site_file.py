@@ -3,7 +3,7 @@
 In: text. Out: problems, differences, and a file that is replaced at once or not at all. What stood
 there before goes to `<name>.versions/` beside it, so that every change can be taken back. A save is
 refused while the text has errors, and when the file has been changed by somebody else meanwhile.
-The running unit keeps the configuration that it started with.
+The running unit keeps its configuration until it is reloaded or started again.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from rsu.site.lanes import Direction, LaneKind, LaneRole, SiteMap
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
 from rsu.situation.events.surroundings import (
+    GHOST_NS,
     Identity,
     chance_between_edges,
     normal_share,
@@ -34,9 +35,8 @@ from rsu.situation.picture import Picture
 AGAINST = math.radians(120.0)  # to the lane's direction: crossing and turning vehicles stay below
 FITS = math.radians(60.0)
 SLOWEST = 2.5  # m/s: slower, it may be rolling back, or far away and standing
-GAP_NS = (
-    2 * NS_PER_S
-)  # without a sign of it; a new track whose speed was guessed wrongly takes so long
+GAP_NS = 2 * NS_PER_S
+"""ns without a sign of it; a new track whose speed was guessed wrongly takes so long."""
 OWN_HEADING = 0.35
 """rad, 1 σ: fusion's own word on where it heads; what it takes from the lane is told with 0.42."""
 FITTED_NS = 3 * NS_PER_S
@@ -45,9 +45,6 @@ one has settled."""
 BEFORE = 60.0
 """m: who stands so near in front of it, as the lane goes, was in its way: a queue's tail is seen no
 farther (`rsu.situation.queues.LONGEST_FILL`)."""
-GHOST_NS = 6 * NS_PER_S
-"""ns that who stood and is not found any more is still there: a passing bus hides a queue for so
-long, and drags along what is seen of it."""
 LEAST = 0.75
 """Confidence from which on it is told: in tuning true ones began with 0.83 and more, false ones far
 away with 0.72 and less."""

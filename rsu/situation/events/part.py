@@ -1,9 +1,8 @@
 """The part of the situation stage that tells road events.
 
 In: pictures, signal states, weather and the health of sensors. Out: `RoadEvent`s. Detectors look
-at every picture and say what they see; an `EventBook` gives events their lives. What
-is not seen any more is over only if the sensors that showed it still look: a lost camera clears
-nothing.
+at every picture and say what they see; an `EventBook` gives events their lives. What is not seen
+any more is over only if the sensors that showed it still look: a lost camera clears nothing.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from rsu.site.lanes import LaneKind, LaneRole, SiteMap, Zone, ZoneKind
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
 from rsu.situation.events.surroundings import (
+    GHOST_NS,
     Floats,
     Identity,
     chance_between_edges,
@@ -57,9 +58,6 @@ each (start wave: 7 m at 5 to 6 m/s), and it reacts."""
 FIRST_SEEN_S = 3.0
 """More for who was not seen to come to rest: the speed of a new track begins as a guess, and one
 that sets off at 1 m/s² has gone as far as cameras tell from 80 m."""
-GHOST_NS = 6 * NS_PER_S
-"""What stood and is not found any more goes on being a reason: trackers lose what is beside larger
-things for some seconds, and what drives off is seen to."""
 LOOK_NS = 190_000_000  # ns between looks: what stands, stands
 REACH_MEMORY_NS = 120 * NS_PER_S
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand

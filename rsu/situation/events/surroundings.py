@@ -42,6 +42,9 @@ def chance_between_edges(track: Track, lane: Lane, lateral: float, heading: floa
     return normal_share((half - lateral) / std) - normal_share((-half - lateral) / std)
 
 
+GHOST_NS = 6 * NS_PER_S
+"""ns that what stood and is not found any more is taken to be there: trackers lose what is beside
+larger things, or behind a passing bus, for some seconds, and what drives off is seen to."""
 JUMP_NS = 2 * NS_PER_S
 """ns that a key waits where its track left it; another vehicle takes longer to come and stop."""
 

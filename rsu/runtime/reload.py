@@ -7,7 +7,6 @@ that a process reads, and the state of the files that these name (maps, certific
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +60,9 @@ class Parts:
 def parts_of(config: SiteConfig, base: Path) -> Parts:
     """To be made when the configuration is read: files may change later."""
     files = _files(config, base)
-    return Parts(config, {plan.name: _part(config, plan, files) for plan in _plans(config)})
-
-
-def _plans(config: SiteConfig) -> Iterable[graph.ProcessPlan]:
-    return graph.process_plans(config)
+    return Parts(
+        config, {plan.name: _part(config, plan, files) for plan in graph.process_plans(config)}
+    )
 
 
 def _part(config: SiteConfig, plan: graph.ProcessPlan, files: dict[str, Any]) -> bytes:

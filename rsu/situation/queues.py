@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rsu.schema.units import NS_PER_MS, NS_PER_S
+from rsu.schema.units import NS_PER_S
 from rsu.site.lanes import LaneRole, SiteMap
+from rsu.situation.cadence import Cadence
 from rsu.situation.picture import ROAD_KINDS, Picture
 
 JOINS_BELOW = 5.0 / 3.6  # m/s
@@ -37,7 +38,10 @@ up is shorter."""
 SPILLS_WITHIN = SPACING  # m of a lane's beginning: the next vehicle would not find room
 SEES_NS = 120 * NS_PER_S  # ns for which one who was seen tells how far back a lane is seen
 LOST_NS = 30 * NS_PER_S  # ns that who is lost still waits at most: a red of a usual cycle, 60 s
-PERIOD_NS = 500 * NS_PER_MS  # start waves travel at 5 m/s: half a vehicle in this time
+TURN = (
+    6,
+    4,
+)  # twice a second (`Cadence`): start waves travel at 5 m/s, half a vehicle in this time
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,12 @@ class QueueTracker:
         self._queues: dict[int, Queue] = {}
         self._waited: dict[int, tuple[int, _Waiting]] = {}  # lane and place, by track
         self._seen_to: dict[int, tuple[float, int]] = {}  # farthest back, m, and when
-        self._looked_ns: int | None = None
+        self._cadence = Cadence(*TURN)
 
     def look(self, picture: Picture) -> dict[int, Queue]:
         """Queues by lane (index in the map); those of the last look if it was just now."""
-        last = self._looked_ns
-        if last is not None and 0 <= picture.time_ns - last < PERIOD_NS:
+        if not self._cadence.due(picture.time_ns):
             return self._queues
-        self._looked_ns = picture.time_ns
         self._remember(picture)
         self._queues = {}
         for lane, members in self._by_lane(picture):
@@ -117,7 +119,7 @@ class QueueTracker:
         self._seen_to.clear()
         self._waited.clear()
         self._queues = {}
-        self._looked_ns = None
+        self._cadence.forget()
 
     def _remember(self, picture: Picture) -> None:
         ids = [track.id for track in picture.tracks]

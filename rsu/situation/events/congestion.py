@@ -19,13 +19,14 @@ import numpy.typing as npt
 from rsu.config.situation import EventOptions
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import SiteMap
+from rsu.situation.cadence import Cadence
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
 from rsu.situation.events.surroundings import Link, links_of, normal_share
 from rsu.situation.picture import Picture
 
-LOOK_NS = 190_000_000  # ns between looks: a minute's mean does not need more
-LONGEST_STEP_NS = NS_PER_S // 2  # between pictures; beyond it nobody was looking
+TURN = (6, 1)  # twice a second (`Cadence`): a minute's mean does not need more
+LONGEST_STEP_NS = NS_PER_S  # between looks; beyond two turns nobody was looking
 WATCHED = 0.48  # share of the minute that must have been watched
 CROWD = 5  # vehicles that stand on a link at once: more than a usual red light holds up
 FIRST = 0.5
@@ -80,6 +81,7 @@ class CongestionDetector:
         for index, flow in enumerate(self._flows):
             self._of_lane[list(flow.link.lanes)] = index
         self._second = -1
+        self._cadence = Cadence(*TURN)
         self._last_ns: int | None = None
         self._seen: list[Sighting] = []
         self._standing: list[int] = [0] * len(self._flows)
@@ -87,9 +89,8 @@ class CongestionDetector:
 
     def look(self, picture: Picture) -> list[Sighting]:
         """Links that are congested now."""
-        if self._last_ns is not None and 0 <= picture.time_ns - self._last_ns < LOOK_NS:
-            return self._seen
-        self._seen = self._look(picture)
+        if self._cadence.due(picture.time_ns):
+            self._seen = self._look(picture)
         return self._seen
 
     def _look(self, picture: Picture) -> list[Sighting]:
@@ -126,6 +127,7 @@ class CongestionDetector:
             flow.congested, flow.judged = False, False
             flow.state = (0.0, math.inf, 0.0)
         self._second = -1
+        self._cadence.forget()
         self._last_ns, self._seen = None, []
 
     def dense(self, lane: int) -> bool:

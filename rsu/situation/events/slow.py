@@ -19,12 +19,13 @@ import numpy.typing as npt
 from rsu.config.situation import EventOptions
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import LaneKind, LaneRole, Maneuver, SiteMap
+from rsu.situation.cadence import Cadence
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
 from rsu.situation.events.surroundings import links_of, normal_share, std_along
 from rsu.situation.picture import CITY_LIMIT, Picture
 
-SAMPLE_NS = NS_PER_S // 2
+TURN = (6, 3)  # twice a second (`Cadence`): a way is one of seconds
 ALIGNED = math.radians(30.0)  # to the lane: a turning or crossing vehicle is not on it
 CERTAIN = 1.28  # standard deviations: 90 % below the bound; steadiness and free road come on top
 FREE_AHEAD = 40.0  # m to the next one ahead on a free road: 3 s at 50 km/h
@@ -64,7 +65,7 @@ class _Point:
 
 @dataclass(slots=True)
 class _Way:
-    """Where one vehicle was, every `SAMPLE_NS`; `key` stays when another track carries it on.
+    """Where one vehicle was, twice a second; `key` stays when another track carries it on.
     `known`: it was told before, so nobody expects that it sets off faster than it goes."""
 
     key: int
@@ -107,14 +108,13 @@ class SlowDetector:
             self._link[list(link.lanes)] = link.lanes[0]
         self._ways: dict[int, _Way] = {}
         self._leaders: dict[int, tuple[int, int]] = {}
-        self._looked_ns = -SAMPLE_NS
+        self._cadence = Cadence(*TURN)
         self._seen: list[Sighting] = []
 
     def look(self, picture: Picture) -> list[Sighting]:
         """Who is too slow now."""
-        if 0 <= picture.time_ns - self._looked_ns < SAMPLE_NS:
+        if not self._cadence.due(picture.time_ns):
             return self._seen
-        self._looked_ns = picture.time_ns
         self._remember(picture)
         self._seen = list(self._slow(picture))
         return self._seen
@@ -123,7 +123,8 @@ class SlowDetector:
         """The clock was set back."""
         self._ways.clear()
         self._leaders.clear()
-        self._looked_ns, self._seen = -SAMPLE_NS, []
+        self._cadence.forget()
+        self._seen = []
 
     def _slow(self, picture: Picture) -> Iterator[Sighting]:
         road = picture.road

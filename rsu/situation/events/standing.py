@@ -21,6 +21,7 @@ from rsu.schema.sensing import ObjectClass
 from rsu.schema.tracks import Track
 from rsu.schema.units import NS_PER_S, Vec2
 from rsu.site.lanes import LaneKind, LaneRole, SiteMap, Zone, ZoneKind
+from rsu.situation.cadence import Cadence
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
 from rsu.situation.events.surroundings import (
@@ -58,7 +59,7 @@ each (start wave: 7 m at 5 to 6 m/s), and it reacts."""
 FIRST_SEEN_S = 3.0
 """More for who was not seen to come to rest: the speed of a new track begins as a guess, and one
 that sets off at 1 m/s² has gone as far as cameras tell from 80 m."""
-LOOK_NS = 190_000_000  # ns between looks: what stands, stands
+TURN = (3, 2)  # four times a second (`Cadence`): what stands, stands
 REACH_MEMORY_NS = 120 * NS_PER_S
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
 QUEUE = 3
@@ -112,14 +113,13 @@ class StandingDetector:
             self._link[list(link.lanes)] = link.lanes[0]
         self._reach: dict[int, tuple[float, int]] = {}
         self._lay: dict[int, tuple[float, float, int]] = {}
-        self._looked_ns, self._seen = -LOOK_NS, list[Sighting]()
+        self._cadence = Cadence(*TURN)
+        self._seen: list[Sighting] = []
 
     def look(self, picture: Picture) -> list[Sighting]:
         """Who and what stands where it should not now."""
-        if 0 <= picture.time_ns - self._looked_ns < LOOK_NS:
-            return self._seen
-        self._looked_ns = picture.time_ns
-        self._seen = self._look(picture)
+        if self._cadence.due(picture.time_ns):
+            self._seen = self._look(picture)
         return self._seen
 
     def _look(self, picture: Picture) -> list[Sighting]:
@@ -153,7 +153,8 @@ class StandingDetector:
         self._places.clear()
         self._reach.clear()
         self._lay.clear()
-        self._looked_ns, self._seen = -LOOK_NS, []
+        self._cadence.forget()
+        self._seen = []
 
     def _sighting(
         self, picture: Picture, index: int, key: int, place: _Place, *, free: bool
@@ -297,7 +298,7 @@ class StandingDetector:
         lost = [
             (place.x, place.y)
             for place in self._places.values()
-            if LOOK_NS < now_ns - place.seen_ns <= GHOST_NS
+            if now_ns - place.seen_ns <= GHOST_NS
         ]
         if not lost:
             return np.zeros(len(standing), np.bool_)

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from rsu.schema.health import SensorHealth, SensorState
 from rsu.schema.sensing import SensorKind
 from rsu.schema.units import NS_PER_S, Instant
+from rsu.situation.cadence import Cadence
 from rsu.situation.picture import Picture
 
 PERCEIVING = frozenset({SensorKind.CAMERA, SensorKind.RADAR, SensorKind.LIDAR})
 HEALTH_NS = 5 * NS_PER_S  # ns: health comes every second; older than this it says nothing
 FRESH_NS = NS_PER_S // 2  # ns since the last measurement: beyond it a track is only carried on
-LEARNS_NS = NS_PER_S  # between two looks at who measures what
+TURN = (12, 6)  # once a second (`Cadence`) it is noted who measures whom
 FORGETS_NS = 1800 * NS_PER_S
 """A sensor that measured nobody on a lane for half an hour may have been turned away."""
 
@@ -30,7 +31,7 @@ class Watch:
         self._lanes = lanes
         self._health: dict[str, tuple[bool, int]] = {}
         self._seen_by: dict[tuple[str, int], int] = {}
-        self._learnt_ns: int | None = None
+        self._cadence = Cadence(*TURN)
 
     def hear(self, health: SensorHealth, now: Instant) -> None:
         """One sensor's health."""
@@ -40,14 +41,13 @@ class Watch:
     def forget(self) -> None:
         """The clock was set back: who sees what is still known, since when is not."""
         self._seen_by = dict.fromkeys(self._seen_by, 0)
-        self._learnt_ns = None
+        self._cadence.forget()
 
     def learn(self, picture: Picture) -> None:
         """Take note of who measures whom where, once a second."""
-        last = self._learnt_ns
-        if last is not None and picture.time_ns - last < LEARNS_NS:
+        if not self._cadence.due(picture.time_ns):
             return
-        self._learnt_ns = time_ns = picture.time_ns
+        time_ns = picture.time_ns
         lane = picture.road.lane.tolist()
         for i in np.flatnonzero(picture.vehicle & picture.road.inside).tolist():
             track = picture.tracks[i]

@@ -2,14 +2,20 @@
 
 In: pictures; out: crossings. A lane's counting line lies across it at its stop line, on an exit
 `EXIT_M` past its beginning, else at half its length, from edge to edge. A vehicle crosses when the
-straight way between two positions of its reference point passes the line and it heads within 45° of
-the lane's direction. A position counts only with a new measurement behind it; what fusion
-extrapolates is no crossing. This is the virtual loop detector that flow and time-mean speed are
-defined on (Treiber & Kesting, "Traffic Flow Dynamics", 2013, ch. 3: cross-sectional data).
+way between two positions of its reference point passes the line along the lane. A position counts
+only with a new measurement behind it; what fusion extrapolates is no crossing. This is the virtual
+loop detector that flow and time-mean speed are defined on (Treiber & Kesting, "Traffic Flow
+Dynamics", 2013, ch. 3: cross-sectional data).
+
+Who drives is over the line at once. Who creeps, stands or just set off has crossed when the line is
+`CLEAR` behind: places waver, and one who waits with the bumper over a stop line has not gone yet.
+Who was hidden while crossing crossed as well, if it was on this lane or one that leads there when
+last measured, and on this lane or one that it leads to when found again.
 
 The speed is the way from `TRAP_NS` before the line to as long after it, by that time: a filter's
 own speed is noisier, and lags behind where everybody accelerates, as they do at a stop line. Until
-then, and where a track is too young, it is what the track says.
+then, and where a track is too young, it is what the track says; of who was hidden, the mean on the
+way.
 """
 
 from __future__ import annotations
@@ -24,15 +30,21 @@ import numpy.typing as npt
 
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_MS, NS_PER_S
-from rsu.site.lanes import Direction, Lane, LaneRole
+from rsu.site.lanes import Direction, Lane, LaneRole, SiteMap
 from rsu.situation.picture import MEMORY_NS, Picture
 
 LEAST_COSINE = 0.7071  # 45°: crossing traffic passes the line too, but not along the lane
 LONGEST_STEP_NS = 2 * NS_PER_S  # ns between two positions of a track for a straight line to mean it
+CLEAR = 2.0
+"""m behind a line from which nobody is before it any more: twice the deviation of a place near a
+junction's cameras, and as far as a filter overshoots one who brakes."""
+GONE = 10.0  # m behind a line from which who did not go along its lane went elsewhere
+DRIVES = 3.0  # m/s: who is that fast on a line does not stop before it
 TRAP_NS = 800 * NS_PER_MS
 """ns to either side of the line between which a way is measured: places known to 0.2 m against each
 other make 0.2 m/s, and acceleration cancels. With 500 ms speeds in free flow were off by 5 %, with
 this by 4 %."""
+PAST_NS = 5 * NS_PER_S  # for which places are kept: a crossing by who just set off is sure so late
 LEAST_TRAP_NS = 250 * NS_PER_MS  # a shorter way is noisier than the track's own speed
 EXIT_M = 15.0
 """m past an exit's beginning: beyond its crosswalk and the turns' last bend, and still where the
@@ -50,6 +62,19 @@ class Crossing:
     speed: float
     length: float
     time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """A track that passed a line and may still turn out not to have crossed it: how far from the
+    lane's middle, m to its left, when, and where it was measured before, and when."""
+
+    line: int
+    backward: bool
+    aside: float
+    time_ns: int
+    before: tuple[float, float]
+    before_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +106,7 @@ class LineCounter:
         self._offset = (self._centre * self._along).sum(axis=1)
         self._half_width = np.array([0.5 * lane.width for lane in lanes])
         self._both = np.array([x.direction is Direction.BOTH for x in lanes], dtype=np.bool_)
+        self._lanes = tuple(lanes)
         self._crossed: dict[int, list[int]] = {}
         self.forget()
 
@@ -90,39 +116,43 @@ class LineCounter:
         # Where tracks were last measured; the last row stands for those never seen before.
         self._rows: dict[int, int] = {}
         self._place = np.zeros((1, 2))
+        self._lane = np.full(1, -1, dtype=np.intp)  # of the map, where between its edges
         self._beyond = np.zeros((1, len(self._centre)), dtype=np.bool_)
-        self._told = np.full(1, -LONGEST_STEP_NS, dtype=np.int64)
+        self._told = np.full(1, -MEMORY_NS, dtype=np.int64)
         self._updated = np.full(1, -1, dtype=np.int64)
+        self._over: dict[int, list[_Over]] = {}
         # Crossings whose speed is still to be measured, with their tracks; and where everybody was.
         self._timed: list[tuple[Crossing, int]] = []
         self._past: deque[_Past] = deque()
 
     def follow(self, picture: Picture) -> list[Crossing]:
-        """Crossings since the last picture, in order of the list."""
+        """Crossings that became sure since the last picture, in order of the list."""
         who = np.flatnonzero(picture.vehicle)
         tracks = [picture.tracks[i] for i in who.tolist()]
         ids = [track.id for track in tracks]
         row = np.array([self._rows.get(number, -1) for number in ids], dtype=np.intp)
         updated = np.array([track.updated_ns for track in tracks], dtype=np.int64)
         place = picture.position[who]
+        lane = np.where(picture.road.inside, picture.road.lane, -1)[who]
         beyond = place @ self._along.T >= self._offset
         measured = updated > self._updated[row]
-        near = measured & (row >= 0) & (picture.time_ns - self._told[row] <= LONGEST_STEP_NS)
+        near = measured & (row >= 0) & (picture.time_ns - self._told[row] <= MEMORY_NS)
         passed = near & (beyond != self._beyond[row]).any(axis=1)
-        crossings = []
         for i in np.flatnonzero(passed).tolist():
-            crossing = self._cross(picture, int(who[i]), int(row[i]))
-            if crossing is not None:
+            self._pass(picture, int(who[i]), int(row[i]), int(lane[i]))
+        crossings = []
+        for i in [i for i, number in enumerate(ids) if measured[i] and number in self._over]:
+            for crossing in self._leave(picture, int(who[i])):
                 crossings.append(crossing)
-                self._timed.append((crossing, tracks[i].id))
-        self._remember(picture.time_ns, ids, row, measured, place, beyond, updated)
+                self._timed.append((crossing, ids[i]))
+        self._remember(picture.time_ns, ids, row, measured, place, lane, beyond, updated)
         return crossings
 
     def corrections(self, picture: Picture) -> list[tuple[int, float]]:
         """(lane, m/s) to add to the speeds of crossings told before, now that their ways are
         known; call it after `follow`."""
         self._past.append(_Past(picture.time_ns, self._rows, self._place, self._told))
-        while self._past[0].time_ns < picture.time_ns - 3 * TRAP_NS:
+        while self._past[0].time_ns < picture.time_ns - PAST_NS:
             self._past.popleft()
         due = [one for one in self._timed if picture.time_ns >= one[0].time_ns + TRAP_NS]
         if not due:
@@ -151,57 +181,101 @@ class LineCounter:
             return None
         return float(np.hypot(*(end - begin))) / ((end_ns - begin_ns) / NS_PER_S)
 
-    def _cross(self, picture: Picture, index: int, row: int) -> Crossing | None:
-        track = picture.tracks[index]
-        found = self._line(picture, index, self._place[row], picture.position[index])
-        known = self._crossed.setdefault(track.id, [])
-        if found is None or found[0] in known:
-            return None
-        lane, share = found
-        before = tuple(known)
-        known.append(lane)
-        told_ns = int(self._told[row])
-        return Crossing(
-            lane, before, track.object_class, track.speed, track.size.length,
-            told_ns + round(share * (picture.time_ns - told_ns)),
-        )  # fmt: skip
-
-    def _line(
-        self, picture: Picture, index: int, begin: npt.NDArray[np.float64],
-        end: npt.NDArray[np.float64],
-    ) -> tuple[int, float] | None:  # fmt: skip
-        """The lane whose line the way to the track passes, and after which share of the way; of
-        several the most central.
-
-        Lines of neighbouring lanes may overlap where the drawing does; one step is one crossing.
-        """
+    def _pass(self, picture: Picture, index: int, row: int, lane: int) -> None:
+        """Note the lines that the way of a track since it was last measured passed."""
+        track, began_ns = picture.tracks[index], int(self._told[row])
+        begin, end = self._place[row], picture.position[index]
         before = self._along @ begin - self._offset
         after = self._along @ end - self._offset
-        way = end - begin
-        # Slow vehicles take steps shorter than their noise: the step says that the line was
-        # passed, the filtered heading says which way the vehicle goes.
+        changed = (before < 0.0) != (after < 0.0)
+        over = [one for one in self._over.pop(track.id, ()) if not changed[one.line]]
+        forward = before < 0.0
+        known = self._crossed.get(track.id, ())
+        for line in np.flatnonzero(changed & (forward | self._both)).tolist():
+            share = float(before[line] / (before - after)[line])
+            aside = self._aside(line, begin + share * (end - begin))
+            if picture.time_ns - began_ns > LONGEST_STEP_NS:
+                # Which way it took is not known, only where that led.
+                ways = picture.site, int(self._lane[row]), lane
+                aside = 0.0 if self._leads(line, *ways) else math.inf
+            if abs(aside) <= 2.0 * self._half_width[line] and line not in known:
+                at_ns = began_ns + round(share * (picture.time_ns - began_ns))
+                place = float(begin[0]), float(begin[1])
+                over.append(_Over(line, not forward[line], aside, at_ns, place, began_ns))
+        if over:
+            self._over[track.id] = over
+
+    def _leave(self, picture: Picture, index: int) -> list[Crossing]:
+        """What of the lines that a track passed it has surely crossed."""
+        track = picture.tracks[index]
+        over = self._over.pop(track.id)
+        known = self._crossed.setdefault(track.id, [])
+        crossings = []
+        # Neighbouring lanes are one decision; an entry's line and an exit's are two.
+        for role in dict.fromkeys(self._lanes[one.line].role for one in over):
+            some = [one for one in over if self._lanes[one.line].role is role]
+            found = [(aside, one.time_ns, one) for one in some
+                     if (aside := self._surely(picture, index, one)) is not None]  # fmt: skip
+            if not found:
+                continue
+            over = [one for one in over if one not in some]
+            aside, _, best = min(found, key=lambda item: item[:2])
+            if aside > self._half_width[best.line]:
+                continue
+            took_ns = picture.time_ns - best.before_ns
+            speed = track.speed
+            if best.time_ns - best.before_ns > TRAP_NS and took_ns > LONGEST_STEP_NS:
+                speed = math.dist(best.before, picture.position[index]) / (took_ns / NS_PER_S)
+            crossings.append(
+                Crossing(best.line, tuple(known), track.object_class, speed, track.size.length,
+                         best.time_ns)
+            )  # fmt: skip
+            known.append(best.line)
+        over = [one for one in over if self._ahead(one, picture.position[index]) < GONE]
+        if over:
+            self._over[track.id] = over
+        return crossings
+
+    def _surely(self, picture: Picture, index: int, over: _Over) -> float | None:
+        """How far from the lane's middle it crossed, m; None: it has not yet, or not along it."""
+        track, place = picture.tracks[index], picture.position[index]
+        along, ahead = self._along[over.line], self._ahead(over, place)
+        sign = -1.0 if over.backward else 1.0
         heading = float(picture.heading[index])
-        course = way / float(np.hypot(way[0], way[1]))
-        if not math.isnan(heading):
-            course = np.array((math.cos(heading), math.sin(heading)))
-        cosine = self._along @ course
-        forward = (before < 0.0) & (after >= 0.0) & (cosine >= LEAST_COSINE)
-        backward = self._both & (before >= 0.0) & (after < 0.0) & (cosine <= -LEAST_COSINE)
-        lanes = np.flatnonzero(forward | backward)
-        if len(lanes) == 0:
+        heads = math.cos(heading) * along[0] + math.sin(heading) * along[1]  # NaN: not known
+        if sign * heads >= LEAST_COSINE and track.speed >= DRIVES and ahead < CLEAR:
+            return abs(over.aside)
+        if ahead < CLEAR:
             return None
-        share = -before[lanes] / (after - before)[lanes]
-        off = begin + share[:, None] * way - self._centre[lanes]
-        along = self._along[lanes]
-        lateral = np.abs(along[:, 0] * off[:, 1] - along[:, 1] * off[:, 0])
-        lateral = np.where(lateral <= self._half_width[lanes], lateral, np.inf)
-        best = int(np.argmin(lateral))
-        return (int(lanes[best]), float(share[best])) if np.isfinite(lateral[best]) else None
+        way = place - over.before
+        if sign * float(along @ way) < LEAST_COSINE * float(np.hypot(way[0], way[1])):
+            return None
+        # Two places know better which lane it was on than one.
+        return abs(over.aside + self._aside(over.line, place)) / 2.0
+
+    def _ahead(self, over: _Over, place: npt.NDArray[np.float64]) -> float:
+        """How far beyond a line a place is, m, in the direction in which it was passed."""
+        beyond = float(self._along[over.line] @ place - self._offset[over.line])
+        return -beyond if over.backward else beyond
+
+    def _aside(self, line: int, place: npt.NDArray[np.float64]) -> float:
+        """How far to the left of the middle of a line's lane a place is, m."""
+        off, along = place - self._centre[line], self._along[line]
+        return float(along[0] * off[1] - along[1] * off[0])
+
+    def _leads(self, line: int, site: SiteMap, begin: int, end: int) -> bool:
+        """Whether who was on lane `begin` of the map and is on `end` took the lane of a line."""
+        if begin < 0 or end < 0:
+            return False
+        lane, first, last = self._lanes[line], site.lanes[begin], site.lanes[end]
+        comes = first.id == lane.id or lane.id in first.successors
+        goes = last.id == lane.id or last.id in lane.successors
+        return comes and goes
 
     def _remember(
         self, time_ns: int, ids: list[int], row: npt.NDArray[np.intp],
         measured: npt.NDArray[np.bool_], place: npt.NDArray[np.float64],
-        beyond: npt.NDArray[np.bool_], updated: npt.NDArray[np.int64],
+        lane: npt.NDArray[np.intp], beyond: npt.NDArray[np.bool_], updated: npt.NDArray[np.int64],
     ) -> None:  # fmt: skip
         here = set(ids)
         oldest = time_ns - MEMORY_NS
@@ -210,6 +284,7 @@ class LineCounter:
         old = np.array([i for _, i in gone] + [-1], dtype=np.intp)
         new = measured[:, None]
         self._place = np.concatenate((np.where(new, place, self._place[row]), self._place[old]))
+        self._lane = np.concatenate((np.where(measured, lane, self._lane[row]), self._lane[old]))
         self._beyond = np.concatenate((np.where(new, beyond, self._beyond[row]), self._beyond[old]))
         self._updated = np.concatenate(
             (np.where(measured, updated, self._updated[row]), self._updated[old])
@@ -218,6 +293,8 @@ class LineCounter:
         self._rows = {number: i for i, number in enumerate([*ids, *(n for n, _ in gone)])}
         if len(self._crossed) > 2 * len(self._rows) + 16:
             self._crossed = {n: lanes for n, lanes in self._crossed.items() if n in self._rows}
+        if len(self._over) > 2 * len(self._rows) + 16:
+            self._over = {n: lines for n, lines in self._over.items() if n in self._rows}
 
     @property
     def remembered(self) -> int:

@@ -169,8 +169,12 @@ def test_periods_are_ten_seconds_of_utc_and_follow_each_other() -> None:
 
 def test_a_vehicle_wavering_on_the_line_counts_once() -> None:
     run = Run()
-    drive(run, 0.0, 12.0, lambda s: track(1, 90.0 + math.sin(7 * s), 0.0, s, speed=0.5))
-    assert run.lane("slow").count == 1
+
+    def waver(s: float) -> Any:
+        return track(1, 90.0 + math.sin(7 * s) + max(s - 12.0, 0.0), 0.0, s, speed=0.5)
+
+    drive(run, 0.0, 22.0, waver)
+    assert [run.lane("slow", n).count for n in (0, 1)] == [0, 1]
 
 
 def test_only_the_way_of_the_lane_counts() -> None:

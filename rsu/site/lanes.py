@@ -30,6 +30,7 @@ from rsu.site.features import (
 )
 from rsu.site.geodesy import LocalFrame
 from rsu.site.geojson import LonLat, MapProblem, SiteMapError
+from rsu.site.segments import Segments
 
 __all__ = [
     "Direction",
@@ -54,7 +55,6 @@ HEADING_COST = 2.0
 """m per rad: what a heading that disagrees with a lane costs against the distance to another one.
 Where lanes cross or fork inside a junction the distances alone say nothing: at 2 m/rad a lane in
 the right direction wins over a nearer crossing one (π/2 · 2 ≈ 3 m, about a lane width)."""
-_A_LITTLE_MORE = 1.0 + 1e-9  # rounding of a square against that of its root
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,42 +171,6 @@ class LaneMatch:
 
 
 @dataclass(frozen=True, eq=False)
-class _Segments:
-    """All centreline segments of all lanes, flat, for vectorised projection; shapes (S, …)."""
-
-    lane: Indices
-    start: Floats
-    along: Floats  # unit direction
-    length: Floats
-    station: Floats
-    heading: Floats
-    both: Flags
-
-    def some(self, rows: Indices) -> _Segments:
-        """A part of them; pairs of coordinates laid out one coordinate after the other."""
-        return _Segments(
-            lane=self.lane[rows],
-            start=np.asfortranarray(self.start[rows]),
-            along=np.asfortranarray(self.along[rows]),
-            length=self.length[rows],
-            station=self.station[rows],
-            heading=self.heading[rows],
-            both=self.both[rows],
-        )
-
-    def within(self, xy: Floats, distance: float) -> tuple[Indices, Indices]:
-        """Pairs (point, segment) that may lie within `distance` m of each other, in order.
-
-        Nothing farther from a segment's middle than half its length and the distance can.
-        """
-        half = self.length / 2
-        gap = np.subtract.outer(xy[:, 0], self.start[:, 0] + half * self.along[:, 0]) ** 2
-        gap += np.subtract.outer(xy[:, 1], self.start[:, 1] + half * self.along[:, 1]) ** 2
-        row, near = (gap <= _A_LITTLE_MORE * (half + distance) ** 2).nonzero()
-        return row, near
-
-
-@dataclass(frozen=True, eq=False)
 class SiteMap:
     """Everything that is known about the roads of one site, in its frame."""
 
@@ -274,12 +238,11 @@ class SiteMap:
         chosen = self._chosen(None if kinds is None else frozenset(kinds))
         if not len(xy) or not len(chosen.lane):
             return _no_match(len(xy))
-        row, near = chosen.within(xy, max_distance)
-        # Pair by pair from here: most segments are far from most points.
+        row, near = chosen.near(xy, max_distance)
         from_x = xy[row, 0] - chosen.start[near, 0]
         from_y = xy[row, 1] - chosen.start[near, 1]
         way_x, way_y = chosen.along[near, 0], chosen.along[near, 1]
-        along = np.clip(from_x * way_x + from_y * way_y, 0.0, chosen.length[near])
+        along = np.minimum(np.maximum(from_x * way_x + from_y * way_y, 0.0), chosen.length[near])
         distance = np.hypot(from_x - along * way_x, from_y - along * way_y)
         against = np.zeros(len(row), dtype=np.bool_)
         price = distance
@@ -287,12 +250,12 @@ class SiteMap:
             turn = _turn(np.asarray(headings, np.float64)[row], chosen.heading[near])
             against = chosen.both[near] & (turn > np.pi / 2)
             turn = np.where(against, np.pi - turn, turn)
-            price = distance + heading_cost * np.nan_to_num(turn)
+            price = distance + heading_cost * np.where(np.isnan(turn), 0.0, turn)
         cost = np.where(distance <= max_distance, price, np.inf)
         found, best = _cheapest(row, cost, len(xy))
         return self._pick(chosen, near, found, best, (from_x, from_y), along, distance, against)
 
-    def _chosen(self, kinds: frozenset[LaneKind] | None) -> _Segments:
+    def _chosen(self, kinds: frozenset[LaneKind] | None) -> Segments:
         """The segments of lanes of these kinds."""
         found = self._by_kinds.get(kinds)
         if found is None:
@@ -304,12 +267,12 @@ class SiteMap:
         return found
 
     @cached_property
-    def _by_kinds(self) -> dict[frozenset[LaneKind] | None, _Segments]:
+    def _by_kinds(self) -> dict[frozenset[LaneKind] | None, Segments]:
         return {}
 
     def _pick(
         self,
-        segments: _Segments,
+        segments: Segments,
         near: Indices,
         found: Flags,
         best: Indices,
@@ -338,7 +301,7 @@ class SiteMap:
         return np.array([one.width for one in self.lanes])
 
     @cached_property
-    def _segments(self) -> _Segments:
+    def _segments(self) -> Segments:
         lane, start, vector, station, both = [], [], [], [], []
         for index, one in enumerate(self.lanes):
             count = len(one.centreline) - 1
@@ -350,10 +313,10 @@ class SiteMap:
         if not lane:
             none = np.empty(0)
             flat = np.empty((0, 2))
-            return _Segments(none.astype(np.intp), flat, flat, none, none, none, none.astype(bool))
+            return Segments(none.astype(np.intp), flat, flat, none, none, none, none.astype(bool))
         vectors = np.concatenate(vector)
         length = np.hypot(vectors[:, 0], vectors[:, 1])
-        return _Segments(
+        return Segments(
             lane=np.concatenate(lane),
             start=np.concatenate(start),
             along=vectors / length[:, None],
@@ -443,7 +406,9 @@ def _cheapest(row: Indices, cost: Floats, count: int) -> tuple[Flags, Indices]:
     Pairs are in order of `row`; of equals the first wins.
     """
     least = np.full(count, np.inf)
-    np.minimum.at(least, row, cost)
+    if len(row):
+        first_of_row = np.flatnonzero(np.concatenate(([True], row[1:] != row[:-1])))
+        least[row[first_of_row]] = np.minimum.reduceat(cost, first_of_row)
     cheapest = np.flatnonzero((cost == least[row]) & np.isfinite(cost))
     first = np.ones(len(cheapest), dtype=np.bool_)
     first[1:] = row[cheapest[1:]] != row[cheapest[:-1]]

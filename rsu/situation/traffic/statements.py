@@ -26,7 +26,7 @@ from rsu.site.lanes import LaneRole
 from rsu.situation.queues import Queue
 from rsu.situation.traffic import service
 from rsu.situation.traffic.roads import Approach, Roads
-from rsu.situation.traffic.sums import CLASSES, Row, Sums
+from rsu.situation.traffic.sums import CLASSES, Floats, Row, Sums
 
 LIT = 0.9  # share of the time in which lights must be known for a capacity to be told
 
@@ -51,25 +51,30 @@ def lanes_traffic(roads: Roads, sums: Sums, lanes: Iterable[int]) -> tuple[LaneT
 
 def lane_states(roads: Roads, sums: Sums, queues: dict[int, Queue]) -> tuple[LaneState, ...]:
     """Every counted lane over one second, with the queues at its end."""
-    states = []
-    for lane in roads.counted:
-        column = sums.table[:, lane]
-        watched = float(column[Row.WATCHED])
-        present = _share(column[Row.PRESENT], watched) or 0.0
-        queue = queues.get(lane)
-        states.append(
-            LaneState(
-                lane=roads.site.lanes[lane].id,
-                count=round(float(column[Row.COUNT])),
-                present=present,
-                density=present / float(roads.length[lane]),
-                space_mean_speed=_share(column[Row.DISTANCE], column[Row.PRESENT]),
-                occupancy=min(_share(column[Row.OCCUPIED], watched) or 0.0, 1.0),
-                coverage=_coverage(sums, [lane]),
-                queue=None if queue is None else _queue_now(roads, queue),
-            )
+    lanes = list(roads.counted)
+    table = sums.table[:, lanes]
+    # Mean over the time that was watched: vehicles unseen are unknown, not absent.
+    present = _shares(table[Row.PRESENT], table[Row.WATCHED])
+    columns = zip(
+        lanes, table[Row.COUNT].tolist(), present.tolist(),
+        (present / roads.length[lanes]).tolist(),
+        table[Row.PRESENT].tolist(), table[Row.DISTANCE].tolist(),
+        np.minimum(_shares(table[Row.OCCUPIED], table[Row.WATCHED]), 1.0).tolist(),
+        _coverages(table, sums.seconds).tolist(), strict=True,
+    )  # fmt: skip
+    return tuple(
+        LaneState(
+            lane=roads.site.lanes[lane].id,
+            count=round(count),
+            present=there,
+            density=density,
+            space_mean_speed=_share(way, spent),
+            occupancy=occupancy,
+            coverage=coverage,
+            queue=None if (queue := queues.get(lane)) is None else _queue_now(roads, queue),
         )
-    return tuple(states)
+        for lane, count, there, density, spent, way, occupancy, coverage in columns
+    )
 
 
 def _queue_now(roads: Roads, queue: Queue) -> LaneQueue:
@@ -214,13 +219,23 @@ def _queue(sums: Sums, lanes: Sequence[int]) -> QueueTraffic | None:
 
 
 def _coverage(sums: Sums, lanes: Sequence[int]) -> float:
-    """Share of the time in which a live sensor looked, times the share of those known to be there
-    (also unseen ones in a queue) who were measured."""
-    table = sums.table[:, lanes]
-    there = float((table[Row.PRESENT] + table[Row.HIDDEN]).sum())
-    measured = float(table[Row.MEASURED].sum()) / there if there else 1.0
-    looked = float(table[Row.COVERED].sum()) / (sums.seconds * len(lanes))
-    return min(looked, 1.0) * min(measured, 1.0)
+    """Of lanes taken together, as `_coverages` of each."""
+    whole = sums.table[:, lanes].sum(axis=1, keepdims=True)
+    return float(_coverages(whole, sums.seconds * len(lanes))[0])
+
+
+def _coverages(table: Floats, seconds: float) -> Floats:
+    """Of each column: share of the time in which a live sensor looked, times the share of those
+    known to be there (also unseen ones in a queue) who were measured."""
+    there = table[Row.PRESENT] + table[Row.HIDDEN]
+    measured = np.where(there > 0.0, _shares(table[Row.MEASURED], there), 1.0)
+    looked = np.minimum(table[Row.COVERED] / seconds, 1.0)
+    return np.asarray(looked * np.minimum(measured, 1.0))
+
+
+def _shares(part: Floats, whole: Floats) -> Floats:
+    """Quotients; 0 of nothing."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0.0)
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -103,13 +103,23 @@ def _near(
     """Pairs (row, measurement) that may lie inside the gate, in order.
 
     No variance in any direction is larger than the sum of both, so whoever is farther away than
-    the gate times that sum need not be looked at.
+    the gate times that sum need not be looked at; in order of x only neighbours are asked.
     """
-    gap = np.subtract.outer(place[:, 0], position[:, 0]) ** 2
-    gap += np.subtract.outer(place[:, 1], position[:, 1]) ** 2
-    reach = np.add.outer(spread[:, 0] + spread[:, 2], noise[:, 0] + noise[:, 2])
-    row, measurement = (gap <= gate * reach).nonzero()
-    return row, measurement
+    row_spread, noise_spread = spread[:, 0] + spread[:, 2], noise[:, 0] + noise[:, 2]
+    widest = math.sqrt(gate * (float(row_spread.max()) + float(noise_spread.max())))
+    order = position[:, 0].argsort(kind="stable")
+    in_order = position[order, 0]
+    begin = in_order.searchsorted(place[:, 0] - widest)
+    count = in_order.searchsorted(place[:, 0] + widest, side="right") - begin
+    ends = count.cumsum()
+    row = np.arange(len(place)).repeat(count)
+    measurement = order[np.arange(len(row)) + (begin - ends + count).repeat(count)]
+    gap = (place[row, 0] - position[measurement, 0]) ** 2
+    gap += (place[row, 1] - position[measurement, 1]) ** 2
+    near = (gap <= gate * (row_spread[row] + noise_spread[measurement])).nonzero()[0]
+    row, measurement = row[near], measurement[near]
+    sequence = (row * len(position) + measurement).argsort()
+    return row[sequence], measurement[sequence]
 
 
 def _cheapest(row: Indices, measurement: Indices, cost: Floats) -> Indices:

@@ -22,8 +22,6 @@ from rsu.fusion.motion import (
     BIRTH_TURN_STD,
     Floats,
     clip,
-    determinant2,
-    distance2,
     intersect_position,
     intersect_velocity,
     intersection,
@@ -252,4 +250,8 @@ def _turn_round(rows: Rows, which: Index) -> None:
 
 def _log_density(difference: Floats, cov: Floats) -> Floats:
     """Log density of planar Gaussians without the constant, which cancels in every ratio here."""
-    return -0.5 * (distance2(difference, cov) + np.log(determinant2(cov)))
+    dx, dy = difference.T
+    xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
+    area = xx * yy - xy * xy
+    distance = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area
+    return np.asarray(-0.5 * (distance + np.log(area)))

@@ -91,10 +91,10 @@ class Viewer:
         """The picture of a list; lists come in order of time (`SituationStage` sees to it)."""
         everyone = tracks.tracks
         told = np.array(
-            [(t.position.x, t.position.y, t.heading, t.heading_std, t.speed) for t in everyone]
+            [(t.position.x, t.position.y, t.heading, t.covariance[9], t.speed) for t in everyone]
         ).reshape(-1, 5)
         position, speed = told[:, :2], told[:, 4]
-        heading = np.where(told[:, 3] < SURE_HEADING, told[:, 2], np.nan)
+        heading = np.where(told[:, 3] < SURE_HEADING**2, told[:, 2], np.nan)
         gap_ns = 0 if self._last_ns is None else tracks.time_ns - self._last_ns
         self._last_ns = tracks.time_ns
         return Picture(

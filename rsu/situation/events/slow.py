@@ -10,8 +10,10 @@ and nobody else, carries on its way.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +63,9 @@ class _Point:
     at_ns: int
     x: float
     y: float
+
+
+_AT = attrgetter("at_ns")
 
 
 @dataclass(slots=True)
@@ -131,17 +136,20 @@ class SlowDetector:
         turn = np.abs((picture.heading - road.heading + math.pi) % math.tau - math.pi)
         # Slow ones far away have no sure heading; their way will show.
         there = picture.vehicle & road.inside & self._open[road.lane] & ~(turn >= ALIGNED)
-        below = np.flatnonzero(there & (picture.speed < self._limit[road.lane]))
-        for i, hindered in zip(below.tolist(), self._hindered(picture, below), strict=True):
-            track = picture.tracks[i]
-            lane = int(road.lane[i])
+        limit = self._limit[road.lane]
+        rows = np.flatnonzero(there & (picture.speed < limit))
+        hindered = np.zeros(len(picture.tracks), np.bool_)
+        below = rows[picture.speed[rows] < self._share * limit[rows]]
+        hindered[below] = self._hindered(picture, below)
+        lanes, bounds = road.lane.tolist(), (self._share * limit).tolist()
+        for i in rows.tolist():
+            track, lane, bound = picture.tracks[i], lanes[i], bounds[i]
             way = self._ways.get(track.id)
             if way is None or picture.time_ns - way.points[0].at_ns < self._after_ns:
                 continue
-            bound = self._share * float(self._limit[lane])
             speed, std = self._mean_speed(picture, i, way)
             halting = track.speed < KEEPS_ON * speed
-            if track.speed < bound and hindered:
+            if hindered[i]:
                 way.hindered_ns = picture.time_ns
             slow = speed + (0.0 if way.told else CERTAIN * std) < bound
             if halting or not slow or not self._steady(picture, i, way):
@@ -170,7 +178,10 @@ class SlowDetector:
         """Straight on, at one speed, and faster than creeping."""
         first, last = way.points[0], way.points[-1]
         middle_ns = (first.at_ns + last.at_ns) // 2
-        middle = min(way.points, key=lambda one: abs(one.at_ns - middle_ns))
+        after = bisect_left(way.points, middle_ns, key=_AT)
+        middle = min(
+            way.points[max(after - 1, 0) : after + 1], key=lambda one: abs(one.at_ns - middle_ns)
+        )
         if not first.at_ns < middle.at_ns < last.at_ns:
             return False
         halves = []
@@ -211,21 +222,23 @@ class SlowDetector:
         before_line = bool(self._stop[lane] - station < STOP_NEAR)
         return not (before_line or station > self._known[lane])
 
-    def _hindered(self, picture: Picture, rows: npt.NDArray[np.intp]) -> list[bool]:
+    def _hindered(self, picture: Picture, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
         """Of each of `rows`: whether somebody is in front of it, or slow ahead on its link."""
         road = picture.road
-        heading, link = road.heading[rows, None], self._link[road.lane]
+        heading = road.heading[rows]
         cos, sin = np.cos(heading), np.sin(heading)
-        x = picture.position[:, 0] - picture.position[rows, 0, None]
-        y = picture.position[:, 1] - picture.position[rows, 1, None]
-        ahead = x * cos + y * sin
-        aside = np.abs(y * cos - x * sin)
+        x, y = (axis - axis[rows, None] for axis in picture.position.T)
+        ahead = x * cos[:, None] + y * sin[:, None]
         reach = np.where(picture.speed < CREEPS, STANDING_AHEAD, FREE_AHEAD)
-        near = (ahead > 1.0) & (ahead < reach)
+        # Pair by pair from here: most are not in front of each other, or far.
+        mine, other = ((ahead > 1.0) & (ahead < reach)).nonzero()
+        aside = np.abs(y[mine, other] * cos[mine] - x[mine, other] * sin[mine])
         there = road.inside & picture.vehicle
-        same = there & (link == link[rows, None])
-        slow = picture.speed < HINDERED_SHARE * self._limit[road.lane[rows], None]
-        hindered: list[bool] = (near & ((aside < CORRIDOR) | (same & slow))).any(axis=1).tolist()
+        link = self._link[road.lane]
+        same = there[other] & (link[other] == link[rows[mine]])
+        slow = picture.speed[other] < HINDERED_SHARE * self._limit[road.lane[rows[mine]]]
+        hindered = np.zeros(len(rows), np.bool_)
+        hindered[mine[(aside < CORRIDOR) | (same & slow)]] = True
         return hindered
 
     def _remember(self, picture: Picture) -> None:

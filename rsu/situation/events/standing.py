@@ -265,9 +265,9 @@ class StandingDetector:
         lane = road.lane[standing]
         heading = np.where(road.inside[standing], road.heading[standing], 0.0)
         cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
-        offset = picture.position[None, :, :] - picture.position[standing][:, None, :]
-        ahead = offset[..., 0] * cos + offset[..., 1] * sin
-        aside = np.abs(offset[..., 1] * cos - offset[..., 0] * sin)
+        x, y = (axis - axis[standing, None] for axis in picture.position.T)
+        ahead = x * cos + y * sin
+        aside = np.abs(y * cos - x * sin)
         half = np.array([track.size.length / 2 for track in picture.tracks])
         leaving = ~self._leads_on[lane]
         reach = np.where(leaving, AHEAD_LEAVING, AHEAD)[:, None]

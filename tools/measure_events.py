@@ -67,7 +67,7 @@ SETTLING_NS = 60 * NS_PER_S
 """What was true before the unit began and ends within a minute is not asked for."""
 DUE_S = {"congestion": 30.0}
 """How late an event may be told; 2 s else. What, or whose run, is over by then is not missed."""
-DEFINED_OVER_S = {"slow-vehicle": 5.0}
+DEFINED_OVER_S = {"slow-vehicle": 5.0, "illegal-parking": 60.0}
 """What is true of somebody over a time is in view once he has been in view for that time."""
 
 
@@ -176,7 +176,7 @@ def measure(
     part = _TimedEvents(loaded.config.situation.events, site, boot)
     stage = SituationStage([part], site)
     group = StageGroup("situation", [stage], boot)
-    in_view = _InView(Coverage(loaded.config))
+    in_view = _InView(Coverage(loaded.config, seed))
     happenings = Happenings()
     end_ns = start_ns
     lines: list[str] = []

@@ -2,7 +2,8 @@
 
 A site configuration goes in; for a `Scene`, masks over its rows come out. `sees` leaves occlusion
 to the unit: what hides behind something else counts, what no sensor looks at does not. `finds` asks
-the sensor models themselves, for what nobody can know before it is seen: when an event began.
+the sensor models themselves, for what nobody can know before it is seen: when an event began. Told
+the seed of the run, they hang as that run's sensors do, which decides what hides behind what.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rsu.config.simulation import SimulationOptions
 from rsu.sim.errors import SimulationError
 from rsu.sim.sensors.camera import ModelledCamera
 from rsu.sim.sensors.radar import FAR_ANGLE, FAR_RANGE, NEAR_ANGLE, NEAR_RANGE, ModelledRadar
-from rsu.sim.world.scene import Scene
+from rsu.sim.world.scene import Scene, stream
 from rsu.site.geodesy import enu_heading
 
 Floats = npt.NDArray[np.float64]
@@ -60,9 +61,9 @@ class CameraView:
 class RadarView:
     """What lies in the cones of one radar of the ARS408 family (data sheet: near and far)."""
 
-    def __init__(self, options: Ars408Options) -> None:
+    def __init__(self, options: Ars408Options, rng: np.random.Generator) -> None:
         mount, max_range = options.mount, options.max_range
-        self._radar = ModelledRadar(options, np.random.default_rng(0))
+        self._radar = ModelledRadar(options, rng)
         self.position = np.array([mount.x, mount.y])
         self._axis = enu_heading(mount.heading)
         self._max_range = max_range
@@ -85,21 +86,23 @@ class RadarView:
 
 
 class Coverage:
-    """All cameras and radars of a site whose view is known, by sensor id."""
+    """All cameras and radars of a site whose view is known, by sensor id; `seed` of the run."""
 
-    def __init__(self, config: SiteConfig | None) -> None:
+    def __init__(self, config: SiteConfig | None, seed: int = 0) -> None:
         self.views: dict[str, CameraView | RadarView] = {}
         if config is None:
             return
         for camera in config.cameras:
             try:
-                made = ModelledCamera(camera, SimulationOptions(), np.random.default_rng(0))
+                made = ModelledCamera(
+                    camera, SimulationOptions(), stream(seed, f"camera/{camera.id}")
+                )
             except SimulationError:  # its calibration places nothing: it sees nothing
                 continue
             self.views[camera.id] = CameraView(made)
         for radar in config.radars:
             if isinstance(radar, Ars408Options):
-                self.views[radar.id] = RadarView(radar)
+                self.views[radar.id] = RadarView(radar, stream(seed, f"radar/{radar.id}"))
 
     def sees(self, scene: Scene) -> Bools:
         """Rows that count: in any sensor's view and within reach of the origin, shape (N,)."""

@@ -30,7 +30,6 @@ from rsu.fusion.readings import (
     usable,
 )
 from rsu.schema.sensing import CameraDetections, ObjectClass, RadarObjects
-from rsu.schema.units import Box
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -88,19 +87,22 @@ class Scan:
 def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
     """A camera frame's detections as a scan, and refused detections by reason."""
     seen = message.detections
-    position, position_cov, constant_cov, score, size = numbers(
+    position, position_cov, constant_cov, score, size, boxes = numbers(
         [
             (
                 place.x, place.y, cov.xx, cov.xy, cov.yy, *of_cov(one.constant_cov), one.score,
                 size.length, size.width, size.height,
+                box.left, box.top, box.left + box.width, box.top + box.height,
             )
             for one in seen
-            for place, cov, size in ((one.position, one.position_cov, one.size),)
+            for place, cov, size, box in (
+                (one.position, one.position_cov, one.size, one.box),
+            )
         ],
-        2, 3, 3, 1, 3,
+        2, 3, 3, 1, 3, 4,
     )  # fmt: skip
     readings = Readings(position, position_cov, constant_cov, score[:, 0], size)
-    doubt = _doubt(readings.size, _covered([one.box for one in seen]), readings.score)
+    doubt = _doubt(readings.size, _covered(boxes), readings.score)
     kept, refused = usable(readings)
     return checked_scan(
         (message.sensor, message.capture_ns, message.frame),
@@ -168,14 +170,12 @@ def checked_scan(
     )
 
 
-def _covered(boxes: Sequence[Box]) -> Floats:
-    """Share of each box that one box with a lower edge, hence a nearer object, covers at most."""
-    if len(boxes) < 2:
+def _covered(boxes: Floats) -> Floats:
+    """Share of each box M×4 (left, top, right, bottom) that one box with a lower edge, hence a
+    nearer object, covers at most."""
+    if len(boxes) < 2 or not np.isfinite(boxes).all():
         return np.zeros(len(boxes))
-    (edges,) = numbers([(b.left, b.top, b.left + b.width, b.top + b.height) for b in boxes], 4)
-    if not np.isfinite(edges).all():
-        return np.zeros(len(boxes))
-    left, top, right, bottom = edges.T
+    left, top, right, bottom = boxes.T
     # Few boxes overlap, so only those that do are measured.
     behind = np.less.outer(bottom, bottom)
     behind &= np.less.outer(left, right)

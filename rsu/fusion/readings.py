@@ -8,7 +8,7 @@ one by one, checking cost as much as filtering.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
@@ -90,14 +90,39 @@ def of_size(size: Size | None) -> tuple[float, float, float]:
 def usable(readings: Readings) -> tuple[Bools, dict[str, int]]:
     """M: which rows may be used, and how many of the others were refused for which reason."""
     count = len(readings)
+    if count <= MAX_MEASUREMENTS and _all_sound(readings):
+        return np.ones(count, dtype=np.bool_), {}
+    code = np.full(count, len(REASONS))
+    for reason, rows in _faults(readings):
+        np.minimum(code, np.where(rows, REASONS.index(reason), len(REASONS)), out=code)
+    good = code == len(REASONS)
+    code[good & (good.cumsum() > MAX_MEASUREMENTS)] = REASONS.index("too_many_measurements")
+    counts = np.bincount(code, minlength=len(REASONS) + 1).tolist()
+    refused = {reason: n for reason, n in zip(REASONS, counts, strict=False) if n}
+    return code == len(REASONS), refused
+
+
+def _all_sound(readings: Readings) -> bool:
+    """Whether nothing is wrong with any row, as is usual: a few looks at all numbers at once."""
+    sound = bool(np.isfinite(readings.score).all())
+    for values, cov, most in _vectors(readings):
+        with np.errstate(over="ignore", invalid="ignore"):
+            # Written so that NaN is not sound.
+            sound = sound and bool(
+                (np.abs(values) <= most).all()
+                and (np.abs(cov) <= LARGEST_STD**2).all()
+                and _are_covariances(cov).all()
+            )
+    return sound
+
+
+def _faults(readings: Readings) -> list[tuple[str, Bools]]:
+    """Reasons and the rows that they hold for, M each."""
     faults: list[tuple[str, Bools]] = []
     with np.errstate(over="ignore", invalid="ignore"):
-        for what, values, cov, most in (
-            ("position", readings.position, readings.position_cov, FARTHEST),
-            ("velocity", readings.velocity, readings.velocity_cov, FASTEST),
+        for what, (values, cov, most) in zip(
+            ("position", "velocity"), _vectors(readings), strict=False
         ):
-            if values is None or cov is None:
-                continue
             faults += [
                 ("not_finite", np.asarray(~np.isfinite(values).all(axis=1))),
                 ("not_finite", np.asarray(~np.isfinite(cov).all(axis=1))),
@@ -106,16 +131,14 @@ def usable(readings: Readings) -> tuple[Bools, dict[str, int]]:
                 ("covariance_too_large", np.maximum(cov[:, 0], cov[:, 2]) > LARGEST_STD**2),
             ]
         faults.append(("not_finite", ~np.isfinite(readings.score)))
-    if count <= MAX_MEASUREMENTS and not any(rows.any() for _, rows in faults):
-        return np.ones(count, dtype=np.bool_), {}
-    code = np.full(count, len(REASONS))
-    for reason, rows in faults:
-        np.minimum(code, np.where(rows, REASONS.index(reason), len(REASONS)), out=code)
-    good = code == len(REASONS)
-    code[good & (good.cumsum() > MAX_MEASUREMENTS)] = REASONS.index("too_many_measurements")
-    counts = np.bincount(code, minlength=len(REASONS) + 1).tolist()
-    refused = {reason: n for reason, n in zip(REASONS, counts, strict=False) if n}
-    return code == len(REASONS), refused
+    return faults
+
+
+def _vectors(readings: Readings) -> Iterator[tuple[Floats, Floats, float]]:
+    """What has two components: values M×2, covariances M×3, and the largest value."""
+    yield readings.position, readings.position_cov, FARTHEST
+    if readings.velocity is not None and readings.velocity_cov is not None:
+        yield readings.velocity, readings.velocity_cov, FASTEST
 
 
 def matrices(cov: Floats, floor: float | Floats) -> Floats:

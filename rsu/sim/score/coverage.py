@@ -107,12 +107,17 @@ class Coverage:
     def sees(self, scene: Scene) -> Bools:
         """Rows that count: in any sensor's view and within reach of the origin, shape (N,)."""
         away = np.hypot(scene.position[:, 0], scene.position[:, 1])
+        return self.in_view(scene) & (away < REACH_M)
+
+    def in_view(self, scene: Scene) -> Bools:
+        """Rows in any sensor's view, as far as that reaches, shape (N,)."""
         if not self.views:
+            away = np.hypot(scene.position[:, 0], scene.position[:, 1])
             return np.asarray(away <= BLIND_REACH_M, dtype=np.bool_)
         seen = np.zeros(len(scene.ids), dtype=np.bool_)
         for view in self.views.values():
             seen |= view.sees(scene)
-        return seen & (away < REACH_M)
+        return seen
 
     def finds(self, scene: Scene) -> Bools:
         """Rows that some sensor finds more often than not: near enough, and not behind others."""

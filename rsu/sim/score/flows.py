@@ -19,7 +19,7 @@ from rsu.schema.reports import Truth, TruthObject
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.traffic import LaneStates, TrafficState
 from rsu.schema.units import NS_PER_S
-from rsu.sim.score.coverage import Coverage
+from rsu.sim.score.coverage import REACH_M, Coverage
 from rsu.sim.score.moments import scene_of
 from rsu.sim.score.tracking import Numbers
 from rsu.site.lanes import Direction, Lane, LaneKind, LaneRole, SiteMap
@@ -72,17 +72,26 @@ class Flows:
             self._states.append(payload)
 
     def _truth(self, truth: Truth) -> None:
-        seen = self._coverage.sees(scene_of(truth))
-        pairs = zip(truth.objects, seen.tolist(), strict=True)
-        vehicles = [(o, known) for o, known in pairs if o.object_class not in NO_VEHICLES]
-        for one, known in vehicles:
+        scene = scene_of(truth)
+        in_view = self._coverage.in_view(scene)
+        near = np.hypot(scene.position[:, 0], scene.position[:, 1]) < REACH_M
+        vehicles = [
+            (one, known, there)
+            for one, known, there in zip(
+                truth.objects, (in_view & near).tolist(), in_view.tolist(), strict=True
+            )
+            if one.object_class not in NO_VEHICLES
+        ]
+        for one, known, _ in vehicles:
             self._pass(one, truth.time_ns, known=known)
             if one.speed < JOINS_BELOW:
                 self._waiting.add(one.id)
             elif one.speed > LEAVES_ABOVE:
                 self._waiting.discard(one.id)
-        self._places = {o.id: (o.position.x, o.position.y) for o, _ in vehicles}
-        self._stand([one for one, known in vehicles if known], truth.time_ns)
+        self._places = {o.id: (o.position.x, o.position.y) for o, *_ in vehicles}
+        # What is told of a lane ends nowhere before the lane does: a radar's cars at 130 m are in
+        # its queue, and would count as false ones if those in truth ended at 120 m.
+        self._stand([one for one, _, there in vehicles if there], truth.time_ns)
 
     def numbers(self) -> Numbers:
         """`traffic.flow_error`, `.speed_error`, `.space_mean_speed_error`, `.turning_error`:

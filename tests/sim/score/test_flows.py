@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from rsu.config.model import SiteConfig
 from rsu.schema.reports import Truth, TruthObject
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.traffic import (
@@ -117,3 +119,16 @@ def test_a_missed_queue_counts_and_a_period_that_admits_gaps_does_not() -> None:
     numbers = flows.numbers()
     assert numbers["traffic.flow_error"] is None
     assert numbers["traffic.queue_error"] == 2.0
+
+
+def test_a_queue_reaches_as_far_as_a_sensor_sees(junction: SiteConfig) -> None:
+    """The radar of the west leg looks on beyond 120 m, and so does the queue that is told."""
+    line = np.array([[-137.5, -5.2], [-17.5, -5.2]])
+    leg = Lane("leg", LaneKind.VEHICLE, line, 3.5, role=LaneRole.ENTRY, stop_line=120.0)
+    flows = Flows(SiteMap(LocalFrame(31.0, 121.0), (leg,)), Coverage(junction))
+    places = enumerate((-104.0, -112.0, -120.5, -129.0))
+    cars = tuple(structs.replace(car(n, x, 0.0), position=Vec2(x, -5.2)) for n, x in places)
+    flows.take(Truth(time_ns=START_NS + 3 * NS_PER_S, objects=cars))
+    told = queue(4)
+    flows.take(structs.replace(told, lanes=(structs.replace(told.lanes[0], lane="leg"),)))
+    assert flows.numbers()["traffic.queue_error"] == 0.0

@@ -1,10 +1,11 @@
 """Slow vehicles: who has covered too little way on a free road.
 
 In: pictures. Out: sightings. Twice a second every vehicle's place is kept. Slow is who, with 90 %
-probability, was slower than allowed over the last `slow_after_s`, went straight on at a steady
-speed, and has nobody in front: not in a queue, not at a stop line, neither setting off nor coming
-to rest. Far away tracks end and begin anew; a new one that is where a lost one may have come to,
-and nobody else, carries on its way.
+probability, was slower than allowed over the last `slow_after_s`, went straight on at a speed that
+is steady as far as can be told, and has nobody in front: not in a queue, not at a stop line,
+neither setting off nor coming to rest. It stays so until it is faster, or stands; after that it is
+slow again once it has moved for as long. Far away tracks end and begin anew; a new one that is
+where a lost one may have come to, and nobody else, carries on its way.
 """
 
 from __future__ import annotations
@@ -47,12 +48,16 @@ STRAIGHT = math.radians(20.0)  # between both halves: one that turns is slow by 
 KEEPS_ON = 0.7  # of its mean speed: slower, it is coming to rest
 CREEPS = 1.5  # m/s: slower is standing and creeping
 STOOD_S = 3.0  # at rest for so long it has stood: far away new tracks seem to for a moment
+RESTS_S = 1.5  # the same for one that was told as slow: its track is no new one
 SETS_OFF_NS = 10 * NS_PER_S
 """ns from rest: 6 s to 0.4 × 50 km/h at 1 m/s², and some for a slow beginning."""
 AFTERWARDS_NS = 6 * NS_PER_S
 """until who was held up is faster than slow again (3 s, at 1 to 2 m/s²), and most of the way that
 is judged, 5 s, is its own doing."""
 FOLLOWS_NS = 15 * NS_PER_S  # ns that those behind one who is slow are held up by it
+UNTOLD_NS = 3 * NS_PER_S // 2
+"""ns that a track may have been measured before it was first told, and counts as slow or not: as
+long as fusion takes where one look in three finds it."""
 LOST_NS = 4 * NS_PER_S  # a way waits so long for a track to carry it on
 BEHIND = 10.0  # m that a lost track may have been taken too far ahead (2 σ at 90 m)
 ASIDE = 2.5  # m beside where it was: less than a lane
@@ -70,12 +75,14 @@ _AT = attrgetter("at_ns")
 
 @dataclass(slots=True)
 class _Way:
-    """Where one vehicle was, twice a second; `key` stays when another track carries it on.
-    `known`: it was told before, so nobody expects that it sets off faster than it goes."""
+    """Where one vehicle was, twice a second; `key` stays when another track carries it on, and
+    `since_ns`, when it was first measured. `known`: it was told before, so nobody expects that it
+    sets off faster than it goes."""
 
     key: int
     heading: float
     first_std: float
+    since_ns: int
     told: bool = False
     known: bool = False
     stood_ns: int = -SETS_OFF_NS
@@ -145,19 +152,25 @@ class SlowDetector:
         for i in rows.tolist():
             track, lane, bound = picture.tracks[i], lanes[i], bounds[i]
             way = self._ways.get(track.id)
-            if way is None or picture.time_ns - way.points[0].at_ns < self._after_ns:
+            if way is None or picture.time_ns - way.since_ns < self._after_ns:
                 continue
-            speed, std = self._mean_speed(picture, i, way)
-            halting = track.speed < KEEPS_ON * speed
             if hindered[i]:
                 way.hindered_ns = picture.time_ns
-            slow = speed + (0.0 if way.told else CERTAIN * std) < bound
-            if halting or not slow or not self._steady(picture, i, way):
-                way.told = False
+            speed, std = self._mean_speed(picture, i, way)
+            if way.told:
+                way.told = speed < bound and picture.standing_s(i) < RESTS_S
+            elif way.known:
+                way.told = speed < bound and self._sets_off_again(picture, i, way)
+            else:
+                way.told = (
+                    speed + CERTAIN * std < bound
+                    and track.speed >= KEEPS_ON * speed
+                    and self._steady(picture, i, way)
+                    and self._by_itself(picture, i, way)
+                )
+            if not way.told:
                 continue
-            if not (way.told or self._by_itself(picture, i, way)):
-                continue
-            way.told = way.known = True
+            way.known = True
             self._leaders[int(self._link[lane])] = (way.key, picture.time_ns)
             sure = normal_share((bound - speed) / max(std, 0.1))
             yield Sighting(
@@ -175,7 +188,7 @@ class SlowDetector:
         return along / passed_s, math.hypot(way.first_std, last_std) / passed_s
 
     def _steady(self, picture: Picture, index: int, way: _Way) -> bool:
-        """Straight on, at one speed, and faster than creeping."""
+        """Straight on, at one speed, and faster than creeping, as far as places are sure."""
         first, last = way.points[0], way.points[-1]
         middle_ns = (first.at_ns + last.at_ns) // 2
         after = bisect_left(way.points, middle_ns, key=_AT)
@@ -189,19 +202,35 @@ class SlowDetector:
             passed_s = (b.at_ns - a.at_ns) / NS_PER_S
             halves.append(((b.x - a.x) / passed_s, (b.y - a.y) / passed_s))
         one, other = (math.hypot(*half) for half in halves)
-        if min(one, other) < CREEPS:
-            return False
         bend = math.atan2(halves[1][1], halves[1][0]) - math.atan2(halves[0][1], halves[0][0])
-        bent = abs((bend + math.pi) % math.tau - math.pi) > STRAIGHT
+        if abs((bend + math.pi) % math.tau - math.pi) > STRAIGHT:
+            return False
         lane = int(picture.road.lane[index])
         begun = float(picture.road.station[index]) - math.hypot(last.x - first.x, last.y - first.y)
-        setting_off = self._inside_junction[lane] or begun < SETTING_OFF
-        most = STEADY_SETTING_OFF if setting_off and not way.told else STEADY
-        return max(one, other) <= most * min(one, other) and not bent
+        if self._inside_junction[lane] or begun < SETTING_OFF:
+            most, doubt = STEADY_SETTING_OFF, 0.0
+        else:
+            # The first places of a track are its worst. Who slows down gets no such leave: the end
+            # of its way is known best, and shows somebody who comes to rest.
+            last_std = std_along(picture.tracks[index], float(picture.road.heading[index]))
+            half_s = (last.at_ns - first.at_ns) / 2 / NS_PER_S
+            most, doubt = STEADY, math.hypot(way.first_std, last_std) / half_s
+        if other <= one:
+            return other >= CREEPS and one <= most * other
+        return one >= CREEPS - doubt and other <= most * one + doubt
+
+    def _sets_off_again(self, picture: Picture, index: int, way: _Way) -> bool:
+        """Whether one that was told as slow goes on like that: it has moved for long enough with
+        nobody in front. Nobody expects that it accelerates, in the junction as little as elsewhere.
+        """
+        if picture.time_ns - max(way.stood_ns, way.hindered_ns) < self._after_ns:
+            return False
+        lane = int(picture.road.lane[index])
+        return bool(picture.road.station[index] <= self._known[lane]) and not self._dense(lane)
 
     def _by_itself(self, picture: Picture, index: int, way: _Way) -> bool:
         """Whether nothing else explains that it is slow."""
-        if not way.known and picture.time_ns - way.stood_ns < SETS_OFF_NS:
+        if picture.time_ns - way.stood_ns < SETS_OFF_NS:
             return False
         if picture.time_ns - way.hindered_ns < AFTERWARDS_NS:
             return False
@@ -258,9 +287,12 @@ class SlowDetector:
             if way is None:
                 way = self._carried_on(picture, i, lost)
                 if way is None:
-                    way = _Way(track.id, float(picture.road.heading[i]), 0.0)
+                    way = _Way(
+                        track.id, float(picture.road.heading[i]), 0.0,
+                        max(track.born_ns, now_ns - UNTOLD_NS),
+                    )  # fmt: skip
                 self._ways[track.id] = way
-            if picture.standing_s(i) >= STOOD_S:
+            if picture.standing_s(i) >= (RESTS_S if way.known else STOOD_S):
                 way.stood_ns = now_ns
             if not way.points:
                 way.first_std = std_along(track, way.heading)

@@ -49,14 +49,14 @@ def after_hit(
 
 
 def after_miss(
-    existence: Floats, confirmed: Bools, look_s: float, detection_probability: float
+    existence: Floats, confirmed: Bools, look_s: float, detection_probability: float | Floats
 ) -> Floats:
     """Existence after a responsible sensor looked and did not see it.
 
     A young track pays the full price, so clutter dies at once; a confirmed one is more often
     hidden than gone, and hiding lasts, so its misses weigh by the time between looks.
     """
-    loss = np.log1p(-min(detection_probability, 0.99))
+    loss = np.log1p(-np.minimum(detection_probability, 0.99))
     young, old = min(1.0, look_s / LOOK_S), min(1.0, look_s / OCCLUSION_S)
     return _shift(existence, loss * np.where(confirmed, old, young))
 

@@ -19,7 +19,7 @@ from rsu.fusion.classes import CONFUSION, DEFAULT_SIZE, UNKNOWN, motion_of
 from rsu.fusion.existence import after_hit, after_miss, decay, responsible
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import predict, velocity_cov_of, velocity_of
-from rsu.fusion.occlusion import Viewpoint, hidden
+from rsu.fusion.occlusion import Viewpoint, chance, hidden
 from rsu.fusion.regime import measure, predict_rest, settle
 from rsu.fusion.table import NEVER, Rows, Table, believed_position, live_labels, newborn
 from rsu.schema.units import NS_PER_S
@@ -150,15 +150,16 @@ class Tracker:
         silent[pairs.row] = False
         missed = silent.nonzero()[0]
         view = self._viewpoints.get(scan.sensor)
+        found: float | npt.NDArray[np.float64] = self._options.detection_probability
         if view is not None:
             # Young tracks are not excused: clutter must not hide behind a bus.
             covered = hidden(view, rows, missed, scan.capture_ns) & rows.confirmed[missed]
             rows.hidden_ns[missed[covered]] = scan.capture_ns
             missed = missed[~covered]
+            found = chance(view, rows, missed, self._options.detection_probability)
         rows.existence[missed] = after_miss(
-            rows.existence[missed], rows.confirmed[missed], look_s,
-            self._options.detection_probability,
-        )  # fmt: skip
+            rows.existence[missed], rows.confirmed[missed], look_s, found
+        )
 
     def _bear(self, table: Table, scan: Scan, pairs: Pairs, column: int) -> int:
         """Begin tracks from free measurements; returns how many the bound refused."""

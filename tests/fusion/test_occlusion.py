@@ -11,7 +11,7 @@ import pytest
 from rsu.config.fusion import FusionOptions
 from rsu.fusion.classes import Motion
 from rsu.fusion.measurements import Scan
-from rsu.fusion.occlusion import Viewpoint, hidden
+from rsu.fusion.occlusion import Viewpoint, chance, hidden
 from rsu.fusion.table import Rows, newborn
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.tracks import TrackStatus
@@ -121,3 +121,32 @@ def test_nobody_hides_for_ever(world: SimpleNamespace) -> None:
     assert [d.reason for d in played.decisions if d.subject == f"track:{last[1].id}"] == [
         "coast_expired"
     ]
+
+
+@pytest.mark.parametrize(
+    ("height", "x", "expected"),
+    [(8.0, 40.0, 0.5), (8.0, 66.0, 0.5), (8.0, 84.2, 0.3), (8.0, 120.0, 0.1), (16.0, 120.0, 0.5)],
+)
+def test_along_the_road_a_look_finds_few(height: float, x: float, expected: float) -> None:
+    rows = scene((x, 0.0), (10.0, 0.0), sizes=[CAR, CAR])
+    view = Viewpoint(0.0, 0.0, height)
+    assert chance(view, rows, np.array([0, 1]), 0.5).tolist() == pytest.approx(
+        [expected, 0.5], abs=0.002
+    )
+    assert chance(view, rows, np.array([0]), 0.05)[0] == pytest.approx(0.05)  # never more than told
+
+
+def test_who_is_seldom_found_far_away_has_a_track(world: SimpleNamespace) -> None:
+    """One look of five finds a car that waits 100 m from a camera; at 50 m that is clutter."""
+
+    def told(x: float) -> float:
+        made = world.Scene(seed=7)
+        made.add(ObjectClass.CAR, lambda t: (x, 0.0))
+        made.sensors = [world.Sensor("north", miss=0.8, area=(0.0, -50.0, 150.0, 50.0))]
+        view = {"north": Viewpoint(0.0, 0.0, 8.0)}
+        played = world.play(made.messages(20.0), until_s=20.0, viewpoints=view)
+        late = [one for one in played.lists if played.seconds(one) > 10.0]
+        return sum(bool(one.tracks) for one in late) / len(late)
+
+    assert told(100.0) > 0.5
+    assert told(50.0) < 0.3

@@ -10,6 +10,7 @@ nothing.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,10 +50,15 @@ EDGE = 60.0  # m from where the map ends: beyond it others may stand, and hide e
 WELL_PLACED = 1.5
 """m: with less doubt than this a vehicle is seen at once to have come to rest; with more it takes
 seconds as the square of it, as averaging does."""
+WELL_PLACED_ARRIVED = 2.5
+"""m: the same for one that was seen to brake on a free road. Hardly anybody does that to creep on:
+at ten to one beforehand 1.3 σ tell it where two and more are needed without."""
 LONGEST_WAIT_S = 180.0
 """Nobody waits longer at a signal: usual cycles are up to 180 s (HCM 2010)."""
 BUS_DWELL_S = 60.0  # at a stop, usual up to 60 s (TCQSM 2013, ch. 6); the map knows no bus stops
-WAITS_S = 3.0  # at rest with a reason for so long it waits; less may be one who drives on ahead
+WAITS_S = 3.0
+"""At rest with a reason for so long it waits; less may be one who drives on ahead. Behind one who
+hardly moved (`MOVES_ABOVE`) it waits at once: it crept up to that one."""
 SETS_OFF_S = 5.0
 """After its reason has driven off: three hidden in between set off one after another, at some 1.2 s
 each (start wave: 7 m at 5 to 6 m/s), and it reacts."""
@@ -60,10 +66,17 @@ FIRST_SEEN_S = 3.0
 """More for who was not seen to come to rest: the speed of a new track begins as a guess, and one
 that sets off at 1 m/s² has gone as far as cameras tell from 80 m."""
 TURN = (3, 2)  # four times a second (`Cadence`): what stands, stands
+LOOKS = 24  # in `GHOST_NS`
 REACH_MEMORY_NS = 120 * NS_PER_S
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
 QUEUE = 3
 """Vehicles that stand ahead on a link: a queue in which others may be hidden from all sensors."""
+NAMED_S = 1.0
+"""s within which two of three vehicles in view of a camera are named: the longer something stays
+unnamed, the less likely it is one of them."""
+UNNAMED_NS = 3 * NS_PER_S
+"""ns after which what never moved and no sensor could name is no car of a queue: those are named
+within 1.5 s (all that stood so in the scenarios)."""
 THING_PLACE = 3.0  # m
 THING_NS = 60 * NS_PER_S
 """Where a thing lay within this time nothing begins to be a stopped vehicle: the track of the one
@@ -73,12 +86,14 @@ THINGS = frozenset({ObjectClass.OBSTACLE})
 
 @dataclass(slots=True)
 class _Place:
-    """Something that stands at (x, y). `free_ns`: since when no reason for it is seen, -1: there is
-    one; `waited`: there was one; `thing`: it is none of traffic; `crowded`: its road was dense
-    when it came to rest; `arrived`: it was seen to come to rest."""
+    """Something that stands at (x, y) and came to rest at `rest`. `free_ns`: since when no reason
+    for it is seen, -1: there is one; `waited`: there was one; `thing`: it is none of traffic;
+    `known`: surely; `crowded`: its road was dense when it came to rest; `arrived`: it was seen to
+    come to rest."""
 
     since_ns: int
     seen_ns: int
+    rest: tuple[float, float]
     x: float = 0.0
     y: float = 0.0
     arrived: bool = False
@@ -86,6 +101,7 @@ class _Place:
     free_ns: int = -1
     told: bool = False
     thing: bool = False
+    known: bool = False
     crowded: bool = False
 
 
@@ -113,6 +129,7 @@ class StandingDetector:
             self._link[list(link.lanes)] = link.lanes[0]
         self._reach: dict[int, tuple[float, int]] = {}
         self._lay: dict[int, tuple[float, float, int]] = {}
+        self._creeping = deque[tuple[int, npt.NDArray[np.int64], Floats]](maxlen=LOOKS)
         self._cadence = Cadence(*TURN)
         self._seen: list[Sighting] = []
 
@@ -123,7 +140,7 @@ class StandingDetector:
         return self._seen
 
     def _look(self, picture: Picture) -> list[Sighting]:
-        self._remember_reach(picture)
+        self._remember(picture)
         things = np.array([_is_thing(picture, i) for i in range(len(picture.tracks))], np.bool_)
         standing = np.flatnonzero((picture.standing_since_ns >= 0) & (picture.vehicle | things))
         rows = standing.tolist()
@@ -136,12 +153,17 @@ class StandingDetector:
             if place is None:
                 since_ns = int(picture.standing_since_ns[i])
                 place = self._places[key] = _Place(
-                    since_ns, picture.time_ns, thing=_is_thing(picture, i),
+                    since_ns, picture.time_ns, tuple(picture.position[i].tolist()),
+                    thing=_is_thing(picture, i),
                     crowded=self._dense(int(picture.road.lane[i])),
+                    waited=self._crept_up(picture, i),
                     arrived=since_ns >= picture.tracks[i].born_ns + NEVER_MOVED_NS,
                 )  # fmt: skip
             place.seen_ns = picture.time_ns
             place.x, place.y = picture.position[i].tolist()
+            if not place.told and math.dist(place.rest, (place.x, place.y)) > SAME_PLACE:
+                # It creeps, or its track goes over to somebody: whatever it does, it did not stand.
+                place.rest, place.since_ns, place.free_ns = (place.x, place.y), picture.time_ns, -1
             sighting = self._sighting(picture, i, key, place, free=is_free)
             if sighting is not None:
                 found.append(sighting)
@@ -153,6 +175,7 @@ class StandingDetector:
         self._places.clear()
         self._reach.clear()
         self._lay.clear()
+        self._creeping.clear()
         self._cadence.forget()
         self._seen = []
 
@@ -170,7 +193,15 @@ class StandingDetector:
         free = free and not place.crowded
         if place.thing or _is_thing(picture, index):
             # What no sensor could name may be a car in a queue.
-            known = track.object_class in THINGS
+            place.known = (
+                place.known
+                or track.object_class in THINGS
+                or (
+                    track.object_class is ObjectClass.UNKNOWN
+                    and picture.time_ns - place.since_ns >= UNNAMED_NS
+                )
+            )
+            known = track.object_class in THINGS or (place.known and not place.crowded)
             kind = kinds.OBSTACLE if on_lane and (known or free) else None
             if kind is not None:
                 self._lay[key] = (*at, picture.time_ns)
@@ -204,7 +235,7 @@ class StandingDetector:
                 place.free_ns = now_ns
             free_s = (now_ns - place.free_ns) / NS_PER_S
             enough_s = self._options.free_s
-            patience_s = self._patience_s(picture, index)
+            patience_s = self._patience_s(picture, index, arrived=place.arrived)
             if place.waited:  # it is about to set off, which far away is seen late
                 enough_s += SETS_OFF_S + min(patience_s, SETS_OFF_S)
             elif not place.arrived:
@@ -235,20 +266,21 @@ class StandingDetector:
                 track, one, float(picture.road.lateral[index]), float(picture.road.heading[index])
             )
         if kind == kinds.OBSTACLE:
-            confidence *= track.class_probability
+            confidence *= _chance_of_thing(track, (picture.time_ns - since_ns) / NS_PER_S)
         return Sighting(
             kind, key, Vec2(track.position.x, track.position.y), confidence,
             radius=max(0.5 * math.hypot(track.size.length, track.size.width), 1.0),
             lanes=names, tracks=(track.id,), sources=track.sources, since_ns=since_ns,
         )  # fmt: skip
 
-    def _patience_s(self, picture: Picture, index: int) -> float:
+    def _patience_s(self, picture: Picture, index: int, *, arrived: bool) -> float:
         """How long it may stand although nothing is in front of it."""
         lane = int(picture.road.lane[index])
         track: Track = picture.tracks[index]
         std = std_along(track, float(picture.road.heading[index]))
         # Far away, who creeps on looks for a while as though standing.
-        certain_s = (std / WELL_PLACED) ** 2 if std > WELL_PLACED else 0.0
+        enough = WELL_PLACED_ARRIVED if arrived else WELL_PLACED
+        certain_s = (std / enough) ** 2 if std > enough else 0.0
         front = float(picture.road.station[index]) + track.size.length / 2
         at_line = float(self._stop[lane]) - front < AT_LINE
         if self._inside_junction[lane] or at_line:
@@ -286,6 +318,20 @@ class StandingDetector:
         free: npt.NDArray[np.bool_] = road.inside[standing] & ~blocked & ~beyond
         return free
 
+    def _crept_up(self, picture: Picture, index: int) -> bool:
+        """Whether in front of one that comes to rest somebody hardly moved just before."""
+        track, heading = picture.tracks[index], float(picture.road.heading[index])
+        cos, sin = math.cos(heading), math.sin(heading)
+        for at_ns, ids, places in self._creeping:
+            if picture.time_ns - at_ns > GHOST_NS:
+                continue
+            x, y = (places - picture.position[index]).T
+            ahead, aside = x * cos + y * sin, np.abs(y * cos - x * sin)
+            before = (ahead > track.size.length / 2) & (ahead < AHEAD) & (aside < CORRIDOR)
+            if (before & (ids != track.id)).any():
+                return True
+        return False
+
     def _behind_ghost(
         self, picture: Picture, standing: npt.NDArray[np.intp], cos: Floats, sin: Floats,
         half: Floats, reach: Floats,
@@ -315,9 +361,13 @@ class StandingDetector:
             return 0.0
         return min(float(self._length[lane]), self._reach.get(lane, (0.0, 0))[0])
 
-    def _remember_reach(self, picture: Picture) -> None:
+    def _remember(self, picture: Picture) -> None:
+        """Who hardly moves on a lane, on foot too, and how far along lanes anybody is seen."""
         now_ns = picture.time_ns
         road = picture.road
+        creeps = road.inside & self._vehicles_only[road.lane] & (picture.speed < MOVES_ABOVE)
+        ids = np.array([track.id for track in picture.tracks], np.int64)
+        self._creeping.append((now_ns, ids[creeps], picture.position[creeps]))
         moving = picture.vehicle & road.inside & (picture.speed > MOVES_ABOVE)
         for i in np.flatnonzero(moving).tolist():
             lane, station = int(road.lane[i]), float(road.station[i])
@@ -345,6 +395,15 @@ def _is_thing(picture: Picture, index: int) -> bool:
         return track.object_class in THINGS
     since_ns = int(picture.standing_since_ns[index])
     return 0 <= since_ns < track.born_ns + NEVER_MOVED_NS
+
+
+def _chance_of_thing(track: Track, lain_s: float) -> float:
+    """Probability that what never moved is none of traffic."""
+    if track.object_class in THINGS:
+        return track.class_probability
+    if track.object_class is ObjectClass.UNKNOWN:
+        return 1.0 - math.exp(-lain_s / NAMED_S)
+    return 1.0 - track.class_probability
 
 
 def _in_any(zones: list[Zone], at: tuple[float, float]) -> bool:

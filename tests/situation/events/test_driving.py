@@ -241,3 +241,18 @@ def test_walking_on_a_lane_is_told_and_on_crossings_and_footways_not(player: Any
 def test_a_walker_whose_place_is_doubtful_is_not_accused(player: Any) -> None:
     player.play(4, lambda s: [player.track(1, -60 + s, -1.5, 1.0, std=0.8, **WALKER)])
     assert player.kinds == []
+
+
+@pytest.mark.parametrize(("likely", "told"), [(0.8, []), (0.97, ["pedestrian-on-carriageway"])])
+def test_who_was_faster_than_one_walks_must_surely_be_on_foot(
+    player: Any, likely: float, told: list[str]
+) -> None:
+    # A motorcycle that comes to rest in a queue, and a runner.
+    def scene(s: float) -> list[Any]:
+        x, v = (-60 + 2.9 * s, 2.9) if s < 2 else (-54.2, 0.3)
+        return [player.track(1, x, 0, v, **WALKER, class_probability=likely)]
+
+    player.play(5, scene)
+    assert player.kinds == told
+    player.play(5, lambda s: [player.track(2, -100 + s, 0, 1.0, **WALKER, class_probability=0.8)])
+    assert player.kinds == ["pedestrian-on-carriageway", *told]

@@ -9,6 +9,9 @@ import pytest
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_S, Size
 
+BORN = 1_767_225_600 * NS_PER_S
+"""When play begins."""
+
 
 def test_a_vehicle_that_stops_on_a_free_road_is_told_within_two_seconds(player: Any) -> None:
     track = player.track
@@ -118,7 +121,54 @@ def test_things_on_a_lane_are_obstacles(player: Any, label: ObjectClass, told: i
 
 
 def test_what_is_far_away_has_to_stand_longer(player: Any) -> None:
-    player.play(3, lambda s: [player.track(1, -65, 0, std=3.0)])
+    player.play(6, lambda s: [player.track(1, -65, 0, std=3.0, born_ns=BORN)])
     assert player.kinds == []
-    player.play(3, lambda s: [player.track(1, -65, 0, std=3.0)])
+    player.play(3, lambda s: [player.track(1, -65, 0, std=3.0, born_ns=BORN)])
     assert player.kinds == ["stopped-vehicle"]
+
+
+def test_who_was_seen_to_brake_far_away_is_told_sooner(player: Any) -> None:
+    # 5 m/s, 2.5 m/s², from afar; a new track that stands there has to do so for 7 s.
+    def scene(s: float) -> list[Any]:
+        x, v = (-80 + 5 * s - 1.25 * s * s, 5 - 2.5 * s) if s < 2 else (-75.0, 0.0)
+        return [player.track(1, x, 0, v, std=3.0, born_ns=player.now.utc_ns if s < 0.05 else BORN)]
+
+    player.play(6, scene)
+    assert player.kinds == ["stopped-vehicle"]
+    assert 2.8 <= player.told()[0][0] <= 4.0
+
+
+def test_who_crept_up_to_a_walker_has_time_to_set_off(player: Any) -> None:
+    # It comes to rest when the walker has just left the lane, and sets off late.
+    walker = {"object_class": ObjectClass.PEDESTRIAN, "size": Size(0.6, 0.6, 1.7)}
+
+    def scene(s: float) -> list[Any]:
+        x, v = (-80 + 1.2 * s, 1.2) if s < 5 else (-74.0, 0.0)
+        aside = 0.0 if s < 4.5 else 2.5 * (s - 4.5)
+        return [player.track(1, x, 0, v), player.track(2, x + 7, aside, 1.0, **walker)]
+
+    player.play(9, scene)
+    assert "stopped-vehicle" not in player.kinds
+
+
+def test_a_track_that_goes_over_to_somebody_who_drives_does_not_stand(player: Any) -> None:
+    # Its speed cannot be negative, so it is said to be 0 while its place goes on.
+    player.play(6, lambda s: [player.track(1, -110 + 9 * s, 0, 0.0, std=2.5, born_ns=BORN)])
+    assert player.kinds == []
+
+
+def test_what_nobody_names_in_a_queue_is_a_thing_after_some_seconds(player: Any) -> None:
+    queue = [(2, -12.0, 0.0)]
+    thing = {"object_class": ObjectClass.UNKNOWN, "size": Size(0.6, 0.6, 0.5)}
+
+    def scene(s: float) -> list[Any]:
+        return [
+            player.track(1, -26, 0, born_ns=BORN, class_probability=0.1, **thing),
+            *(player.track(*one) for one in queue),
+        ]
+
+    player.play(3, scene)
+    assert "obstacle" not in player.kinds
+    player.play(3, scene)
+    assert player.kinds == ["obstacle"]
+    assert player.last.confidence > 0.9

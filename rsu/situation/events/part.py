@@ -100,7 +100,11 @@ class Events:
         elif isinstance(payload, SensorHealth):
             self._health[payload.sensor] = (payload.state is SensorState.LIVE, now.mono_ns)
         elif isinstance(payload, EnvironmentReading):
-            return self._weather_said(self._surface.hear(payload), payload.capture_ns)
+            return [
+                out
+                for said in self._surface.hear(payload)
+                for out in self._weather_said(said, payload.capture_ns)
+            ]
         return []
 
     def tick(self, now: Instant) -> Iterable[Message]:
@@ -118,8 +122,8 @@ class Events:
         self._surface.forget()
         return [*self._book.end_all(), *self._weather.end_all()]
 
-    def _weather_said(self, said: Said | None, time_ns: int) -> list[Message]:
-        if said is None or said.kind in self._off:
+    def _weather_said(self, said: Said, time_ns: int) -> list[Message]:
+        if said.kind in self._off:
             return []
         seen = () if said.sighting is None else (said.sighting,)
         # A word speaks for its own kind and place only.

@@ -1,9 +1,9 @@
 """Water, ice and poor visibility, from the words of weather and road sensors.
 
-In: `EnvironmentReading`s. Out: with each what is known of its kind of event at its place. Two words
-in a row are needed either way: a level sensor's spray and an optical one's lorry are single. Two
-that are each likelier than not also begin an event where they leave as little doubt together as two
-sure ones do.
+In: `EnvironmentReading`s. Out: with each what is known of its kinds of event at its place. Two
+words are needed either way, of one instrument in a row or of two at a time: a level sensor's spray
+and an optical one's lorry are single. Two that are each likelier than not also begin an event where
+they leave as little doubt together as two sure ones do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from rsu.situation.events.surroundings import normal_share
 
 LEAST, LIKELIER = 0.9, 0.5  # probability from which a word begins, and keeps up, an event
 AGAIN = 2  # words in a row
+AT_A_TIME_NS = 3 * NS_PER_S
+"""ns between words of two instruments that speak of the same moment: most tell once a second."""
 ICY = frozenset({RoadSurface.ICE, RoadSurface.FROST})
 WORD = 0.9
 """Probability that a surface state is right where the sensor states none: optical sensors are
@@ -61,12 +63,14 @@ class SurfaceDetector:
         self._options = options
         self._words: dict[tuple[str, str, str], _Word] = {}
 
-    def hear(self, reading: EnvironmentReading) -> Said | None:
-        """One word of one sensor; None where it says nothing about any event."""
-        meant = self._meant(reading)
-        if meant is None:
-            return None
-        kind, chance, text = meant
+    def hear(self, reading: EnvironmentReading) -> list[Said]:
+        """One word of one instrument; empty where it says nothing about any event."""
+        said = (self._said(reading, *meant) for meant in self._meant(reading))
+        return [one for one in said if one is not None]
+
+    def _said(
+        self, reading: EnvironmentReading, kind: str, chance: float, text: str
+    ) -> Said | None:
         where = reading.lane or "site"
         lanes = (where,) if where in self._site.lane_index else ()
         sighting = Sighting(
@@ -83,9 +87,10 @@ class SurfaceDetector:
         word.against = 0 if sure is word.holds else word.against + 1
         if word.against >= AGAIN:
             word.holds, word.against = sure, 0
-        doubt = (1.0 - word.chance) * (1.0 - chance)
-        if min(word.chance, chance) >= LIKELIER and doubt <= (1.0 - LEAST) ** 2:
-            word.holds, word.against = True, 0
+        for other in self._fresh(kind, where, reading.capture_ns, AT_A_TIME_NS):
+            doubt = (1.0 - other.chance) * (1.0 - chance)
+            if min(other.chance, chance) >= LIKELIER and doubt <= (1.0 - LEAST) ** 2:
+                word.holds, word.against = True, 0
         word.chance = chance
         held = [one for one in self._fresh(kind, where, reading.capture_ns) if one.holds]
         best = max(held, key=lambda one: one.sighting.confidence, default=None)
@@ -95,35 +100,44 @@ class SurfaceDetector:
         """The clock was set back."""
         self._words.clear()
 
-    def _fresh(self, kind: str, where: str, time_ns: int) -> Iterator[_Word]:
-        oldest = time_ns - round(self._options.weather_max_age_s * NS_PER_S)
+    def _fresh(
+        self, kind: str, where: str, time_ns: int, within_ns: int | None = None
+    ) -> Iterator[_Word]:
+        if within_ns is None:
+            within_ns = round(self._options.weather_max_age_s * NS_PER_S)
         for (its_kind, its_place, _), word in self._words.items():
-            if (its_kind, its_place) == (kind, where) and word.capture_ns >= oldest:
+            if (its_kind, its_place) == (kind, where) and word.capture_ns >= time_ns - within_ns:
                 yield word
 
-    def _meant(self, reading: EnvironmentReading) -> tuple[str, float, str] | None:
+    def _meant(self, reading: EnvironmentReading) -> list[tuple[str, float, str]]:
+        """The kinds of event that a word is about: each with its chance, and what it says."""
         options, value = self._options, reading.value
         match reading.kind:
             case EnvironmentKind.ROAD_SURFACE:
                 return self._surface(reading)
             case EnvironmentKind.WATER_DEPTH if value is not None:
                 over = value - options.water_depth
-                return kinds.WATER, _chance(over, reading), f"{100 * value:.0f} cm of water"
+                return [(kinds.WATER, _chance(over, reading), f"{100 * value:.0f} cm of water")]
             case EnvironmentKind.VISIBILITY if value is not None:
                 under = options.visibility - value
-                return kinds.VISIBILITY, _chance(under, reading), f"visibility {value:.0f} m"
+                return [(kinds.VISIBILITY, _chance(under, reading), f"visibility {value:.0f} m")]
             case EnvironmentKind.ICE_DEPTH if value is not None:
-                return kinds.ICE, _chance(value, reading), f"{1000 * value:.0f} mm of ice"
+                return [(kinds.ICE, _chance(value, reading), f"{1000 * value:.0f} mm of ice")]
             case EnvironmentKind.FRICTION if value is not None:
                 under = ICE_FRICTION - value
-                return kinds.ICE, _chance(under, reading), f"friction {value:.2f}"
-        return None
+                return [(kinds.ICE, _chance(under, reading), f"friction {value:.2f}")]
+        return []
 
-    def _surface(self, reading: EnvironmentReading) -> tuple[str, float, str] | None:
-        if reading.surface is None or reading.surface is RoadSurface.UNKNOWN:
-            return None
-        # Whether there is water is the depth's to say; a surface only adds that it is ice.
-        return kinds.ICE, WORD if reading.surface in ICY else 0.0, f"surface {reading.surface}"
+    def _surface(self, reading: EnvironmentReading) -> list[tuple[str, float, str]]:
+        surface = reading.surface
+        if surface is None or surface is RoadSurface.UNKNOWN:
+            return []
+        flooded = surface is RoadSurface.FLOODED
+        text = f"surface {surface}"
+        return [
+            (kinds.ICE, WORD if surface in ICY else 0.0, text),
+            (kinds.WATER, WORD if flooded else 0.0, text),
+        ]
 
     def _place(self, reading: EnvironmentReading) -> Vec2:
         if reading.position is not None:

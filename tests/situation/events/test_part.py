@@ -152,6 +152,30 @@ def test_two_words_of_water_are_weighed_together(
     assert player.told() == ([] if told_s is None else [(told_s, "onset")])
 
 
+def test_a_level_and_a_surface_that_agree_are_two_words(player: Any) -> None:
+    for depth, surface in ((0.0, "dry"), (0.03, "wet"), (0.0, "flooded"), (0.03, "flooded")):
+        _reading(player, EnvironmentKind.WATER_DEPTH, "in", value=depth, std=0.005)
+        _reading(player, EnvironmentKind.ROAD_SURFACE, "in", surface=RoadSurface(surface))
+        if (depth, surface) != (0.03, "flooded"):
+            assert player.kinds == []  # the one of them alone, once
+            player.play(1, lambda s: [])
+    assert player.kinds == ["water-on-road"]
+    for _ in range(2):
+        assert player.last.phase != "end"
+        player.play(1, lambda s: [])
+        _reading(player, EnvironmentKind.WATER_DEPTH, "in", value=0.0, std=0.005)
+        _reading(player, EnvironmentKind.ROAD_SURFACE, "in", surface=RoadSurface.DRY)
+    assert (player.last.phase, player.last.ending) == ("end", "cleared")
+
+
+def test_a_surface_that_is_flooded_twice_is_enough(player: Any) -> None:
+    for _ in range(2):
+        assert player.kinds == []
+        _reading(player, EnvironmentKind.ROAD_SURFACE, "in", surface=RoadSurface.FLOODED)
+        player.play(1, lambda s: [])
+    assert player.kinds == ["water-on-road"]
+
+
 def test_a_silent_weather_sensor_is_not_good_weather(player: Any) -> None:
     for _ in range(3):
         _reading(player, EnvironmentKind.VISIBILITY, value=80.0, std=4.0)

@@ -49,14 +49,23 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     point: Vec2
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One look of one sensor: `number` is its own count (`CameraDetections.frame`,
+    `RadarObjects.cycle`), `capture_ns` when it was taken (UTC ns)."""
+
+    sensor: str
+    number: int
+    capture_ns: int
+
+
 class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One road event through its life; the id stays the same from onset to end.
 
     `code` is the GB/T 29100-2012 event code where the event has one, `itis` the ITIS code (SAE
-    J2540) where it has one. `confidence` is 0..1; `radius` m; `tracks` is the evidence; `time_ns`
-    when it was last known to hold, `end_ns` when it is expected to end. `severity` 0..7 grows with
-    urgency. `origin` is who knows of it: what this unit detects is `detection`. `ending` goes with
-    phase `end`, `conflict` with warnings of one.
+    J2540) where it has one. `confidence` is 0..1; `radius` m; `tracks` is the evidence, `snapshots`
+    the looks that it began with; `time_ns` when it was last known to hold, `end_ns` when it is
+    expected to end. `severity` 0..7 grows with urgency. `origin` is who knows of it: what this unit
+    detects is `detection`. `ending` goes with phase `end`, `conflict` with warnings of one.
     """
 
     id: int
@@ -77,6 +86,7 @@ class RoadEvent(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     ending: EventEnding | None = None
     conflict: Conflict | None = None
+    snapshots: tuple[Snapshot, ...] = ()
 
 
 class RoadSign(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from rsu.schema.tracks import TrackList
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
 from rsu.site.lanes import SiteMap
 from rsu.situation.picture import Picture, Viewer
+from rsu.situation.snapshots import Snapshots
 
 SET_BACK_NS = NS_PER_S  # evidence jitters by less; a list older by more says the clock was set back
 PERIOD_NS = 100 * NS_PER_MS  # ends and time limits are noticed this soon when nothing is heard
@@ -57,7 +58,10 @@ class SituationStage:
         self._parts = tuple(parts)
         self._viewer = Viewer(site_map)
         self._last_ns: int | None = None
-        heard = dict.fromkeys((TRACKS, *(topic for part in parts for topic in part.topics)))
+        self._snapshots = Snapshots()
+        heard = dict.fromkeys(
+            (TRACKS, *self._snapshots.topics, *(topic for part in parts for topic in part.topics))
+        )
         self.inputs: tuple[Topic, ...] = tuple(heard)
         self.outputs: tuple[Topic, ...] = tuple(
             dict.fromkeys(topic for part in parts for topic in part.outputs)
@@ -72,24 +76,30 @@ class SituationStage:
             if self._last_ns is None or payload.time_ns >= self._last_ns + LOOK_NS:
                 self._last_ns = payload.time_ns
                 picture = self._viewer.look(payload)
+                self._snapshots.see(picture)
                 for part in self._parts:
                     out += part.follow(picture, now)
-            return out
+            return self._completed(out)
+        self._snapshots.hear(payload)
         for part in self._parts:
             if message.topic in part.topics:
                 out += part.hear(message, now)
-        return out
+        return self._completed(out)
 
     def tick(self, now: Instant) -> Iterable[Message]:
         """Let time pass for every part."""
         out = self._restart_if_set_back(now.utc_ns, now)
         for part in self._parts:
             out += part.tick(now)
-        return out
+        return self._completed(out)
+
+    def _completed(self, out: list[Message]) -> list[Message]:
+        return [self._snapshots.completed(message) for message in out]
 
     def _restart_if_set_back(self, time_ns: int, now: Instant) -> list[Message]:
         if self._last_ns is None or time_ns >= self._last_ns - SET_BACK_NS:
             return []
         self._last_ns = None
         self._viewer.forget()
+        self._snapshots.forget()
         return [message for part in self._parts for message in part.begin_anew(now)]

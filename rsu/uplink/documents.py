@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from rsu.schema.events import Conflict, RoadEvent
+from rsu.schema.events import Conflict, RoadEvent, Snapshot
 from rsu.schema.health import LinkHealth, SensorAlarm, SensorHealth, SensorState, UnitHealth
 from rsu.schema.parking import BayState, BayStay, ParkingState
 from rsu.schema.tracks import Track
@@ -104,7 +104,17 @@ def event_document(event: RoadEvent, frame: LocalFrame) -> Document:
         "severity": event.severity,
         "lanes": list(event.lanes),
         "tracks": list(event.tracks),
+        "snapshots": [_look(one) for one in event.snapshots],
         **_conflict(event.conflict, frame),
+    }
+
+
+def _look(one: Snapshot) -> Document:
+    """What a sensor saw at one moment, as the unit's recordings name it."""
+    return {
+        "sensor": one.sensor,
+        "number": one.number,
+        "time_utc": utc_text(one.capture_ns),
     }
 
 

@@ -42,6 +42,10 @@ class Cameras:
         kept = self._detections.setdefault(detections.sensor, deque(maxlen=FRAMES_KEPT))
         kept.append(detections)
 
+    def previews(self, sensor: str) -> tuple[CameraPreview, ...]:
+        """Those of a camera that are kept, in order."""
+        return tuple(self._previews.get(sensor, ()))
+
     def preview(self, sensor: str, name: str | None = None) -> CameraPreview | None:
         """The newest preview of a camera, or the one of that name; None: there is none."""
         kept = self._previews.get(sensor, ())

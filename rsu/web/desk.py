@@ -80,7 +80,7 @@ class Desk:
     def preview(self, sensor: str, name: str | None = None) -> CameraPreview | None:
         """The newest masked picture of a camera, or the one that a snapshot named."""
         with self._lock:
-            return self._view.cameras.preview(sensor, name)
+            return self._view.preview(sensor, name)
 
     def _now_ns(self) -> int:
         if not self._heard_ns:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from rsu.schema.events import EventPhase, RoadEvent
@@ -103,11 +104,14 @@ class Scene:
             if now_ns - state.capture_ns <= GONE_NS
         ]
 
-    def events_at(self, now_ns: int) -> list[dict[str, Any]]:
-        """Events, the newest first; ended ones stay for ten minutes."""
+    def events_at(
+        self, now_ns: int, looks: Callable[[tuple[int, int]], list[dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """Events, the newest first; ended ones stay for ten minutes. `looks` tells what one (boot,
+        id) began with."""
         shown = [
-            _event(event, now_ns)
-            for event in self._events.values()
+            _event(event, now_ns) | {"snapshots": looks(key)}
+            for key, event in self._events.items()
             if event.phase is not EventPhase.END or now_ns - event.time_ns <= ENDED_SHOWN_NS
         ]
         return sorted(shown, key=lambda one: (one["ended"], -one["start_ms"], -one["id"]))

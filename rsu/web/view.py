@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rsu.schema.message import Message
+from rsu.schema.preview import CameraPreview
 from rsu.schema.sensing import SensorKind
 from rsu.schema.topics import (
     CAMERA_DETECTIONS,
@@ -39,6 +40,7 @@ from rsu.web.cameras import Cameras
 from rsu.web.condition import Condition
 from rsu.web.roads import Roads
 from rsu.web.scene import Scene
+from rsu.web.snapshots import Snapshots
 
 
 class View:
@@ -53,10 +55,11 @@ class View:
         self.cameras = Cameras(
             tuple(name for name, kind in sensors.items() if kind is SensorKind.CAMERA)
         )
+        self.snapshots = Snapshots(self.cameras)
         self._takers: dict[str, Callable[[Message], None]] = {
             TRACKS.name: lambda m: self.scene.take_tracks(m.payload),
             SIGNAL_STATE.name: lambda m: self.scene.take_signal(m.payload),
-            ROAD_EVENT.name: self.scene.take_event,
+            ROAD_EVENT.name: self._take_event,
             V2X_TX.name: self.air.take_frame,
             V2X_HEARD.name: lambda m: self.air.take_heard(m.payload),
             RADIO_REPORT.name: lambda m: self.air.take_report(m.payload),
@@ -70,7 +73,7 @@ class View:
             DECISION.name: lambda m: self.condition.take_decision(m.payload),
             ENVIRONMENT.name: lambda m: self.condition.take_reading(m.payload),
             CAMERA_DETECTIONS.name: lambda m: self.cameras.take_detections(m.payload),
-            CAMERA_PREVIEW.name: lambda m: self.cameras.take_preview(m.payload),
+            CAMERA_PREVIEW.name: lambda m: self._take_preview(m.payload),
         }
         self.taken = 0
 
@@ -86,13 +89,26 @@ class View:
             self.taken += 1
             taker(message)
 
+    def preview(self, sensor: str, name: str | None = None) -> CameraPreview | None:
+        """The newest picture of a camera, or the one of that name; None: there is none."""
+        found = self.cameras.preview(sensor, name)
+        return found if found or name is None else self.snapshots.picture(sensor, name)
+
+    def _take_event(self, message: Message) -> None:
+        self.scene.take_event(message)
+        self.snapshots.take_event(message.header.boot_ns, message.payload)
+
+    def _take_preview(self, preview: CameraPreview) -> None:
+        self.cameras.take_preview(preview)
+        self.snapshots.take_preview(preview)
+
     def snapshot(self, now_ns: int) -> dict[str, Any]:
         """Everything there is to show at `now_ns` (UTC), but for what never or seldom changes."""
         return {
             "now_ms": now_ns // NS_PER_MS,
             "tracks": self.scene.tracks_at(now_ns),
             "signals": self.scene.signals_at(now_ns),
-            "events": self.scene.events_at(now_ns),
+            "events": self.scene.events_at(now_ns, self.snapshots.of),
             "messages": self.air.said_at(now_ns),
             "heard": self.air.heard_at(now_ns),
             "edges_ms": EDGES_MS,

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsu.config.uplink import UplinkOptions
-from rsu.schema.events import EventPhase, RoadEvent
+from rsu.schema.events import EventPhase, RoadEvent, Snapshot
 from rsu.schema.health import (
     Capability,
     ClockQuality,
@@ -206,6 +206,7 @@ def event(phase: EventPhase, number: int = 5) -> RoadEvent:
         id=number, kind="stopped_vehicle", phase=phase, code=406, position=Vec2(10.0, 0.0),
         radius=3.0, confidence=0.875, start_ns=at(1.0).utc_ns, time_ns=at(2.0).utc_ns,
         lanes=("in-1",), tracks=(17,),
+        snapshots=(Snapshot(sensor="north", number=41, capture_ns=at(0.9).utc_ns),),
     )  # fmt: skip
 
 

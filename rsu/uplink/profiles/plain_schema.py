@@ -229,6 +229,7 @@ SCHEMAS: dict[str, Document] = {
             "severity": {"type": "integer", "minimum": 0, "maximum": 7},
             "lanes": _list(TEXT),
             "tracks": _list(COUNT),
+            "snapshots": _list(_object({"sensor": TEXT, "number": COUNT, "time_utc": TIME})),
             "conflict": _CONFLICT,
         },
         optional=("conflict",),

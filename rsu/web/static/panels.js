@@ -105,7 +105,30 @@ function eventCard(event, page) {
     event.conflict ? h("p", { class: "warn" }, conflictText(event)) : null,
     h("div", { class: "dim" }, marks.join(" · ")),
     h("div", { class: "row" }, event.tracks.slice(0, 8).map((id) => h("button", { class: "plain", type: "button", onclick: () => page.choose(id) }, `#${shortId(id)}`)),
-      h("button", { class: "plain", type: "button", onclick: () => page.look(event.x, event.y) }, t("locate"))));
+      h("button", { class: "plain", type: "button", onclick: () => page.look(event.x, event.y) }, t("locate"))),
+    event.snapshots.length ? h("div", { class: "looks" }, event.snapshots.map((look) => lookCard(look, page))) : null);
+}
+
+const thumbs = new Map(); // by address: a card is made anew all the time, its picture must not blink
+
+function thumb(address) {
+  if (!thumbs.has(address)) {
+    const image = h("img", { src: address, alt: "", loading: "lazy" });
+    image.addEventListener("error", () => { image.hidden = true; }); // the unit has dropped it
+    thumbs.set(address, image);
+    if (thumbs.size > 200) thumbs.delete(thumbs.keys().next().value);
+  }
+  return thumbs.get(address);
+}
+
+// What an event began with: a sensor's look by its number, and a picture of it where there is one.
+function lookCard(look, page) {
+  const named = `${look.sensor} #${look.number} · ${clockTime(look.time_ms)}`;
+  if (look.picture === null || page.past) return h("figure", {}, h("figcaption", {}, named));
+  const marks = [t(look.masked ? "masked" : "unmasked"), ...(look.off_s ? [t("look_off", { s: `${look.off_s > 0 ? "+" : ""}${look.off_s.toFixed(1)}` })] : [])];
+  return h("figure", {},
+    thumb(`/api/preview?sensor=${encodeURIComponent(look.sensor)}&frame=${look.picture}`),
+    h("figcaption", {}, named, h("br"), marks.join(" · ")));
 }
 
 export const eventName = (event) => t(`k.${event.kind}`);

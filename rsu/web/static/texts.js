@@ -42,6 +42,7 @@ const TABLE = {
   "c.obstacle": ["obstacle", "障碍物"],
   // events
   locate: ["Show on the map", "地图定位"],
+  look_off: ["picture {s} s from the look", "画面与取证时刻相差 {s} 秒"],
   going_on: ["Going on", "进行中"], over: ["Over", "已结束"], no_events: ["No events.", "暂无事件。"],
   event: ["event", "事件"], since: ["since", "开始"], lasts: ["for", "已持续"], lasted: ["lasted", "持续"], confidence: ["confidence", "置信度"],
   lanes: ["lanes", "车道"], conflict_in: ["conflict in {s} s, {p} %", "{s} 秒后冲突，概率 {p}%"],

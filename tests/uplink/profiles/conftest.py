@@ -21,7 +21,7 @@ from rsu.config.platforms import (
     PlainProfile,
 )
 from rsu.config.uplink import UplinkOptions
-from rsu.schema.events import EventPhase, RoadEvent
+from rsu.schema.events import EventPhase, RoadEvent, Snapshot
 from rsu.schema.health import Capability, ClockQuality, SensorHealth, SensorState, UnitHealth
 from rsu.schema.machine import MachineLoad
 from rsu.schema.message import Message
@@ -180,6 +180,7 @@ def _event(phase: EventPhase, seconds: float) -> RoadEvent:
         id=5, kind="wrong-way", phase=phase, code=904, position=Vec2(10.0, 0.0), radius=3.0,
         confidence=0.88, start_ns=at(0.5).utc_ns, time_ns=at(seconds).utc_ns, lanes=("in-1",),
         tracks=(17,), severity=7,
+        snapshots=(Snapshot(sensor="north", number=41, capture_ns=at(0.9).utc_ns),),
     )  # fmt: skip
 
 

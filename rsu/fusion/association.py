@@ -18,12 +18,26 @@ from rsu.fusion.assignment import cheapest
 from rsu.fusion.classes import CONFUSION
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import determinant2, distance2, velocity_cov_of, velocity_of
-from rsu.fusion.table import NEVER, Rows, believed_position, live_labels, seen_by_one
+from rsu.fusion.onset import START_STD
+from rsu.fusion.table import (
+    NEVER,
+    Rows,
+    believed_position,
+    live_labels,
+    seen_by_one,
+    stands_on_foot,
+)
+from rsu.schema.units import NS_PER_S
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 REGISTRATION_STD = 0.5  # m: two surveyed cameras place one car's footprint this far apart
+
+STEP_S, LONGEST_STEP_S = 0.2, 1.0
+"""s that somebody may have walked at the last look without being found to, and the longest unseen
+walk that still counts as a step."""
+STEP_CHANCE = 1 / 8  # of those who stand, how many may be walking: waiting people shift about
 
 SAME_NAME = 20.0  # −2·ln of how seldom (e⁻¹⁰) a name passes to another object nearby
 
@@ -61,14 +75,25 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     spread[:, ::2] += np.where(new, REGISTRATION_STD**2, 0.0)[:, None]
     constant = _flat(scan.constant_cov)
     fresh = _flat(scan.position_cov) - constant
-    row, measurement = _near(place, spread, scan.position, fresh + constant, gate)
+    room = _stepped(rows, scan.capture_ns)
+    wide = spread.copy()
+    wide[:, ::2] += room[:, None]
+    row, measurement = _near(place, wide, scan.position, fresh + constant, gate)
     # Pair by pair from here: most of N×M are out of each other's reach.
     common = spread[row] + fresh[measurement]
     common += np.where(shared[row, None], constant[measurement], 0.0)
-    xx, xy, yy = common.T
-    dx, dy = (scan.position[measurement] - place[row]).T
-    area = xx * yy - xy * xy
-    distance = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area
+    off = scan.position[measurement] - place[row]
+    distance, area = _distance(common, off)
+    afoot = (room[row] > 0.0).nonzero()[0]
+    if len(afoot):
+        common = common[afoot]
+        common[:, ::2] += room[row[afoot], None]
+        farther, larger = _distance(common, off[afoot])
+        larger /= STEP_CHANCE**2
+        better = farther + np.log(larger) < distance[afoot] + np.log(area[afoot])
+        better |= distance[afoot] > gate
+        distance[afoot] = np.where(better, farther, distance[afoot])
+        area[afoot] = np.where(better, larger, area[afoot])
     price = CONFUSION[rows.class_index[row], scan.class_index[measurement]]
     possible = distance + price <= gate
     cost = distance + price + np.log(area) - 2.0 * np.log(rows.existence[row])
@@ -90,6 +115,23 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     which = which[_cheapest(row[which], measurement[which], cost[which])]
     density = np.exp(-0.5 * distance[which]) / (2.0 * np.pi * np.sqrt(area[which]))
     return Pairs(row[which], measurement[which], density)
+
+
+def _stepped(rows: Rows, time_ns: int) -> Floats:
+    """m² by which who stands on foot (N) may have gone off since about the last look."""
+    room = np.zeros(len(rows))
+    some = stands_on_foot(rows).nonzero()[0]
+    unseen_s = (time_ns - rows.updated_ns[some]) / NS_PER_S
+    room[some] = (START_STD * (np.minimum(unseen_s, LONGEST_STEP_S) + STEP_S)) ** 2
+    return room
+
+
+def _distance(cov: Floats, off: Floats) -> tuple[Floats, Floats]:
+    """Squared Mahalanobis distances of K×2 offsets under (xx, xy, yy) K×3, and determinants."""
+    xx, xy, yy = cov.T
+    dx, dy = off.T
+    area = xx * yy - xy * xy
+    return (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area, area
 
 
 def _flat(cov: Floats) -> Floats:

@@ -2,8 +2,9 @@
 
 Three regimes. *Resting*: a second, static filter runs beside the moving one, and Bayes' rule over
 their likelihoods says which explains the measurements; while rest wins, the object is reported
-where it stands, with no speed, and its heading is held. *Free*: constant velocity. *Driving*: a
-motor vehicle whose motion is established is kept in polar form (turn rate, see `motion`).
+where it stands, with no speed, and its heading is held; who is on foot leaves it by `onset`.
+*Free*: constant velocity. *Driving*: a motor vehicle whose motion is established is kept in polar
+form (turn rate, see `motion`).
 
 Heading comes from motion only: unknown until the velocity exceeds its own noise, held afterwards.
 It is the course over ground: a reversing car heads where it goes.
@@ -22,6 +23,7 @@ from rsu.fusion.motion import (
     BIRTH_TURN_STD,
     Floats,
     clip,
+    distance2,
     intersect_position,
     intersect_velocity,
     intersection,
@@ -37,7 +39,8 @@ from rsu.fusion.motion import (
     velocity_of,
     wrap,
 )
-from rsu.fusion.table import COMPANY_NS, UNKNOWN_HEADING_STD, Rows, seen_by_one
+from rsu.fusion.onset import no_looks, set_off, with_look
+from rsu.fusion.table import COMPANY_NS, UNKNOWN_HEADING_STD, Rows, seen_by_one, stands_on_foot
 from rsu.schema.units import NS_PER_S
 
 Index = npt.NDArray[np.intp]
@@ -62,6 +65,7 @@ FOR_REST, AGAINST_REST = 2.0, 4.0  # nats one measurement may speak for and agai
 HEARD_S, HEARD_MOST = 1.0, 10.0
 """s and factor: errors of GNSS last for many messages; ten words in one
 second say no more about the place than one."""
+DOUBTED = 2.0  # χ², two dimensions: the mean of those who stand
 _CREEP = REST_SPEED_STD**2 * np.eye(2)
 SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of walking is 1.3 m
 
@@ -93,6 +97,7 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
     evidence = _log_density(off_rest, rest_cov + noise) - _log_density(
         position - state[:, :2], cov[:, :2, :2] + noise
     )
+    doubted = _watch(rows, index, scan.capture_ns, position, noise) if scan.surveys else index[:0]
     # What another unit says of others may rest on what we said.
     take_position = intersect_position if scan.hearsay else update_position
     take_velocity = intersect_velocity if scan.hearsay else update_velocity
@@ -116,6 +121,30 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
     rest = rows.rest_probability[index]
     weight = np.exp(clip(evidence, -AGAINST_REST, FOR_REST))
     rows.rest_probability[index] = rest * weight / (rest * weight + 1.0 - rest)
+    if len(doubted):
+        _set_off(rows, doubted)
+
+
+def _watch(rows: Rows, index: Index, time_ns: int, position: Floats, noise: Floats) -> Index:
+    """Remember this look at those of the rows `index` who stand on foot, in place; whose rest it
+    contradicts. A look that does not ends no rest."""
+    watched = stands_on_foot(rows)[index].nonzero()[0]
+    some = index[watched]
+    if not len(some):
+        return some
+    position, noise, spread = position[watched], noise[watched], rows.rest_cov[some]
+    stood = rows.rest_position[some]
+    rows.looks[some] = with_look(rows.looks[some], time_ns, position, noise, stood, spread)
+    doubted: Index = some[distance2(position - stood, spread + noise) > DOUBTED]
+    return doubted
+
+
+def _set_off(rows: Rows, some: Index) -> None:
+    """Who of the rows `some`, resting on foot, has begun to walk: from there on, in place."""
+    gone, state, cov = set_off(rows.looks[some])
+    walkers = some[gone]
+    rows.state[walkers, :4], rows.cov[walkers, :4, :4] = state[gone], cov[gone]
+    rows.rest_probability[walkers] = 0.0
 
 
 def _noise(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> Floats:
@@ -156,6 +185,7 @@ def settle(rows: Rows, time_ns: int) -> None:
     rows.rest_cov[lost] = rows.cov[lost, :2, :2]
     rows.anchored_ns[lost] = time_ns
     limit = np.where(rows.resting, REST_ENDS, REST_BEGINS)
+    limit[stands_on_foot(rows)] = REST_FLOOR
     stayed = rows.resting | (time_ns - rows.anchored_ns >= SHORTEST_REST_NS)
     resting = stayed & (rows.rest_probability > limit)
     # Until then it is associated where it stands, but told as moving as it may be.
@@ -167,6 +197,7 @@ def settle(rows: Rows, time_ns: int) -> None:
     if len(changed):
         _stop_turning(rows, changed[resting[changed]])
         _free_turning(rows, changed[~resting[changed]])
+    rows.looks[rows.resting & ~resting] = no_looks(1)
     rows.resting = resting
     _choose_form(rows)
     _take_heading(rows)

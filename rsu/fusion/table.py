@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rsu.fusion.classes import CLASSES, DEFAULT_SIZE, MOTOR, UNKNOWN
 from rsu.fusion.measurements import Scan
+from rsu.fusion.onset import no_looks
 from rsu.schema.units import NS_PER_S
 
 Floats = npt.NDArray[np.float64]
@@ -63,6 +64,7 @@ class Rows:
     hidden_ns: Integers  # when last it was found hidden behind another, or NEVER
     label: Integers  # who said it was this object (see rsu.fusion.heard), 0: nobody
     labelled_ns: Integers  # when last, or NEVER
+    looks: Floats  # [N×LOOKS×WIDTH] the last looks at who rests on foot (see rsu.fusion.onset)
     last_seen: Integers  # [N×S] capture time of the last measurement by each sensor, or NEVER
 
     def __len__(self) -> int:
@@ -126,6 +128,11 @@ def believed_position(rows: Rows) -> tuple[Floats, Floats]:
     resting = rows.resting
     position = np.where(resting[:, None], rows.rest_position, rows.state[:, :2])
     return position, np.where(resting[:, None, None], rows.rest_cov, rows.cov[:, :2, :2])
+
+
+def stands_on_foot(rows: Rows) -> Bools:
+    """Who rests (N) and may set off within a step: vehicles gather speed."""
+    return np.asarray(rows.resting & ~rows.polar & ~MOTOR[rows.class_index])
 
 
 def seen_by_one(rows: Rows, column: int) -> Bools:
@@ -221,5 +228,6 @@ def _blank(count: int, sensors: int) -> Rows:
         hidden_ns=np.full(count, NEVER),
         label=np.zeros(count, dtype=np.int64),
         labelled_ns=np.full(count, NEVER),
+        looks=no_looks(count),
         last_seen=np.full((count, sensors), NEVER),
     )

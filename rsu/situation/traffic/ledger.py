@@ -7,9 +7,10 @@ they are seen. Everything is placed by the time of its evidence.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Instant
-from rsu.site.lanes import LaneRole
+from rsu.site.lanes import Direction, LaneRole
 from rsu.situation.picture import Picture
 from rsu.situation.queues import Queue, QueueTracker
 from rsu.situation.traffic.counting import Crossing, LineCounter
@@ -51,6 +52,8 @@ class Ledger:
         self.peaks: Floats = np.zeros((2, len(lanes)))
         self.queues: dict[int, Queue] = {}
         self.covered_s = 0.0
+        self.late: list[tuple[int, int, float]] = []
+        """To be added to speeds at lines in seconds handed out before: their start, lane, m/s."""
         self._begin: tuple[int, Floats, float] | None = None  # of the second that is open
         self._closed_ns = 0
         self._last_ns: int | None = None
@@ -59,12 +62,16 @@ class Ledger:
         self._looks: Floats = np.zeros(len(lanes))
         self._anyone_at: int | None = None
         self._passed: dict[int, tuple[int, float, float]] = {}  # last at the line: ns, m/s, m
+        self._two_way = [lane.direction is Direction.BOTH for lane in lanes]
+        self._places: dict[int, tuple[int, float, int]] = {}  # lane, station and when, by track
 
     def forget(self) -> None:
         """Begin anew; what is open is lost to nobody: `close` comes before."""
         self._counter.forget()
         self._tracker.forget()
         self._passed.clear()
+        self._places = {}
+        self.late.clear()
         self.queues = {}
         self._last_ns = self._begin = None
         self._closed_ns = 0
@@ -77,8 +84,8 @@ class Ledger:
         done = self._advance(picture.time_ns)
         for crossing in self._counter.follow(picture):
             self._enter(crossing)
-        for lane, more in self._counter.corrections(picture):
-            self.table[Row.SPEED, self._counted[lane]] += more
+        for counted_ns, lane, more in self._counter.corrections(picture):
+            self._correct(counted_ns, int(self._counted[lane]), more)
         self._watch.learn(picture)
         queues = self._tracker.look(picture)
         if queues is not self.queues:
@@ -162,7 +169,7 @@ class Ledger:
             self._anyone, self._looks = self._watch.anyone(now), self._watch.covered(now)
         rates[Row.COVERED] = self._looks
         rates[Row.PRESENT] = np.bincount(lane, minlength=count)
-        rates[Row.DISTANCE] = np.bincount(lane, picture.speed[who], minlength=count)
+        rates[Row.DISTANCE] = np.bincount(lane, self._progress(picture, who), minlength=count)
         fresh = picture.time_ns - updated <= FRESH_NS
         rates[Row.MEASURED] = np.bincount(lane[fresh], minlength=count)
         over = np.abs(road.station[who] - roads.line[lane]) <= half
@@ -181,6 +188,27 @@ class Ledger:
             if green is not None:
                 rates[Row.LIT, index] = 1.0
                 rates[Row.GREEN, index] = green
+
+    def _correct(self, counted_ns: int, lane: int, more: float) -> None:
+        """Add to a speed at a line where its crossing was entered: in the second then open."""
+        self.table[Row.SPEED, lane] += more
+        if self._begin is not None and counted_ns < self._begin[0]:
+            self._begin[1][Row.SPEED, lane] += more
+            self.late.append((counted_ns // NS_PER_S * NS_PER_S, lane, more))
+
+    def _progress(self, picture: Picture, who: npt.NDArray[np.intp]) -> Floats:
+        """How fast each of the tracks `who` gets on along its lane, m/s, by the way since the last
+        picture: it adds up to the way covered, where filtered speeds lag behind who accelerates."""
+        speed = picture.speed[who]
+        last, self._places = self._places, {}
+        lanes, stations = picture.road.lane[who].tolist(), picture.road.station[who].tolist()
+        for k, (i, lane, station) in enumerate(zip(who.tolist(), lanes, stations, strict=True)):
+            number = picture.tracks[i].id
+            self._places[number] = lane, station, picture.time_ns
+            before = last.get(number)
+            if before is not None and before[0] == lane and not self._two_way[lane]:
+                speed[k] = (station - before[1]) * NS_PER_S / (picture.time_ns - before[2])
+        return speed
 
     def _enter(self, crossing: Crossing) -> None:
         table, lane = self.table, int(self._counted[crossing.lane])

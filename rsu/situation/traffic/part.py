@@ -81,7 +81,9 @@ class Traffic:
         """Take one picture."""
         if not self._roads.counted:
             return []
-        return self._seconds(self._ledger.follow(picture, now)) + self._tell(now)
+        out = self._seconds(self._ledger.follow(picture, now))
+        self._correct()
+        return out + self._tell(now)
 
     def hear(self, message: Message, now: Instant) -> Iterable[Message]:
         """One sensor's health, or what a controller shows."""
@@ -134,6 +136,14 @@ class Traffic:
                 state = LaneStates(time_ns=second.end_ns, lanes=lanes)
                 out.append(Message.draft(LANES, SOURCE, second.start_ns, state))
         return out
+
+    def _correct(self) -> None:
+        """Enter speeds that became known late into the periods that are not told yet."""
+        for second_ns, lane, more in self._ledger.late:
+            for second in self._periods.get(self._period_of(second_ns), ()):
+                if second.start_ns == second_ns:
+                    second.table[Row.SPEED, lane] += more
+        self._ledger.late.clear()
 
     def _tell(self, now: Instant) -> list[Message]:
         """States of the periods that ended `GRACE_NS` ago.

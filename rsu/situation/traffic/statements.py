@@ -106,7 +106,7 @@ def _lane(roads: Roads, sums: Sums, index: int) -> LaneTraffic:
         mean_speed=_share(column[Row.SPEED], count),
         present=present,
         density=density,
-        space_mean_speed=_share(column[Row.DISTANCE], column[Row.PRESENT]),
+        space_mean_speed=_speed(column[Row.DISTANCE], column[Row.PRESENT]),
         occupancy=_share(column[Row.OCCUPIED], watched),
         headway=_share(column[Row.HEADWAY], column[Row.HEADWAYS]),
         gap=_share(column[Row.GAP], column[Row.HEADWAYS]),
@@ -140,7 +140,7 @@ def _approach(roads: Roads, sums: Sums, approach: Approach) -> ApproachTraffic:
         downstream_node=approach.downstream_node,
         count=count,
         mean_speed=_share(table[Row.SPEED].sum(), count),
-        space_mean_speed=_share(table[Row.DISTANCE].sum(), present),
+        space_mean_speed=_speed(table[Row.DISTANCE].sum(), present),
         density=present / space if space else 0.0,
         stops=round(float(table[Row.STOPS].sum())),
         delay=delay,
@@ -162,7 +162,7 @@ def _movements(roads: Roads, sums: Sums) -> Iterable[MovementTraffic]:
             exit=lanes[one.exit].id,
             maneuver="" if maneuver is None else maneuver.value,
             count=round(float(column[Row.TURNS])),
-            space_mean_speed=_share(column[Row.DISTANCE], column[Row.PRESENT]),
+            space_mean_speed=_speed(column[Row.DISTANCE], column[Row.PRESENT]),
         )
 
 
@@ -236,6 +236,12 @@ def _coverages(table: Floats, seconds: float) -> Floats:
 def _shares(part: Floats, whole: Floats) -> Floats:
     """Quotients; 0 of nothing."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0.0)
+
+
+def _speed(way: float, spent: float) -> float | None:
+    """Space-mean speed, m/s: who only wavers is not said to go backwards."""
+    speed = _share(way, spent)
+    return None if speed is None else max(speed, 0.0)
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -144,6 +144,32 @@ def test_a_speed_is_that_of_the_way_around_the_line_where_it_is_known() -> None:
     assert young.lane("slow").mean_speed == pytest.approx(8.0)
 
 
+def test_a_speed_known_late_is_entered_where_its_vehicle_was_counted() -> None:
+    def lagging(s: float) -> Any:  # over the stop line at 9.7 s, told 2 m/s too slow
+        return track(1, 10.0 * s - 7.0, 0.0, s, speed=8.0)
+
+    run = Run()
+    drive(run, 0.0, 22.0, lagging, lambda s: track(2, 10.0 * s - 100.0, 0.0, s, speed=10.0))
+    first, second = run.lane("slow"), run.lane("slow", 1)
+    assert (first.count, first.mean_speed) == (1, pytest.approx(10.0))
+    assert (second.count, second.mean_speed) == (1, pytest.approx(10.0))
+
+
+def test_space_mean_speed_is_of_the_way_covered_whatever_speed_is_told() -> None:
+    run = Run()
+    drive(run, 0.0, 12.0, lambda s: track(1, 1.0 + 0.9 * s * s, 0.0, s, speed=1.5 * s))
+    assert run.lane("slow").space_mean_speed == pytest.approx(9.0, rel=0.02)
+    still = Run()  # the aisle is two-way: there it is the speed that is told
+    drive(still, 0.0, 12.0, lambda s: track(1, 90.0 - 5.0 * s, 20.0, s, speed=5.0, heading=math.pi))
+    assert still.lane("aisle").space_mean_speed == pytest.approx(5.0, rel=0.01)
+
+
+def test_who_wavers_where_it_stands_does_not_go_backwards() -> None:
+    run = Run()
+    drive(run, 0.0, 12.0, lambda s: track(1, 50.0 - 0.01 * s, 0.0, s, speed=0.0))
+    assert run.lane("slow").space_mean_speed == 0.0
+
+
 def test_presence_and_density_are_means_over_the_time_watched() -> None:
     run = Run()
     # On the lane from 0 m at 0 s to 100 m at 5 s: half of the period. Another stands throughout.

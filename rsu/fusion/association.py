@@ -23,6 +23,7 @@ from rsu.fusion.table import (
     NEVER,
     Rows,
     believed_position,
+    flat,
     live_labels,
     seen_by_one,
     stands_on_foot,
@@ -71,10 +72,10 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     place, spread = believed_position(rows)
     # What is heard comes from many senders, each with a standing error of its own.
     shared = ~seen_by_one(rows, column) | (not scan.surveys)
-    spread = _flat(spread) + np.where(shared[:, None], _flat(rows.constant_cov), 0.0)
+    spread = flat(spread) + np.where(shared[:, None], flat(rows.constant_cov), 0.0)
     spread[:, ::2] += np.where(new, REGISTRATION_STD**2, 0.0)[:, None]
-    constant = _flat(scan.constant_cov)
-    fresh = _flat(scan.position_cov) - constant
+    constant = flat(scan.constant_cov)
+    fresh = flat(scan.position_cov) - constant
     room = _stepped(rows, scan.capture_ns)
     wide = spread.copy()
     wide[:, ::2] += room[:, None]
@@ -132,11 +133,6 @@ def _distance(cov: Floats, off: Floats) -> tuple[Floats, Floats]:
     dx, dy = off.T
     area = xx * yy - xy * xy
     return (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area, area
-
-
-def _flat(cov: Floats) -> Floats:
-    """(xx, xy, yy) of symmetric N×2×2 matrices, N×3."""
-    return cov.reshape(-1, 4)[:, (0, 1, 3)]
 
 
 def _near(

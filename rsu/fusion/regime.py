@@ -40,7 +40,14 @@ from rsu.fusion.motion import (
     wrap,
 )
 from rsu.fusion.onset import no_looks, set_off, with_look
-from rsu.fusion.table import COMPANY_NS, UNKNOWN_HEADING_STD, Rows, seen_by_one, stands_on_foot
+from rsu.fusion.table import (
+    COMPANY_NS,
+    UNKNOWN_HEADING_STD,
+    Rows,
+    flat,
+    standing_error,
+    stands_on_foot,
+)
 from rsu.schema.units import NS_PER_S
 
 Index = npt.NDArray[np.intp]
@@ -151,20 +158,28 @@ def _noise(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> F
     """What of the measured positions' covariances is noise to the filter; the standing error that
     is not goes to the rows `index`, in place."""
     noise, constant = scan.position_cov[which], scan.constant_cov[which]
-    alone = seen_by_one(rows, column)[index]
+    company = rows.last_seen[index] > rows.updated_ns[index, None] - COMPANY_NS
+    alone = company[:, column] & (company.sum(axis=1) == 1)
     noise = noise - np.where(alone[:, None, None], constant, 0.0)
+    if scan.hearsay:  # it has no standing error that is its own
+        return noise
     if not scan.surveys:
-        if not scan.hearsay:
-            # In company its standing error is noise that hardly changes from word to word: all the
-            # words of `HEARD_S` count as one.
-            passed = (scan.capture_ns - np.maximum(rows.last_seen[index, column], 0)) / NS_PER_S
-            repeated = clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
-            noise = noise * np.where(alone, 1.0, repeated)[:, None, None]
-        # The track keeps the smaller standing error; hearsay has none that is its own.
-        old, new = (cov[:, 0, 0] + cov[:, 1, 1] for cov in (rows.constant_cov[index], constant))
-        ours = ~alone & ((new >= old) | scan.hearsay)
-        constant = np.where(ours[:, None, None], rows.constant_cov[index], constant)
-    rows.constant_cov[index] = constant
+        # In company its standing error is noise that hardly changes from word to word: all the
+        # words of `HEARD_S` count as one.
+        passed = (scan.capture_ns - np.maximum(rows.last_seen[index, column], 0)) / NS_PER_S
+        repeated = clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
+        noise = noise * np.where(alone, 1.0, repeated)[:, None, None]
+    company[:, column] = True
+    rows.noise[index, column] = flat(
+        np.where(alone[:, None, None], scan.position_cov[which], noise)
+    )
+    rows.standing[index, column] = flat(constant)
+    left = constant.copy()
+    several = np.flatnonzero(company.sum(axis=1) > 1)
+    if len(several):
+        them = index[several]
+        left[several] = standing_error(rows.noise[them], rows.standing[them], company[several])
+    rows.constant_cov[index] = left
     return noise
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rsu.fusion.classes import CLASSES, DEFAULT_SIZE, MOTOR, UNKNOWN
 from rsu.fusion.measurements import Scan
+from rsu.fusion.motion import inverse2, product, symmetric
 from rsu.fusion.onset import no_looks
 from rsu.schema.units import NS_PER_S
 
@@ -30,6 +31,7 @@ not coast, it can hide others, and who measured it this recently, and now does n
 CLASS_PRIOR = 0.1  # Dirichlet pseudo-count per class: one detection of score 1 gives it 0.55
 COMPANY_NS = NS_PER_S  # ns: sensors that measured a track this recently work on it together
 NAMED_NS = 1_500_000_000  # ns: a road user that speaks once a second keeps its name
+_NOBODY = np.array([1.0, 0.0, 1.0])  # any regular covariance: it counts for nothing
 REST_PRIOR = 0.5  # a new object stands or moves; nothing favours either
 
 
@@ -45,7 +47,7 @@ class Rows:
     cov: Floats  # [N×5×5]
     polar: Bools  # form of the state
     moving: Bools  # motion is established: its direction is more than noise
-    constant_cov: Floats  # [N×2×2] standing error of the newest measurement's sensor
+    constant_cov: Floats  # [N×2×2] what is left of standing errors (`standing_error`)
     rest_position: Floats  # [N×2] where the object stands if it stands still
     rest_cov: Floats  # [N×2×2]
     rest_probability: Floats
@@ -66,6 +68,8 @@ class Rows:
     labelled_ns: Integers  # when last, or NEVER
     looks: Floats  # [N×LOOKS×WIDTH] the last looks at who rests on foot (see rsu.fusion.onset)
     last_seen: Integers  # [N×S] capture time of the last measurement by each sensor, or NEVER
+    noise: Floats  # [N×S×3] covariance (xx, xy, yy) that each stated then
+    standing: Floats  # [N×S×3] the part of it that lasts
 
     def __len__(self) -> int:
         return len(self.id)
@@ -115,8 +119,12 @@ class Table:
         missing = sensors - len(self.last_look)
         if missing > 0:
             self.last_look = np.concatenate((self.last_look, np.full(missing, NEVER)))
-            pad = np.full((len(self.rows), missing), NEVER)
-            self.rows.last_seen = np.concatenate((self.rows.last_seen, pad), axis=1)
+            rows, count = self.rows, len(self.rows)
+            pad = np.full((count, missing), NEVER)
+            rows.last_seen = np.concatenate((rows.last_seen, pad), axis=1)
+            none = np.zeros((count, missing, 3))
+            rows.noise = np.concatenate((rows.noise, none), axis=1)
+            rows.standing = np.concatenate((rows.standing, none), axis=1)
 
 
 def believed_position(rows: Rows) -> tuple[Floats, Floats]:
@@ -143,6 +151,37 @@ def seen_by_one(rows: Rows, column: int) -> Bools:
     """
     recent = rows.last_seen > rows.updated_ns[:, None] - COMPANY_NS
     return np.asarray(recent[:, column] & (recent.sum(axis=1) == 1))
+
+
+def standing_error(noise: Floats, standing: Floats, company: Bools) -> Floats:
+    """What the standing errors of the sensors `company` N×S leave of a track's place, N×2×2.
+
+    `noise` N×S×3 is what each stated as the whole covariance of its measurement, `standing` the
+    part that lasts. The filter weighs whoever works on a track by what they are sure of,
+    Wᵢ = (Σ Rⱼ⁻¹)⁻¹·Rᵢ⁻¹, and their lasting errors have nothing to do with each other: Σ Wᵢ·Cᵢ·Wᵢᵀ.
+    """
+    counts = company & (noise[..., 0] > 0.0)  # hearsay has no errors that are its own
+    weight = inverse2(matrices(np.where(counts[..., None], noise, _NOBODY)))
+    weight[~counts] = 0.0
+    shares = product(product(weight, matrices(standing)), weight)
+    spread = inverse2(_summed(weight))
+    return symmetric(product(product(spread, _summed(shares)), spread))
+
+
+def _summed(terms: Floats) -> Floats:
+    """Sum of N×S×2×2 over S, in an order of its own: sums of floats depend on that, and nothing may
+    on which sensor came first."""
+    return np.asarray(np.sort(terms, axis=1).sum(axis=1))
+
+
+def matrices(cov: Floats) -> Floats:
+    """Symmetric …×2×2 of (xx, xy, yy) …×3."""
+    return cov[..., (0, 1, 1, 2)].reshape(*cov.shape[:-1], 2, 2)
+
+
+def flat(cov: Floats) -> Floats:
+    """(xx, xy, yy) of symmetric N×2×2 matrices, N×3."""
+    return cov.reshape(-1, 4)[:, (0, 1, 3)]
 
 
 def live_labels(rows: Rows, time_ns: int) -> Integers:
@@ -191,6 +230,8 @@ def newborn(
     rows.size[:] = np.where(measured, scan.size[which], DEFAULT_SIZE[classes])
     rows.sized[:] = measured.all(axis=1)
     rows.last_seen[:, column] = scan.capture_ns
+    rows.noise[:, column] = flat(scan.position_cov[which])
+    rows.standing[:, column] = flat(scan.constant_cov[which])
     if scan.evidence_ns is not None:
         rows.updated_ns[:] = scan.evidence_ns[which]
     if scan.label is not None:
@@ -230,4 +271,6 @@ def _blank(count: int, sensors: int) -> Rows:
         labelled_ns=np.full(count, NEVER),
         looks=no_looks(count),
         last_seen=np.full((count, sensors), NEVER),
+        noise=np.zeros((count, sensors, 3)),
+        standing=np.zeros((count, sensors, 3)),
     )

@@ -263,7 +263,10 @@ def _merge(table: Table, outcome: Outcome) -> None:
             keep[loser] = False
             rows.existence[winner] = max(rows.existence[winner], rows.existence[loser])
             rows.updated_ns[winner] = max(rows.updated_ns[winner], rows.updated_ns[loser])
-            rows.last_seen[winner] = np.maximum(rows.last_seen[winner], rows.last_seen[loser])
+            newer = rows.last_seen[loser] > rows.last_seen[winner]
+            rows.last_seen[winner, newer] = rows.last_seen[loser, newer]
+            rows.noise[winner, newer] = rows.noise[loser, newer]
+            rows.standing[winner, newer] = rows.standing[loser, newer]
             if rows.labelled_ns[loser] > rows.labelled_ns[winner]:
                 rows.label[winner] = rows.label[loser]
                 rows.labelled_ns[winner] = rows.labelled_ns[loser]

@@ -4,7 +4,8 @@ In: pictures. Out: sightings, one per link. Speed and density are Edie's over th
 link: way covered / time spent, time spent / (length · time). Level of service F bounds both: 30 %
 of the limit (urban streets, HCM 2010 exhibit 16-4) and 28 vehicles per kilometre and lane
 (exhibit 11-5); one car that waits at a red light is slow, and one full platoon is dense, but not
-both.
+both. Who is not found counts as well: those hidden in queues, and those on the part of an approach
+that is too far away.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
 from rsu.situation.events.surroundings import Link, links_of, normal_share
 from rsu.situation.picture import Picture
+from rsu.situation.queues import QueueTracker
 
 TURN = (6, 1)  # twice a second (`Cadence`): a minute's mean does not need more
 LONGEST_STEP_NS = NS_PER_S  # between looks; beyond two turns nobody was looking
@@ -40,6 +42,10 @@ QUEUES = 3.0  # m/s: slower than this is standing in a queue or moving up in it
 SPACING = (
     8.0  # m from front to front in a queue of cars and some lorries (HCM 2010: 25 ft and more)
 )
+OUTERMOST = 30.0  # m behind where vehicles come into sight: one of two or three is in it
+FIRST_SEEN = 0.6  # of an approach: new tracks further on are of those who were lost
+BORN_LEAST, BORN_MOST = 5, 20  # new tracks whose median says where vehicles come into sight
+KNOWN = 200  # tracks remembered: more than an approach holds in minutes
 EASED_SHARE, EASED = 0.40, 0.022
 """It is over above the bound of level E to D (speed), or below 22 vehicles per km and lane (35
 pc/mi/ln)."""
@@ -63,6 +69,9 @@ class _Flow:
     congested: bool = False
     judged: bool = False
     since_ns: int = 0
+    # Tracks that were on it, and how far along it the last new ones were.
+    known: dict[int, None] = field(default_factory=dict)
+    born: deque[float] = field(default_factory=lambda: deque(maxlen=BORN_MOST))
 
 
 class CongestionDetector:
@@ -82,6 +91,7 @@ class CongestionDetector:
             self._of_lane[list(flow.link.lanes)] = index
         self._second = -1
         self._cadence = Cadence(*TURN)
+        self._queues = QueueTracker(site)
         self._last_ns: int | None = None
         self._seen: list[Sighting] = []
         self._standing: list[int] = [0] * len(self._flows)
@@ -99,6 +109,7 @@ class CongestionDetector:
         )
         self._last_ns = picture.time_ns
         begun = self._begin_second(picture.time_ns)
+        queues = self._queues.look(picture)
         flow_of = np.where(
             picture.vehicle & picture.road.inside, self._of_lane[picture.road.lane], -1
         )
@@ -110,8 +121,13 @@ class CongestionDetector:
             second.watched_s += step_s
             rows = np.flatnonzero(flow_of == index)
             if len(rows):
-                present = len(rows) + self._hidden(picture, rows)
-                second.present += present * step_s
+                if flow.leaving:
+                    hidden = self._hidden(picture, rows)
+                else:
+                    waiting = (queues[lane] for lane in flow.link.lanes if lane in queues)
+                    hidden = sum(one.vehicles - len(one.tracks) for one in waiting)
+                    self._beyond(picture, flow, rows, second, step_s)
+                second.present += (len(rows) + hidden) * step_s
                 second.way += float(picture.speed[rows].sum()) * step_s
             if begun:
                 flow.state = self._state(flow)
@@ -125,9 +141,12 @@ class CongestionDetector:
         for flow in self._flows:
             flow.seconds.clear()
             flow.congested, flow.judged = False, False
+            flow.known.clear()
+            flow.born.clear()
             flow.state = (0.0, math.inf, 0.0)
         self._second = -1
         self._cadence.forget()
+        self._queues.forget()
         self._last_ns, self._seen = None, []
 
     def dense(self, lane: int) -> bool:
@@ -140,10 +159,9 @@ class CongestionDetector:
         return self._standing[index] >= (CROWD if known else SOME) or (known and density >= EASED)
 
     def _hidden(self, picture: Picture, rows: npt.NDArray[np.intp]) -> float:
-        """Vehicles that a queue holds besides those found, where it is seen from behind.
-
-        On an exit sensors look along the queue, and each vehicle hides the next; between two that
-        stand in one lane others do.
+        """Vehicles that a queue on an exit holds besides those found. (`QueueTracker` knows queues
+        by their heads, at stop lines.) Sensors look along it, and each vehicle hides the next;
+        between two that stand in one lane others do.
         """
         road = picture.road
         hidden = 0.0
@@ -152,6 +170,35 @@ class CongestionDetector:
             station = road.station[slow[road.lane[slow] == lane]]
             hidden += max(float(np.ptp(station)) / SPACING - (len(station) - 1), 0.0)
         return hidden
+
+    def _beyond(
+        self, picture: Picture, flow: _Flow, rows: npt.NDArray[np.intp], second: _Second,
+        step_s: float,
+    ) -> None:  # fmt: skip
+        """Add those who are on an approach and still too far away to be found.
+
+        New tracks show where vehicles come into sight. Farther away there are as many per metre as
+        there drive just behind: those who stand there may be the last of a queue, with nobody
+        beyond.
+        """
+        station = picture.road.station[rows]
+        for i, at in zip(rows.tolist(), station.tolist(), strict=True):
+            number = picture.tracks[i].id
+            if number not in flow.known:
+                flow.known[number] = None
+                if at < FIRST_SEEN * flow.link.length / len(flow.link.lanes):
+                    flow.born.append(at)
+        while len(flow.known) > KNOWN:
+            del flow.known[next(iter(flow.known))]
+        if len(flow.born) < BORN_LEAST:
+            return
+        edge = float(np.median(flow.born))
+        there = rows[
+            (station >= edge) & (station < edge + OUTERMOST) & (picture.speed[rows] > QUEUES)
+        ]
+        more = edge / OUTERMOST * step_s
+        second.present += len(there) * more
+        second.way += float(picture.speed[there].sum()) * more
 
     def _begin_second(self, time_ns: int) -> bool:
         """Whether a new second has begun: links are judged once in each."""

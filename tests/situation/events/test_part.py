@@ -31,6 +31,34 @@ def test_congestion_is_slow_and_dense_for_most_of_a_minute(player: Any) -> None:
     assert [phase for _, phase in player.told("congestion")] == ["onset", "end"]
 
 
+@pytest.mark.parametrize(("seen_from", "gap", "told"), [
+    (-80.0, 30.0, True),  # 33 vehicles/km, of which 22 are found
+    (-120.0, 45.0, False),  # as many found, and no more there
+])  # fmt: skip
+def test_who_is_too_far_away_to_be_found_counts_for_congestion(
+    player: Any, seen_from: float, gap: float, *, told: bool
+) -> None:
+    # Everybody rolls at 4 m/s (29 % of the limit), and comes into sight at one place.
+    def scene(s: float) -> list[Any]:
+        ahead = ((number, -120.0 + 4.0 * (s + 30.0) - gap * number) for number in range(40))
+        return [player.track(number, x, 0, 4.0) for number, x in ahead if seen_from < x < 0.0]
+
+    player.play(90, scene)
+    assert ("congestion" in player.kinds) is told
+
+
+@pytest.mark.parametrize(("places", "told"), [
+    ((-3.0, -11.0, -35.0), True),  # two hide behind the second
+    ((-3.0, -11.0, -19.0), False),
+])  # fmt: skip
+def test_who_hides_in_a_queue_counts_for_congestion(
+    player: Any, places: tuple[float, ...], *, told: bool
+) -> None:
+    player.play(40, lambda s: [])
+    player.play(62, lambda s: [player.track(i, x, 0, 0.0) for i, x in enumerate(places)])
+    assert ("congestion" in player.kinds) is told
+
+
 def test_a_red_light_is_no_congestion(player: Any) -> None:
     # Two vehicles wait half of each minute.
     player.play(60, lambda s: _queue(player, 2, 0.0) if s % 60 < 30 else [])

@@ -10,7 +10,8 @@ Dynamics", 2013, ch. 3: cross-sectional data).
 Who drives is over the line at once. Who creeps, stands or just set off has crossed when the line is
 `CLEAR` behind: places waver, and one who waits with the bumper over a stop line has not gone yet.
 Who was hidden while crossing crossed as well, if it was on this lane or one that leads there when
-last measured, and on this lane or one that it leads to when found again.
+last measured, and on this lane or one that it leads to when found again. Found again is also who
+appears, under a new number, where nobody but one that was lost can be by now.
 
 The speed is the way from `TRAP_NS` before the line to as long after it, by that time: a filter's
 own speed is noisier, and lags behind where everybody accelerates, as they do at a stop line. Until
@@ -31,7 +32,7 @@ import numpy.typing as npt
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.units import NS_PER_MS, NS_PER_S
 from rsu.site.lanes import Direction, Lane, LaneRole, SiteMap
-from rsu.situation.picture import MEMORY_NS, Picture
+from rsu.situation.picture import CITY_LIMIT, MEMORY_NS, Picture
 
 LEAST_COSINE = 0.7071  # 45°: crossing traffic passes the line too, but not along the lane
 LONGEST_STEP_NS = 2 * NS_PER_S  # ns between two positions of a track for a straight line to mean it
@@ -39,6 +40,14 @@ CLEAR = 2.0
 """m behind a line from which nobody is before it any more: twice the deviation of a place near a
 junction's cameras, and as far as a filter overshoots one who brakes."""
 GONE = 10.0  # m behind a line from which who did not go along its lane went elsewhere
+LANE_REACH = (
+    3.5  # m from a lane's middle within which who was hidden is taken to be on it: far places
+)
+ACCELERATES = 2.5
+"""m/s²: how much faster or slower who is not seen becomes at most: as one who means it (Treiber &
+Kesting 2013, table 11.2, has 1.0 to 1.5 as usual)."""
+PLACED = 3.0  # m: how well the way between two places is known
+TOO_FAST = 2.0  # times the limit: a number that gets on faster jumped to another vehicle
 DRIVES = 3.0  # m/s: who is that fast on a line does not stop before it
 TRAP_NS = 1000 * NS_PER_MS
 """ns to either side of the line between which a way is measured: places known to 0.2 m against each
@@ -117,11 +126,13 @@ class LineCounter:
         # Where tracks were last measured; the last row stands for those never seen before.
         self._rows: dict[int, int] = {}
         self._place = np.zeros((1, 2))
-        self._lane = np.full(1, -1, dtype=np.intp)  # of the map, where between its edges
+        self._lane = np.full(1, -1, dtype=np.intp)  # of the map, within `LANE_REACH`
+        self._speed = np.zeros(1)
         self._beyond = np.zeros((1, len(self._centre)), dtype=np.bool_)
         self._told = np.full(1, -MEMORY_NS, dtype=np.int64)
         self._updated = np.full(1, -1, dtype=np.int64)
         self._over: dict[int, list[_Over]] = {}
+        self._again: dict[int, int] = {}  # under which number who was lost was found again
         # Crossings whose speed is still to be measured: when told, which, of which track; and where
         # everybody was.
         self._timed: list[tuple[int, Crossing, int]] = []
@@ -135,7 +146,8 @@ class LineCounter:
         row = np.array([self._rows.get(number, -1) for number in ids], dtype=np.intp)
         updated = np.array([track.updated_ns for track in tracks], dtype=np.int64)
         place = picture.position[who]
-        lane = np.where(picture.road.inside, picture.road.lane, -1)[who]
+        lane = np.where(picture.road.distance <= LANE_REACH, picture.road.lane, -1)[who]
+        self._find_again(picture, who, row)
         beyond = place @ self._along.T >= self._offset
         measured = updated > self._updated[row]
         near = measured & (row >= 0) & (picture.time_ns - self._told[row] <= MEMORY_NS)
@@ -147,7 +159,8 @@ class LineCounter:
             for crossing in self._leave(picture, int(who[i])):
                 crossings.append(crossing)
                 self._timed.append((picture.time_ns, crossing, ids[i]))
-        self._remember(picture.time_ns, ids, row, measured, place, lane, beyond, updated)
+        speed = picture.speed[who]
+        self._remember(picture.time_ns, ids, row, measured, (place, speed, lane, beyond, updated))
         return crossings
 
     def corrections(self, picture: Picture) -> list[tuple[int, int, float]]:
@@ -183,10 +196,60 @@ class LineCounter:
             return None
         return float(np.hypot(*(end - begin))) / ((end_ns - begin_ns) / NS_PER_S)
 
+    def _find_again(
+        self, picture: Picture, who: npt.NDArray[np.intp], row: npt.NDArray[np.intp]
+    ) -> None:
+        """Give those told for the first time the row of the one lost track that each can be."""
+        new = np.flatnonzero(row < 0).tolist()
+        if not new or not self._rows:
+            return
+        here = {picture.tracks[i].id for i in who.tolist()}
+        lost = [(number, at) for number, at in self._rows.items()
+                if number not in here and number not in self._again]  # fmt: skip
+        for i in new:
+            index = int(who[i])
+            able = [one for one in lost if self._can_be(picture, index, one[1])]
+            if len(able) != 1:
+                continue
+            number, row[i] = able[0]
+            name = picture.tracks[index].id
+            lost.remove(able[0])
+            self._again[number] = name
+            # One list for both: the old number may come back, too.
+            self._crossed[name] = self._crossed.setdefault(number, [])
+            if number in self._over:
+                self._over[name] = self._over.pop(number)
+
+    def _can_be(self, picture: Picture, index: int, row: int) -> bool:
+        """Whether a track can be who was lost in a row: a way leads there, in this time."""
+        track, begin = picture.tracks[index], int(self._lane[row])
+        end = int(picture.road.lane[index])
+        told_ns = int(self._told[row])
+        if begin < 0 or end < 0 or picture.road.distance[index] > LANE_REACH:
+            return False
+        if track.born_ns < told_ns or picture.time_ns - told_ns > MEMORY_NS:
+            return False
+        lanes = picture.site.lanes
+        way = picture.position[index] - self._place[row]
+        if begin == end:
+            heading = float(picture.road.heading[index])
+            if math.cos(heading) * way[0] + math.sin(heading) * way[1] < -PLACED:
+                return False
+        elif not _reaches(picture.site, lanes[begin], lanes[end]):
+            return False
+        seconds = (picture.time_ns - told_ns) / NS_PER_S
+        off = abs(float(np.hypot(way[0], way[1])) - float(self._speed[row]) * seconds)
+        return off <= PLACED + 0.5 * ACCELERATES * seconds**2
+
     def _pass(self, picture: Picture, index: int, row: int, lane: int) -> None:
         """Note the lines that the way of a track since it was last measured passed."""
         track, began_ns = picture.tracks[index], int(self._told[row])
         begin, end = self._place[row], picture.position[index]
+        seconds = (picture.time_ns - began_ns) / NS_PER_S
+        limit = (picture.site.lanes[lane].speed_limit if lane >= 0 else None) or CITY_LIMIT
+        if math.dist(begin, end) > PLACED + TOO_FAST * limit * seconds:
+            self._over.pop(track.id, None)
+            return
         before = self._along @ begin - self._offset
         after = self._along @ end - self._offset
         changed = (before < 0.0) != (after < 0.0)
@@ -196,7 +259,7 @@ class LineCounter:
         for line in np.flatnonzero(changed & (forward | self._both)).tolist():
             share = float(before[line] / (before - after)[line])
             aside = self._aside(line, begin + share * (end - begin))
-            if picture.time_ns - began_ns > LONGEST_STEP_NS:
+            if picture.time_ns - began_ns > LONGEST_STEP_NS or track.born_ns > began_ns:
                 # Which way it took is not known, only where that led.
                 ways = picture.site, int(self._lane[row]), lane
                 aside = 0.0 if self._leads(line, *ways) else math.inf
@@ -269,16 +332,16 @@ class LineCounter:
         """Whether who was on lane `begin` of the map and is on `end` took the lane of a line."""
         if begin < 0 or end < 0:
             return False
-        lane, first, last = self._lanes[line], site.lanes[begin], site.lanes[end]
-        comes = first.id == lane.id or lane.id in first.successors
-        goes = last.id == lane.id or last.id in lane.successors
-        return comes and goes
+        lane = self._lanes[line]
+        return _reaches(site, site.lanes[begin], lane) and _reaches(site, lane, site.lanes[end])
 
     def _remember(
         self, time_ns: int, ids: list[int], row: npt.NDArray[np.intp],
-        measured: npt.NDArray[np.bool_], place: npt.NDArray[np.float64],
-        lane: npt.NDArray[np.intp], beyond: npt.NDArray[np.bool_], updated: npt.NDArray[np.int64],
+        measured: npt.NDArray[np.bool_],
+        now: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.intp],
+                   npt.NDArray[np.bool_], npt.NDArray[np.int64]],
     ) -> None:  # fmt: skip
+        place, speed, lane, beyond, updated = now
         here = set(ids)
         oldest = time_ns - MEMORY_NS
         told = self._told.tolist()
@@ -286,6 +349,9 @@ class LineCounter:
         old = np.array([i for _, i in gone] + [-1], dtype=np.intp)
         new = measured[:, None]
         self._place = np.concatenate((np.where(new, place, self._place[row]), self._place[old]))
+        self._speed = np.concatenate(
+            (np.where(measured, speed, self._speed[row]), self._speed[old])
+        )
         self._lane = np.concatenate((np.where(measured, lane, self._lane[row]), self._lane[old]))
         self._beyond = np.concatenate((np.where(new, beyond, self._beyond[row]), self._beyond[old]))
         self._updated = np.concatenate(
@@ -295,6 +361,8 @@ class LineCounter:
         self._rows = {number: i for i, number in enumerate([*ids, *(n for n, _ in gone)])}
         if len(self._crossed) > 2 * len(self._rows) + 16:
             self._crossed = {n: lanes for n, lanes in self._crossed.items() if n in self._rows}
+        if len(self._again) > 2 * len(self._rows) + 16:
+            self._again = {n: m for n, m in self._again.items() if n in self._rows}
         if len(self._over) > 2 * len(self._rows) + 16:
             self._over = {n: lines for n, lines in self._over.items() if n in self._rows}
 
@@ -302,3 +370,10 @@ class LineCounter:
     def remembered(self) -> int:
         """How many tracks are."""
         return len(self._rows)
+
+
+def _reaches(site: SiteMap, begin: Lane, end: Lane) -> bool:
+    """Whether one lane is the other, leads there, or into one that does."""
+    if end.id == begin.id or end.id in begin.successors:
+        return True
+    return any(end.id in site.lane(name).successors for name in begin.successors)

@@ -44,6 +44,7 @@ class Road:
     def look(
         self, seconds: float, x: float = 0.0, y: float = 0.0, *, speed: float = 10.0,
         heading: float = 0.0, heading_std: float = 0.05, number: int = 1, empty: bool = False,
+        born_s: float = 0.0,
     ) -> None:  # fmt: skip
         time_ns = START_NS + round(seconds * NS_PER_S)
         cov = np.diag([0.1, 0.1, heading_std**2, 0.1, 0.01])
@@ -51,8 +52,8 @@ class Road:
             id=number, object_class=ObjectClass.CAR, class_probability=0.9, position=Vec2(x, y),
             heading=heading, speed=speed, turn_rate=0.0,
             covariance=tuple(cov[np.triu_indices(5)].tolist()), size=Size(4.5, 1.8, 1.5),
-            existence=0.99, status=TrackStatus.CONFIRMED, sources=("north",), born_ns=START_NS,
-            updated_ns=time_ns,
+            existence=0.99, status=TrackStatus.CONFIRMED, sources=("north",),
+            born_ns=START_NS + round(born_s * NS_PER_S), updated_ns=time_ns,
         )  # fmt: skip
         tracks = () if empty else (one,)
         picture = self.viewer.look(TrackList(time_ns=time_ns, tracks=tracks))
@@ -154,3 +155,56 @@ def test_what_is_open_is_forgotten_with_the_track() -> None:
         road.look(0.1 * number + 0.05, 100.1, number=number, speed=0.5)
     road.look(60.0, empty=True)
     assert len(road.counter._over) <= 20
+
+
+def test_who_is_found_again_under_another_number_crossed_as_well() -> None:
+    road = Road()
+    road.look(0.0, 115.0)
+    road.look(0.1, 116.0)
+    road.look(2.1, empty=True)
+    road.look(4.1, 158.0, number=2, born_s=4.0)  # as fast as before it is at 156 m
+    assert road.said == [("out", 4.1)]
+    road.look(4.2, 159.0)  # and the first number, should it come back, is the same vehicle
+    assert len(road.said) == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "born_s"),
+    [
+        (210.0, 0.0, 4.0),  # at 24 m/s: too far
+        (125.0, 0.0, 4.0),  # not even half as fast: it is still hidden
+        (156.0, 9.0, 4.0),  # not on a lane
+        (156.0, 0.0, 0.05),  # there when the other was still seen
+    ],
+)
+def test_who_cannot_be_the_one_that_was_lost_crossed_nothing(
+    x: float, y: float, born_s: float
+) -> None:
+    road = Road()
+    road.look(0.0, 115.0)
+    road.look(0.1, 116.0)
+    road.look(2.1, empty=True)
+    road.look(4.1, x, y, number=2, born_s=born_s)
+    assert road.said == []
+
+
+def test_one_of_two_who_were_lost_is_nobody_that_is_known() -> None:
+    road = Road()
+    for number, x in ((1, 112.0), (2, 118.0)):
+        road.look(0.1 * number, x, number=number)
+    road.look(4.1, 155.0, number=3, born_s=4.0)
+    assert road.said == []
+
+
+def test_a_number_that_jumps_from_one_vehicle_to_another_crossed_nothing() -> None:
+    road = Road()
+    road.look(0.0, 60.0)
+    road.look(1.0, 102.0)
+    assert road.said == []
+
+
+def test_who_was_hidden_all_through_the_junction_crossed_all_its_lines() -> None:
+    road = Road()
+    road.look(0.0, 95.0)
+    road.look(5.0, 145.0)
+    assert sorted(name for name, _ in road.said) == ["in", "out", "way"]

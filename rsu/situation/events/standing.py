@@ -10,12 +10,10 @@ nothing.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from rsu.config.situation import EventOptions
 from rsu.schema.sensing import ObjectClass
@@ -25,28 +23,14 @@ from rsu.site.lanes import LaneKind, LaneRole, SiteMap, Zone, ZoneKind
 from rsu.situation.cadence import Cadence
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
-from rsu.situation.events.surroundings import (
-    GHOST_NS,
-    Floats,
-    Identity,
-    chance_between_edges,
-    links_of,
-    std_along,
-)
+from rsu.situation.events.reasons import Reasons
+from rsu.situation.events.surroundings import GHOST_NS, Identity, chance_between_edges, std_along
 from rsu.situation.picture import MOVES_ABOVE, Picture
 
 SAME_PLACE = 4.0  # m within which something that stands is the same as before: less than a car's
 PLACE_MEMORY_S = 10.0
 LEFT = 3.0  # m from its place and moving: it has driven off; less may be noise far away
-AHEAD = 20.0
-"""m of free road in front of a vehicle without a reason to stand: a gap in a queue where one long
-vehicle was not found (12 m and twice the usual 2 m) is shorter."""
-AHEAD_LEAVING = 45.0
-"""The same where a queue is seen from behind, so that those in it hide each other."""
-CORRIDOR = 1.9  # m to either side of its middle: half a lane and a little
-STARTING = 8.0  # m/s: a leader that is slower may have set off just now
 AT_LINE = 20.0  # m from a stop line: signals and whoever crosses are reasons
-EDGE = 60.0  # m from where the map ends: beyond it others may stand, and hide each other from here
 WELL_PLACED = 1.5
 """m: with less doubt than this a vehicle is seen at once to have come to rest; with more it takes
 seconds as the square of it, as averaging does."""
@@ -66,11 +50,7 @@ FIRST_SEEN_S = 3.0
 """More for who was not seen to come to rest: the speed of a new track begins as a guess, and one
 that sets off at 1 m/s² has gone as far as cameras tell from 80 m."""
 TURN = (3, 2)  # four times a second (`Cadence`): what stands, stands
-LOOKS = 24  # in `GHOST_NS`
-REACH_MEMORY_NS = 120 * NS_PER_S
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
-QUEUE = 3
-"""Vehicles that stand ahead on a link: a queue in which others may be hidden from all sensors."""
 NAMED_S = 1.0
 """s within which two of three vehicles in view of a camera are named: the longer something stays
 unnamed, the less likely it is one of them."""
@@ -118,18 +98,12 @@ class StandingDetector:
         self._places: dict[int, _Place] = {}
         lanes = site.lanes
         self._stop = np.array([np.inf if x.stop_line is None else x.stop_line for x in lanes])
-        self._length = np.array([lane.length for lane in lanes])
-        self._leads_on = np.array([bool(lane.successors) for lane in lanes], np.bool_)
         self._inside_junction = np.array([x.role is LaneRole.CONNECTION for x in lanes], np.bool_)
         self._vehicles_only = np.array([x.kind is LaneKind.VEHICLE for x in lanes], np.bool_)
         self._fire = [zone for zone in site.zones if zone.kind is ZoneKind.FIRE_LANE]
         self._keep_clear = [zone for zone in site.zones if zone.kind is ZoneKind.NO_STOPPING]
-        self._link = np.arange(len(lanes))
-        for link in links_of(site):
-            self._link[list(link.lanes)] = link.lanes[0]
-        self._reach: dict[int, tuple[float, int]] = {}
         self._lay: dict[int, tuple[float, float, int]] = {}
-        self._creeping = deque[tuple[int, npt.NDArray[np.int64], Floats]](maxlen=LOOKS)
+        self._reasons = Reasons(site)
         self._cadence = Cadence(*TURN)
         self._seen: list[Sighting] = []
 
@@ -140,13 +114,18 @@ class StandingDetector:
         return self._seen
 
     def _look(self, picture: Picture) -> list[Sighting]:
-        self._remember(picture)
+        self._reasons.remember(picture)
         things = np.array([_is_thing(picture, i) for i in range(len(picture.tracks))], np.bool_)
         standing = np.flatnonzero((picture.standing_since_ns >= 0) & (picture.vehicle | things))
         rows = standing.tolist()
         self._drop_who_left(picture)
         keys = self._identity.keys((picture.tracks[i] for i in rows), picture.time_ns)
-        free = self._without_reason(picture, standing)
+        lost = [
+            (place.x, place.y)
+            for place in self._places.values()
+            if picture.time_ns - place.seen_ns <= GHOST_NS
+        ]
+        free = self._reasons.none_for(picture, standing, lost)
         found = []
         for key, i, is_free in zip(keys, rows, free.tolist(), strict=True):
             place = self._places.get(key)
@@ -156,7 +135,7 @@ class StandingDetector:
                     since_ns, picture.time_ns, tuple(picture.position[i].tolist()),
                     thing=_is_thing(picture, i),
                     crowded=self._dense(int(picture.road.lane[i])),
-                    waited=self._crept_up(picture, i),
+                    waited=self._reasons.crept_up(picture, i),
                     arrived=since_ns >= picture.tracks[i].born_ns + NEVER_MOVED_NS,
                 )  # fmt: skip
             place.seen_ns = picture.time_ns
@@ -173,9 +152,8 @@ class StandingDetector:
         """The clock was set back."""
         self._identity.forget()
         self._places.clear()
-        self._reach.clear()
         self._lay.clear()
-        self._creeping.clear()
+        self._reasons.forget()
         self._cadence.forget()
         self._seen = []
 
@@ -288,92 +266,6 @@ class StandingDetector:
         if track.object_class is ObjectClass.BUS:
             return BUS_DWELL_S
         return certain_s
-
-    def _without_reason(
-        self, picture: Picture, standing: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.bool_]:
-        """Which of those who stand on a lane have a free road before them, shape (C,)."""
-        road = picture.road
-        lane = road.lane[standing]
-        heading = np.where(road.inside[standing], road.heading[standing], 0.0)
-        cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
-        x, y = (axis - axis[standing, None] for axis in picture.position.T)
-        ahead = x * cos + y * sin
-        aside = np.abs(y * cos - x * sin)
-        half = np.array([track.size.length / 2 for track in picture.tracks])
-        leaving = ~self._leads_on[lane]
-        reach = np.where(leaving, AHEAD_LEAVING, AHEAD)[:, None]
-        slow = (picture.speed < STARTING)[None, :]
-        before = (ahead > half[standing][:, None]) & (ahead - half[None, :] < reach)
-        blocked: npt.NDArray[np.bool_] = (before & (aside < CORRIDOR) & slow).any(axis=1)
-        blocked = blocked | self._behind_ghost(picture, standing, cos, sin, half, reach)
-        stands = picture.vehicle & road.inside & (picture.standing_since_ns >= 0)
-        further = road.station[None, :] > road.station[standing][:, None]
-        link = self._link[road.lane]
-        same = (link[None, :] == link[standing][:, None]) & stands[None, :]
-        blocked |= (further & same).sum(axis=1) >= QUEUE
-        front = road.station[standing] + half[standing]
-        edge = np.array([self._edge(index) for index in lane.tolist()])
-        beyond = leaving & (edge - front < EDGE)
-        free: npt.NDArray[np.bool_] = road.inside[standing] & ~blocked & ~beyond
-        return free
-
-    def _crept_up(self, picture: Picture, index: int) -> bool:
-        """Whether in front of one that comes to rest somebody hardly moved just before."""
-        track, heading = picture.tracks[index], float(picture.road.heading[index])
-        cos, sin = math.cos(heading), math.sin(heading)
-        for at_ns, ids, places in self._creeping:
-            if picture.time_ns - at_ns > GHOST_NS:
-                continue
-            x, y = (places - picture.position[index]).T
-            ahead, aside = x * cos + y * sin, np.abs(y * cos - x * sin)
-            before = (ahead > track.size.length / 2) & (ahead < AHEAD) & (aside < CORRIDOR)
-            if (before & (ids != track.id)).any():
-                return True
-        return False
-
-    def _behind_ghost(
-        self, picture: Picture, standing: npt.NDArray[np.intp], cos: Floats, sin: Floats,
-        half: Floats, reach: Floats,
-    ) -> npt.NDArray[np.bool_]:  # fmt: skip
-        """Who stands behind a place where something stood that is not found just now, shape (C,).
-
-        `cos`, `sin`, `reach` have shape (C, 1), `half` is half the length of all N tracks.
-        """
-        now_ns = picture.time_ns
-        lost = [
-            (place.x, place.y)
-            for place in self._places.values()
-            if now_ns - place.seen_ns <= GHOST_NS
-        ]
-        if not lost:
-            return np.zeros(len(standing), np.bool_)
-        offset = np.array(lost)[None, :, :] - picture.position[standing][:, None, :]
-        ahead = offset[..., 0] * cos + offset[..., 1] * sin
-        aside = np.abs(offset[..., 1] * cos - offset[..., 0] * sin)
-        # A body's length in front of its middle: nearer, it is itself under another id.
-        there = (ahead > half[standing][:, None]) & (ahead < reach) & (aside < CORRIDOR)
-        return np.asarray(there.any(axis=1), np.bool_)
-
-    def _edge(self, lane: int) -> float:
-        """How far along a lane anybody was seen lately, m: what lies beyond is not known."""
-        if lane < 0:
-            return 0.0
-        return min(float(self._length[lane]), self._reach.get(lane, (0.0, 0))[0])
-
-    def _remember(self, picture: Picture) -> None:
-        """Who hardly moves on a lane, on foot too, and how far along lanes anybody is seen."""
-        now_ns = picture.time_ns
-        road = picture.road
-        creeps = road.inside & self._vehicles_only[road.lane] & (picture.speed < MOVES_ABOVE)
-        ids = np.array([track.id for track in picture.tracks], np.int64)
-        self._creeping.append((now_ns, ids[creeps], picture.position[creeps]))
-        moving = picture.vehicle & road.inside & (picture.speed > MOVES_ABOVE)
-        for i in np.flatnonzero(moving).tolist():
-            lane, station = int(road.lane[i]), float(road.station[i])
-            old, at_ns = self._reach.get(lane, (0.0, 0))
-            if station >= old or now_ns - at_ns > REACH_MEMORY_NS:
-                self._reach[lane] = (station, now_ns)
 
     def _drop_who_left(self, picture: Picture) -> None:
         """Places whose vehicle was seen to drive off, or that nobody has seen for long."""

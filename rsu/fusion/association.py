@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rsu.fusion.assignment import cheapest
-from rsu.fusion.classes import CONFUSION
+from rsu.fusion.classes import CONFUSION, DEFAULT_SIZE, MOTOR
 from rsu.fusion.measurements import Scan
 from rsu.fusion.motion import determinant2, distance2, velocity_cov_of, velocity_of
 from rsu.fusion.onset import START_STD
 from rsu.fusion.table import (
+    CLASS_PRIOR,
     NEVER,
     Rows,
     believed_position,
@@ -35,6 +36,9 @@ Indices = npt.NDArray[np.intp]
 
 REGISTRATION_STD = 0.5  # m: two surveyed cameras place one car's footprint this far apart
 
+QUEUES = 1.0  # m/s: creeping forward
+LEAST_SHARE = 0.05  # nobody is so sure of a class that one look in 20 may not name another
+LONG: npt.NDArray[np.bool_] = DEFAULT_SIZE[:, 0] > 7.0  # m: lorries and buses, with or without body
 STEP_S, LONGEST_STEP_S = 0.2, 1.0
 """s that somebody may have walked at the last look without being found to, and the longest unseen
 walk that still counts as a step."""
@@ -96,6 +100,7 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
         distance[afoot] = np.where(better, farther, distance[afoot])
         area[afoot] = np.where(better, larger, area[afoot])
     price = CONFUSION[rows.class_index[row], scan.class_index[measurement]]
+    price += _another_length(rows, row, scan.class_index[measurement])
     possible = distance + price <= gate
     cost = distance + price + np.log(area) - 2.0 * np.log(rows.existence[row])
     if scan.label is not None:
@@ -116,6 +121,23 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     which = which[_cheapest(row[which], measurement[which], cost[which])]
     density = np.exp(-0.5 * distance[which]) / (2.0 * np.pi * np.sqrt(area[which]))
     return Pairs(row[which], measurement[which], density)
+
+
+def _another_length(rows: Rows, row: Indices, named: Indices) -> Floats:
+    """Price (K) of taking a lorry or bus for a vehicle in a queue that has been seen to be none, and
+    the other way round: −2·ln of the share of its looks that said so. In motion it may be taken:
+    what moves alike in one place is one."""
+    price = np.zeros(len(row))
+    slow = rows.resting | (rows.polar & (np.abs(rows.state[:, 3]) < QUEUES))
+    some = slow[row] & MOTOR[named] & (LONG[named] != LONG[rows.class_index[row]])
+    some = some.nonzero()[0]
+    if len(some):
+        evidence = rows.class_evidence[row[some]]
+        alike = LONG[named[some], None] == LONG
+        said = (evidence * (MOTOR & alike)).sum(axis=1) + CLASS_PRIOR
+        share = said / (evidence[:, MOTOR].sum(axis=1) + 2.0 * CLASS_PRIOR)
+        price[some] = -2.0 * np.log(np.maximum(share, LEAST_SHARE))
+    return price
 
 
 def _stepped(rows: Rows, time_ns: int) -> Floats:

@@ -134,3 +134,60 @@ def test_the_likelihood_is_the_density_of_the_position() -> None:
     pairs = associate(rows, scan_of([(1.0, 0.5)]), 1e9, 0)
     expected = math.exp(-0.5 * 1.25 / 2.0) / (2.0 * math.pi * 2.0)
     assert pairs.likelihood.tolist() == pytest.approx([expected])
+
+
+def seen_as(kind: ObjectClass, looks: float) -> Rows:
+    """A vehicle that stands at the origin, known to a metre, of one class at all of its looks."""
+    rows = rows_at([(0.0, 0.0)], CLASS_INDEX[kind])
+    rows.class_evidence[:, CLASS_INDEX[kind]] = looks
+    rows.classify(np.array([0]))
+    rows.resting[:] = True
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("known", "looks", "found", "taken"),
+    [
+        (ObjectClass.VAN, 20.0, ObjectClass.TRUCK, False),
+        (ObjectClass.BUS, 20.0, ObjectClass.CAR, False),
+        (ObjectClass.VAN, 0.8, ObjectClass.TRUCK, True),  # one look may have been wrong
+        (ObjectClass.VAN, 20.0, ObjectClass.CAR, True),  # those are mixed up freely
+        (ObjectClass.TRUCK, 20.0, ObjectClass.BUS, True),
+        (ObjectClass.VAN, 20.0, ObjectClass.UNKNOWN, True),
+    ],
+)
+def test_a_lorry_beside_a_queue_is_not_taken_for_a_car_in_it(
+    known: ObjectClass, looks: float, found: ObjectClass, taken: bool
+) -> None:
+    # A lane aside, 1 m of noise on both: 2.5 σ.
+    scan = scan_of([(0.0, 3.5)], CLASS_INDEX[found])
+    assert (len(associate(seen_as(known, looks), scan, 11.6, 0).row) == 1) is taken
+
+
+def test_a_look_that_names_another_length_still_fits_where_it_lies_near() -> None:
+    scan = scan_of([(0.0, 1.0)], CLASS_INDEX[ObjectClass.TRUCK])
+    assert len(associate(seen_as(ObjectClass.CAR, 20.0), scan, 11.6, 0).row) == 1
+
+
+def test_a_vehicle_in_motion_may_be_named_anew() -> None:
+    rows = seen_as(ObjectClass.CAR, 20.0)
+    rows.resting[:] = False
+    scan = scan_of([(0.0, 3.5)], CLASS_INDEX[ObjectClass.TRUCK])
+    assert len(associate(rows, scan, 11.6, 0).row) == 1
+
+
+@pytest.mark.parametrize(("unseen_s", "kind", "taken"), [
+    (0.1, ObjectClass.PEDESTRIAN, True),
+    (0.1, ObjectClass.CAR, False),
+])  # fmt: skip
+def test_who_stands_on_foot_may_have_made_a_step(
+    unseen_s: float, kind: ObjectClass, taken: bool
+) -> None:
+    rows = rows_at([(0.0, 0.0)], CLASS_INDEX[kind])
+    rows.resting[:] = rows.stands[:] = True
+    rows.rest_cov[:] = 0.03**2 * np.eye(2)
+    rows.updated_ns[:] = -round(unseen_s * 1e9)
+    scan = scan_of([(0.5, 0.0)], CLASS_INDEX[kind], std=0.1)  # 4.8 σ of a place that stands
+    assert (len(associate(rows, scan, 11.6, 0).row) == 1) is taken
+    far = scan_of([(1.2, 0.0)], CLASS_INDEX[kind], std=0.1)
+    assert not len(associate(rows, far, 11.6, 0).row)

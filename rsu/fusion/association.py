@@ -124,7 +124,7 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
 
 
 def _another_length(rows: Rows, row: Indices, named: Indices) -> Floats:
-    """Price (K) of taking a lorry or bus for a vehicle in a queue that has been seen to be none, and
+    """Price (K) of taking a lorry or bus for one in a queue that has been seen to be none, and
     the other way round: −2·ln of the share of its looks that said so. In motion it may be taken:
     what moves alike in one place is one."""
     price = np.zeros(len(row))

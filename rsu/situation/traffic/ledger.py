@@ -224,8 +224,10 @@ class Ledger:
         half_s = crossing.length / 2 / max(crossing.speed, 1.0)
         front_ns = crossing.time_ns - round(half_s * NS_PER_S)
         last = self._passed.get(lane)
+        if last is not None and front_ns <= last[0]:
+            return  # it was hidden, and is told after one who crossed later
         self._passed[lane] = (front_ns, crossing.speed, crossing.length)
-        if last is None or not 0 < front_ns - last[0] <= LONGEST_HEADWAY_NS:
+        if last is None or front_ns - last[0] > LONGEST_HEADWAY_NS:
             return
         headway_s = (front_ns - last[0]) / NS_PER_S
         self.table[Row.HEADWAYS, lane] += 1.0

@@ -145,6 +145,22 @@ def test_headway_gap_and_occupancy_at_the_line() -> None:
     assert lane.queue.most_vehicles == 0
 
 
+def test_who_was_hidden_and_is_told_late_follows_nobody() -> None:
+    """Of four, 2 s apart, the second is found again when the third has crossed: 4 s, then 2 s."""
+
+    def hidden(seconds: float) -> Track | None:
+        one = passing(2, 2.0, 8.0)(seconds)
+        return None if one is None or 90.0 < one.position.x < 122.0 else one
+
+    run = Run()
+    run.drive(
+        0.0, 32.0, passing(1, 0.0, 8.0), hidden, passing(3, 4.0, 8.0), passing(4, 6.0, 8.0)
+    )  # fmt: skip
+    lane = run.lane("in", 1)
+    assert lane.count == 4
+    assert lane.headway == pytest.approx(3.0, abs=0.05)
+
+
 def test_delay_is_time_beyond_that_at_the_limit() -> None:
     """One stands for 20 s, else it drives at the limit."""
     run = Run(period_s=60, summaries_s=())

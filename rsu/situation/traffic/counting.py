@@ -155,7 +155,7 @@ class LineCounter:
         for i in np.flatnonzero(passed).tolist():
             self._pass(picture, int(who[i]), int(row[i]), int(lane[i]))
         crossings = []
-        for i in [i for i, number in enumerate(ids) if measured[i] and number in self._over]:
+        for i in [i for i, number in enumerate(ids) if number in self._over and measured[i]]:
             for crossing in self._leave(picture, int(who[i])):
                 crossings.append(crossing)
                 self._timed.append((picture.time_ns, crossing, ids[i]))

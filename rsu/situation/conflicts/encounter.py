@@ -18,7 +18,7 @@ from scipy.special import ndtr
 
 from rsu.schema.units import Vec2
 from rsu.situation.conflicts.encroachment import COMFORTABLE, encroachments
-from rsu.situation.conflicts.prediction import BRAKES, CRAWLS, TAUS, Forecast
+from rsu.situation.conflicts.prediction import BRAKES, CRAWLS, HORIZON_S, TAUS, Forecast
 from rsu.situation.conflicts.ways import Floats, Indices
 from rsu.situation.picture import Picture
 
@@ -28,6 +28,7 @@ REACTION_S = 1.0
 """s until drivers brake for what they may expect ahead (Green 2000: 0.7 to 1.25 s)."""
 SAME_WAY = 0.8
 """rad between headings below which the one follows the other (46°)."""
+BODIES = 40.0  # m: two buses, and what is looked at around them
 UNLIKELY = 0.02  # hypothesis pairs of a smaller prior are not looked at
 
 
@@ -73,6 +74,28 @@ def encounters(
         ),
         *_between_vehicles(picture, seen, speed, acceleration, egos & exact, others, least),
     ]
+
+
+def within_reach(picture: Picture, speed: Floats, others: Bools) -> Bools:
+    """Who may meet one of `others` (N) within the horizon (N), whatever ways both take."""
+    gap = picture.position[:, None] - picture.position[others][None]
+    reach = HORIZON_S * (speed[:, None] + speed[others][None]) + BODIES
+    near: Bools = ((gap**2).sum(axis=2) < reach**2).any(axis=1)
+    return near
+
+
+def beside(picture: Picture, one: Encounter) -> float:
+    """m between the other and the stripe that the ego is about to drive over."""
+    x, y = picture.position[one.other].tolist()
+    start = picture.position[one.ego]
+    way = np.array((one.place.x, one.place.y)) - start
+    length = float(np.hypot(*way))
+    if length < 1e-6:
+        return 0.0
+    along = way / length
+    aside = abs(along[0] * (y - start[1]) - along[1] * (x - start[0]))
+    half = (picture.tracks[one.ego].size.width + picture.tracks[one.other].size.width) / 2
+    return float(aside) - half
 
 
 def _with_people(

@@ -64,21 +64,26 @@ class History:
         """Begin anew."""
         self._looks.clear()
 
-    def accelerations(self, picture: Picture) -> Floats:
-        """m/s² by least squares over the last looks; 0 where there are too few."""
-        return np.array([_slopes(self._looks[track.id])[0] for track in picture.tracks])
+    def accelerations(self, picture: Picture, some: Bools) -> Floats:
+        """m/s² (N) of `some` by least squares over the last looks; 0 of others, and where there are
+        too few."""
+        out = np.zeros(len(some))
+        for index in np.flatnonzero(some).tolist():
+            out[index] = _slopes(self._looks[picture.tracks[index].id])[0]
+        return out
 
     def leaps(self, track: Track) -> bool:
         """Whether it has gained more speed than vehicles do, since its speed was first known."""
         known = [speed for _, speed, _, _, std, _, _ in self._looks[track.id] if std <= SURE_SPEED]
         return bool(known) and track.speed - min(known) > LEAPS + track.speed_std
 
-    def in_view(self, picture: Picture) -> Bools:
-        """Whom drivers have seen (N): who has been on the road for all of the last looks and does
-        not cross it, or was all the time where drivers look for people, on a crossing."""
+    def in_view(self, picture: Picture, people: Bools) -> Bools:
+        """Whom of `people` drivers have seen (N): who has been on the road for all of the last
+        looks and does not cross it, or was all the time where drivers look for people, on a
+        crossing."""
         seen = np.zeros(len(picture.tracks), dtype=np.bool_)
-        for index, track in enumerate(picture.tracks):
-            past = self._looks[track.id]
+        for index in np.flatnonzero(people).tolist():
+            past = self._looks[picture.tracks[index].id]
             if len(past) < MEMORY:
                 continue
             if all(look[5] for look in past):
@@ -87,13 +92,13 @@ class History:
             seen[index] |= all(look[6] for look in past)
         return seen
 
-    def velocities(self, picture: Picture, speed: Floats) -> tuple[Floats, Bools]:
+    def velocities(self, picture: Picture, speed: Floats, people: Bools) -> tuple[Floats, Bools]:
         """m/s, N×2, and who on foot has just set off (N): they are taken to cross the road at
-        `STRIDE`. Others without a heading: by least squares over where they were."""
+        `STRIDE`. Others of `people` without a heading: by least squares over where they were."""
         heading = picture.heading
         out: Floats = speed[:, None] * np.stack((np.cos(heading), np.sin(heading)), axis=1)
         sets_off = np.zeros(len(heading), dtype=np.bool_)
-        for index in np.flatnonzero(np.isnan(heading) | ~picture.vehicle).tolist():
+        for index in np.flatnonzero(people & (np.isnan(heading) | ~picture.vehicle)).tolist():
             past = self._looks[picture.tracks[index].id]
             step = None if picture.vehicle[index] else self._step(picture, index, past)
             sets_off[index] = step is not None

@@ -23,7 +23,14 @@ from rsu.schema.topics import ROAD_EVENT, SIGNAL_STATE, Topic
 from rsu.schema.tracks import Track, TrackStatus
 from rsu.schema.units import NS_PER_S, Instant, Vec2
 from rsu.site.lanes import LaneKind, LaneRole, SiteMap
-from rsu.situation.conflicts.encounter import REACTION_S, Encounter, Sort, encounters
+from rsu.situation.conflicts.encounter import (
+    REACTION_S,
+    Encounter,
+    Sort,
+    beside,
+    encounters,
+    within_reach,
+)
 from rsu.situation.conflicts.encroachment import COMFORTABLE
 from rsu.situation.conflicts.history import SURE_SPEED, Bools, History
 from rsu.situation.conflicts.prediction import forecast
@@ -149,7 +156,6 @@ class Warnings:
         tracks = picture.tracks
         if len(tracks) == 0:
             return []
-        acceleration = self._past.accelerations(picture)
         # A walker's pace is below what tells a vehicle from a standing one.
         stands = picture.vehicle & (picture.standing_since_ns >= 0)
         speed = np.where(stands, 0.0, picture.speed)
@@ -168,18 +174,24 @@ class Warnings:
         )  # fmt: skip
         if not egos.any():
             return []
-        velocity, sets_off = self._past.velocities(picture, speed)
         vru = sure & np.array([track.object_class.is_vru for track in tracks], np.bool_)
+        if not (self._between_vehicles or vru.any()):
+            return []
+        velocity, sets_off = self._past.velocities(picture, speed, vru)
         steps, crosses = self._walkers(picture, vru, velocity, headed | sets_off)
         on_foot = vru & (~picture.vehicle | crosses)
         people = on_foot & (steps | crosses)
         others = exact & sure & ~on_foot & (vru | self._between_vehicles)
-        if not (self._between_vehicles or people.any() or others.any()):
-            return []
-        seen = forecast(picture, self._ways, speed, acceleration, egos | people | others)
+        if not self._between_vehicles:
+            egos &= within_reach(picture, speed, people | others)
+            if not egos.any():
+                return []
+        among = egos | people | others
+        acceleration = self._past.accelerations(picture, among)
+        seen = forecast(picture, self._ways, speed, acceleration, among)
         met = encounters(
             picture, seen, speed, velocity, acceleration, egos, exact, people, others, sets_off,
-            self._past.in_view(picture), self._options.probability / 4,
+            self._past.in_view(picture, people), self._options.probability / 4,
         )  # fmt: skip
         found = [
             *self._urgent(
@@ -239,9 +251,7 @@ class Warnings:
             if one.sort is Sort.FOLLOWING and not _too_fast(picture, one, speed):
                 continue
             out = one.sort is not Sort.VULNERABLE or steps[other]
-            if not out and not (
-                crosses[other] and self._beside(picture, one) <= self._options.beside_m
-            ):
+            if not out and not (crosses[other] and beside(picture, one) <= self._options.beside_m):
                 continue  # waits
             yield self._sighting(
                 KINDS[one.sort], picture, (ego, other), one.probability, one.time_s,
@@ -283,19 +293,6 @@ class Warnings:
         crosses[people] = moves & walks & np.array([kind is LaneKind.CROSSWALK for kind in kinds])
         steps[people] = np.where(moves, ~walks & (inside | ahead), inside)
         return steps, crosses
-
-    def _beside(self, picture: Picture, one: Encounter) -> float:
-        """m between the other and the stripe that the ego is about to drive over."""
-        x, y = picture.position[one.other].tolist()
-        start = picture.position[one.ego]
-        way = np.array((one.place.x, one.place.y)) - start
-        length = float(np.hypot(*way))
-        if length < 1e-6:
-            return 0.0
-        along = way / length
-        aside = abs(along[0] * (y - start[1]) - along[1] * (x - start[0]))
-        half = (picture.tracks[one.ego].size.width + picture.tracks[one.other].size.width) / 2
-        return float(aside) - half
 
     def _red_lights(
         self, picture: Picture, met: list[Encounter], speed: Floats, acceleration: Floats,

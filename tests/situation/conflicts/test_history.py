@@ -58,8 +58,10 @@ def _velocity(places: Places) -> tuple[list[float], bool, bool]:
         track = _track(2, x, y, speed, time_ns)
         picture = viewer.look(TrackList(time_ns=time_ns, tracks=(track,)))
         history.follow(picture)
-    velocity, sets_off = history.velocities(picture, picture.speed)
-    return velocity[0].tolist(), bool(sets_off[0]), bool(history.in_view(picture)[0])
+    everybody = np.ones(1, dtype=np.bool_)
+    velocity, sets_off = history.velocities(picture, picture.speed, everybody)
+    in_view = history.in_view(picture, everybody)
+    return velocity[0].tolist(), bool(sets_off[0]), bool(in_view[0])
 
 
 STOOD: Places = [(40.0, -2.4, 0.0)] * 3

@@ -125,9 +125,11 @@ class QueueTracker:
         ids = [track.id for track in picture.tracks]
         speed = picture.speed
         stay = {ids[i] for i in np.flatnonzero(speed <= LEAVES_ABOVE).tolist()}
-        # Far away, where speeds are known to some m/s, one who stands is long told as creeping.
-        least = speed - np.array([track.speed_std for track in picture.tracks])
-        slow = (speed < JOINS_BELOW) | ((least < JOINS_BELOW) & (speed <= LEAVES_ABOVE))
+        # Far away, where speeds are known to some m/s, one who stands is long told as creeping. A
+        # new track is told as slow, since it is as likely to go either way: that says nothing.
+        std = np.array([track.speed_std for track in picture.tracks])
+        slow = (speed < JOINS_BELOW) | ((speed - std < JOINS_BELOW) & (speed <= LEAVES_ABOVE))
+        slow &= std < LEAVES_ABOVE
         join = {ids[i] for i in np.flatnonzero(slow).tolist()}
         self._queued = (self._queued & stay) | join
 

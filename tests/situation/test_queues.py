@@ -89,6 +89,13 @@ def test_who_creeps_as_far_as_is_known_waits() -> None:
     assert [one is not None and one.vehicles for one in (near, far, faster)] == [1, 2, 1]
 
 
+def test_a_new_track_s_unknown_speed_is_no_sign_of_waiting() -> None:
+    """It would fill the road between with vehicles that nobody saw."""
+    queue = Road().look(0.0, track(1, 97.0), track(2, 45.0, 1.0, speed_std=6.0))
+    assert queue is not None
+    assert queue.vehicles == 1
+
+
 def test_who_is_lost_at_the_end_still_waits_until_the_one_before_drives_off() -> None:
     road = Road()
     road.look(0.0, track(1, 97.0), track(2, 90.0), track(3, 83.0))

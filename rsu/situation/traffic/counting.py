@@ -289,7 +289,7 @@ class LineCounter:
                 continue
             took_ns = picture.time_ns - best.before_ns
             speed = track.speed
-            if best.time_ns - best.before_ns > TRAP_NS and took_ns > LONGEST_STEP_NS:
+            if took_ns > LONGEST_STEP_NS or track.born_ns > best.before_ns:
                 speed = math.dist(best.before, picture.position[index]) / (took_ns / NS_PER_S)
             crossings.append(
                 Crossing(best.line, tuple(known), track.object_class, speed, track.size.length,

@@ -168,6 +168,16 @@ def test_who_is_found_again_under_another_number_crossed_as_well() -> None:
     assert len(road.said) == 1
 
 
+def test_a_new_number_s_speed_is_that_of_the_way_not_a_guess() -> None:
+    road = Road()
+    road.look(0.0, 133.0, speed=10.0)
+    road.look(0.1, 134.0, speed=10.0)  # 1 m before the line
+    road.look(2.0, empty=True)
+    road.look(2.1, 155.0, number=2, born_s=2.0, speed=4.0)
+    assert [name for name, _ in road.said] == ["out"]
+    assert road.crossings[0].speed == pytest.approx(10.5)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "born_s"),
     [

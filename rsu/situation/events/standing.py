@@ -50,6 +50,10 @@ FIRST_SEEN_S = 3.0
 """More for who was not seen to come to rest: the speed of a new track begins as a guess, and one
 that sets off at 1 m/s² has gone as far as cameras tell from 80 m."""
 TURN = (3, 2)  # four times a second (`Cadence`): what stands, stands
+LOOK_S = 0.3  # longest between two looks
+NEARLY_RESTS = 0.75
+"""m/s: who brakes at a usual 1.5 m/s² is so fast half a second before it stands."""
+SPEED_KNOWN = 2.0  # m/s, 1 σ: a new track's speed is a guess
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
 NAMED_S = 1.0
 """s within which two of three vehicles in view of a camera are named: the longer something stays
@@ -116,7 +120,9 @@ class StandingDetector:
     def _look(self, picture: Picture) -> list[Sighting]:
         self._reasons.remember(picture)
         things = np.array([_is_thing(picture, i) for i in range(len(picture.tracks))], np.bool_)
-        standing = np.flatnonzero((picture.standing_since_ns >= 0) & (picture.vehicle | things))
+        rests = (picture.standing_since_ns >= 0) & (picture.vehicle | things)
+        rests[_maybe_resting(picture)] = True
+        standing = np.flatnonzero(rests)
         rows = standing.tolist()
         self._drop_who_left(picture)
         keys = self._identity.keys((picture.tracks[i] for i in rows), picture.time_ns)
@@ -131,6 +137,7 @@ class StandingDetector:
             place = self._places.get(key)
             if place is None:
                 since_ns = int(picture.standing_since_ns[i])
+                since_ns = picture.time_ns if since_ns < 0 else since_ns
                 place = self._places[key] = _Place(
                     since_ns, picture.time_ns, tuple(picture.position[i].tolist()),
                     thing=_is_thing(picture, i),
@@ -209,8 +216,8 @@ class StandingDetector:
                 place.free_ns = -1
                 place.waited = place.waited or stood_s >= WAITS_S
                 return None
-            if place.free_ns < 0:
-                place.free_ns = now_ns
+            if place.free_ns < 0:  # at the first look at it: since it came to rest
+                place.free_ns = place.since_ns if stood_s < LOOK_S else now_ns
             free_s = (now_ns - place.free_ns) / NS_PER_S
             enough_s = self._options.free_s
             patience_s = self._patience_s(picture, index, arrived=place.arrived)
@@ -278,6 +285,16 @@ class StandingDetector:
             for key, place in self._places.items()
             if place.seen_ns >= oldest and key in known
         }
+
+
+def _maybe_resting(picture: Picture) -> list[int]:
+    """Rows of vehicles far away whose speed cannot be told from none."""
+    slow = picture.vehicle & picture.road.inside & (picture.standing_since_ns < 0)
+    return [
+        i
+        for i in np.flatnonzero(slow & (picture.speed < NEARLY_RESTS)).tolist()
+        if picture.speed[i] < picture.tracks[i].speed_std <= SPEED_KNOWN
+    ]
 
 
 def _is_thing(picture: Picture, index: int) -> bool:

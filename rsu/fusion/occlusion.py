@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rsu.fusion.classes import MOTOR
 from rsu.fusion.table import FRESH_NS, Rows, believed_position
 
 Floats = npt.NDArray[np.float64]
@@ -66,12 +67,13 @@ def hidden(view: Viewpoint, rows: Rows, which: Indices, time_ns: int) -> Bools:
 
 
 def chance(view: Viewpoint, rows: Rows, which: Indices, usual: float) -> Floats:
-    """Chance that one look of a camera finds the tracks `which`, `usual` where it looks down on
-    them."""
+    """Chance that one look of a camera finds the tracks `which`: `usual` where it looks down on
+    them, and of who stands in no row of vehicles."""
     away = believed_position(rows)[0][which] - (view.x, view.y)
     slope = view.height / np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-3)
     least = min(SELDOM, usual)
     share = np.clip((slope - FLAT) / (STEEP - FLAT), 0.0, 1.0)
+    share[~MOTOR[rows.class_index[which]]] = 1.0
     return np.asarray(least + (usual - least) * share)
 
 

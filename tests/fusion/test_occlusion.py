@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rsu.config.fusion import FusionOptions
-from rsu.fusion.classes import Motion
+from rsu.fusion.classes import CLASS_INDEX, Motion
 from rsu.fusion.measurements import Scan
 from rsu.fusion.occlusion import Viewpoint, chance, hidden
 from rsu.fusion.table import Rows, newborn
@@ -129,11 +129,14 @@ def test_nobody_hides_for_ever(world: SimpleNamespace) -> None:
 )
 def test_along_the_road_a_look_finds_few(height: float, x: float, expected: float) -> None:
     rows = scene((x, 0.0), (10.0, 0.0), sizes=[CAR, CAR])
+    rows.class_index[:] = CLASS_INDEX[ObjectClass.CAR]
     view = Viewpoint(0.0, 0.0, height)
     assert chance(view, rows, np.array([0, 1]), 0.5).tolist() == pytest.approx(
         [expected, 0.5], abs=0.002
     )
     assert chance(view, rows, np.array([0]), 0.05)[0] == pytest.approx(0.05)  # never more than told
+    rows.class_index[:] = CLASS_INDEX[ObjectClass.PEDESTRIAN]  # walkers do not queue
+    assert chance(view, rows, np.array([0]), 0.5)[0] == 0.5
 
 
 def test_who_is_seldom_found_far_away_has_a_track(world: SimpleNamespace) -> None:

@@ -76,14 +76,15 @@ _AT = attrgetter("at_ns")
 @dataclass(slots=True)
 class _Way:
     """Where one vehicle was, twice a second; `key` stays when another track carries it on, and
-    `since_ns`, when it was first measured. `known`: it was told before, so nobody expects that it
-    sets off faster than it goes."""
+    `since_ns`, when it was first measured. `known`: it was told before, for as
+    long as it takes to tell, so nobody expects that it sets off faster than it goes."""
 
     key: int
     heading: float
     first_std: float
     since_ns: int
     told: bool = False
+    told_ns: int = 0
     known: bool = False
     stood_ns: int = -SETS_OFF_NS
     hindered_ns: int = -SETS_OFF_NS
@@ -169,8 +170,10 @@ class SlowDetector:
                     and self._by_itself(picture, i, way)
                 )
             if not way.told:
+                way.told_ns = 0
                 continue
-            way.known = True
+            way.told_ns = way.told_ns or picture.time_ns
+            way.known |= picture.time_ns - way.told_ns >= self._after_ns
             self._leaders[int(self._link[lane])] = (way.key, picture.time_ns)
             sure = normal_share((bound - speed) / max(std, 0.1))
             yield Sighting(

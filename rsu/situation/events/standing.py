@@ -27,6 +27,9 @@ from rsu.situation.events.reasons import Reasons
 from rsu.situation.events.surroundings import GHOST_NS, Identity, chance_between_edges, std_along
 from rsu.situation.picture import MOVES_ABOVE, Picture
 
+LEAST = 0.75
+"""Probability of being there, on its lane, from which something unnamed in a queue is told: the
+same as for who drives against the lane."""
 SAME_PLACE = 4.0  # m within which something that stands is the same as before: less than a car's
 PLACE_MEMORY_S = 10.0
 LEFT = 3.0  # m from its place and moving: it has driven off; less may be noise far away
@@ -73,10 +76,11 @@ class _Place:
     """Something that stands at (x, y) and came to rest at `rest`. `free_ns`: since when no reason
     for it is seen, -1: there is one; `waited`: there was one; `thing`: it is none of traffic;
     `known`: surely; `crowded`: its road was dense when it came to rest; `arrived`: it was seen to
-    come to rest."""
+    come to rest; `sure`: not only as far as can be told."""
 
     since_ns: int
     seen_ns: int
+    sure: bool
     rest: tuple[float, float]
     x: float = 0.0
     y: float = 0.0
@@ -139,14 +143,16 @@ class StandingDetector:
                 since_ns = int(picture.standing_since_ns[i])
                 since_ns = picture.time_ns if since_ns < 0 else since_ns
                 place = self._places[key] = _Place(
-                    since_ns, picture.time_ns, tuple(picture.position[i].tolist()),
-                    thing=_is_thing(picture, i),
+                    since_ns, picture.time_ns, bool(picture.standing_since_ns[i] >= 0),
+                    tuple(picture.position[i].tolist()), thing=_is_thing(picture, i),
                     crowded=self._dense(int(picture.road.lane[i])),
                     waited=self._reasons.crept_up(picture, i),
                     arrived=since_ns >= picture.tracks[i].born_ns + NEVER_MOVED_NS,
                 )  # fmt: skip
             place.seen_ns = picture.time_ns
             place.x, place.y = picture.position[i].tolist()
+            if not place.sure and picture.standing_since_ns[i] >= 0:
+                place.sure, place.since_ns = True, int(picture.standing_since_ns[i])
             if not place.told and math.dist(place.rest, (place.x, place.y)) > SAME_PLACE:
                 # It creeps, or its track goes over to somebody: whatever it does, it did not stand.
                 place.rest, place.since_ns, place.free_ns = (place.x, place.y), picture.time_ns, -1
@@ -183,6 +189,7 @@ class StandingDetector:
                 or track.object_class in THINGS
                 or (
                     track.object_class is ObjectClass.UNKNOWN
+                    and self._there(picture, index) >= LEAST
                     and picture.time_ns - place.since_ns >= UNNAMED_NS
                 )
             )
@@ -242,14 +249,8 @@ class StandingDetector:
     def _said(self, picture: Picture, index: int, key: int, kind: str, since_ns: int) -> Sighting:
         track = picture.tracks[index]
         lane = int(picture.road.lane[index])
-        confidence = track.existence
-        names: tuple[str, ...] = ()
-        if picture.road.inside[index]:
-            one = self._site.lanes[lane]
-            names = (one.id,)
-            confidence *= chance_between_edges(
-                track, one, float(picture.road.lateral[index]), float(picture.road.heading[index])
-            )
+        confidence = self._there(picture, index)
+        names = (self._site.lanes[lane].id,) if picture.road.inside[index] else ()
         if kind == kinds.OBSTACLE:
             confidence *= _chance_of_thing(track, (picture.time_ns - since_ns) / NS_PER_S)
         return Sighting(
@@ -257,6 +258,15 @@ class StandingDetector:
             radius=max(0.5 * math.hypot(track.size.length, track.size.width), 1.0),
             lanes=names, tracks=(track.id,), sources=track.sources, since_ns=since_ns,
         )  # fmt: skip
+
+    def _there(self, picture: Picture, index: int) -> float:
+        """Probability that a track is something, and on the lane that it is seen on if it is."""
+        track, road = picture.tracks[index], picture.road
+        if not road.inside[index]:
+            return track.existence
+        lane = self._site.lanes[int(road.lane[index])]
+        lateral, heading = float(road.lateral[index]), float(road.heading[index])
+        return track.existence * chance_between_edges(track, lane, lateral, heading)
 
     def _patience_s(self, picture: Picture, index: int, *, arrived: bool) -> float:
         """How long it may stand although nothing is in front of it."""

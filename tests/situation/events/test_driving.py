@@ -256,3 +256,16 @@ def test_who_was_faster_than_one_walks_must_surely_be_on_foot(
     assert player.kinds == told
     player.play(5, lambda s: [player.track(2, -100 + s, 0, 1.0, **WALKER, class_probability=0.8)])
     assert player.kinds == ["pedestrian-on-carriageway", *told]
+
+
+def test_who_was_told_as_slow_for_a_moment_only_is_nobody_known(player: Any) -> None:
+    # Slow for 6 s, then fast to the light; behind it slow in the junction, as others are.
+    def scene(s: float) -> list[Any]:
+        if s < 6:
+            return [player.track(1, -110 + 3 * s, 0, 3.0)]
+        if s < 15:
+            return [player.track(1, -92 + 10 * (s - 6), 0, 10.0)]
+        return [player.track(1, -2.0 + 3 * max(s - 25, 0.0), 0, 3.0 if s > 25 else 0.0)]
+
+    player.play(34, scene)
+    assert player.kinds.count("slow-vehicle") == 1

@@ -185,3 +185,25 @@ def test_what_nobody_names_in_a_queue_is_a_thing_after_some_seconds(player: Any)
     player.play(3, scene)
     assert player.kinds == ["obstacle"]
     assert player.last.confidence > 0.9
+
+
+def test_what_nobody_names_and_may_lie_beside_the_lane_is_not_told(player: Any) -> None:
+    thing = {"object_class": ObjectClass.UNKNOWN, "size": Size(0.6, 0.6, 0.5), "std": 2.0}
+    player.play(
+        8,
+        lambda s: [
+            player.track(1, -26, 0, born_ns=BORN, class_probability=0.1, **thing),
+            player.track(2, -12, 0),
+        ],
+    )
+    assert "obstacle" not in player.kinds
+
+
+def test_parking_counts_from_when_it_surely_stood(player: Any) -> None:
+    def scene(s: float) -> list[Any]:
+        x, v = (-80 + 5 * s - s * s, 5 - 2 * s) if s < 2 else (-74.0, 0.7 if s < 8 else 0.0)
+        return [player.track(1, x, 0, v, std=1.0, speed_std=1.5)]
+
+    player.play(70, scene)
+    assert player.kinds == ["stopped-vehicle", "illegal-parking"]
+    assert player.told("illegal-parking")[0][0] == pytest.approx(68.0, abs=0.5)

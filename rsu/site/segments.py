@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
 
-FEW = 32  # segments: up to this many measuring all of them costs no more than asking the grid
+FEW = 8  # segments: up to this many measuring all of them costs no more than asking the grid
 FINEST = 4.0  # m: about a lane's width; finer cells hardly exclude more
 CELLS_PER_REACH = 2.5  # cells along the distance within which segments count
 MOST_CELLS = 1 << 14  # 500 m × 500 m at the finest; wider maps get coarser cells

@@ -54,9 +54,6 @@ FIRST_SEEN_S = 3.0
 that sets off at 1 m/s² has gone as far as cameras tell from 80 m."""
 TURN = (3, 2)  # four times a second (`Cadence`): what stands, stands
 LOOK_S = 0.3  # longest between two looks
-NEARLY_RESTS = 0.75
-"""m/s: who brakes at a usual 1.5 m/s² is so fast half a second before it stands."""
-SPEED_KNOWN = 2.0  # m/s, 1 σ: a new track's speed is a guess
 NEVER_MOVED_NS = NS_PER_S  # within which a track that always stood is known to stand
 NAMED_S = 1.0
 """s within which two of three vehicles in view of a camera are named: the longer something stays
@@ -76,11 +73,10 @@ class _Place:
     """Something that stands at (x, y) and came to rest at `rest`. `free_ns`: since when no reason
     for it is seen, -1: there is one; `waited`: there was one; `thing`: it is none of traffic;
     `known`: surely; `crowded`: its road was dense when it came to rest; `arrived`: it was seen to
-    come to rest; `sure`: not only as far as can be told."""
+    come to rest."""
 
     since_ns: int
     seen_ns: int
-    sure: bool
     rest: tuple[float, float]
     x: float = 0.0
     y: float = 0.0
@@ -124,9 +120,7 @@ class StandingDetector:
     def _look(self, picture: Picture) -> list[Sighting]:
         self._reasons.remember(picture)
         things = np.array([_is_thing(picture, i) for i in range(len(picture.tracks))], np.bool_)
-        rests = (picture.standing_since_ns >= 0) & (picture.vehicle | things)
-        rests[_maybe_resting(picture)] = True
-        standing = np.flatnonzero(rests)
+        standing = np.flatnonzero((picture.standing_since_ns >= 0) & (picture.vehicle | things))
         rows = standing.tolist()
         self._drop_who_left(picture)
         keys = self._identity.keys((picture.tracks[i] for i in rows), picture.time_ns)
@@ -141,18 +135,15 @@ class StandingDetector:
             place = self._places.get(key)
             if place is None:
                 since_ns = int(picture.standing_since_ns[i])
-                since_ns = picture.time_ns if since_ns < 0 else since_ns
                 place = self._places[key] = _Place(
-                    since_ns, picture.time_ns, bool(picture.standing_since_ns[i] >= 0),
-                    tuple(picture.position[i].tolist()), thing=_is_thing(picture, i),
+                    since_ns, picture.time_ns, tuple(picture.position[i].tolist()),
+                    thing=_is_thing(picture, i),
                     crowded=self._dense(int(picture.road.lane[i])),
                     waited=self._reasons.crept_up(picture, i),
                     arrived=since_ns >= picture.tracks[i].born_ns + NEVER_MOVED_NS,
                 )  # fmt: skip
             place.seen_ns = picture.time_ns
             place.x, place.y = picture.position[i].tolist()
-            if not place.sure and picture.standing_since_ns[i] >= 0:
-                place.sure, place.since_ns = True, int(picture.standing_since_ns[i])
             if not place.told and math.dist(place.rest, (place.x, place.y)) > SAME_PLACE:
                 # It creeps, or its track goes over to somebody: whatever it does, it did not stand.
                 place.rest, place.since_ns, place.free_ns = (place.x, place.y), picture.time_ns, -1
@@ -295,16 +286,6 @@ class StandingDetector:
             for key, place in self._places.items()
             if place.seen_ns >= oldest and key in known
         }
-
-
-def _maybe_resting(picture: Picture) -> list[int]:
-    """Rows of vehicles far away whose speed cannot be told from none."""
-    slow = picture.vehicle & picture.road.inside & (picture.standing_since_ns < 0)
-    return [
-        i
-        for i in np.flatnonzero(slow & (picture.speed < NEARLY_RESTS)).tolist()
-        if picture.speed[i] < picture.tracks[i].speed_std <= SPEED_KNOWN
-    ]
 
 
 def _is_thing(picture: Picture, index: int) -> bool:

@@ -138,19 +138,6 @@ def test_who_was_seen_to_brake_far_away_is_told_sooner(player: Any) -> None:
     assert 2.8 <= player.told()[0][0] <= 4.0
 
 
-@pytest.mark.parametrize(("speed_std", "told"), [(1.5, ["stopped-vehicle"]), (0.3, [])])
-def test_who_cannot_be_told_from_standing_stands(
-    player: Any, speed_std: float, told: list[str]
-) -> None:
-    # It brakes to 0.7 m/s, says its track; far away that is as good as none, near by it is not.
-    def scene(s: float) -> list[Any]:
-        x, v = (-80 + 5 * s - s * s, 5 - 2 * s) if s < 2 else (-74.0 + (s - 2) % 1.5, 0.7)
-        return [player.track(1, x, 0, v, std=2.0, speed_std=speed_std)]
-
-    player.play(5, scene)
-    assert player.kinds == told
-
-
 def test_who_crept_up_to_a_walker_has_time_to_set_off(player: Any) -> None:
     # It comes to rest when the walker has just left the lane, and sets off late.
     walker = {"object_class": ObjectClass.PEDESTRIAN, "size": Size(0.6, 0.6, 1.7)}
@@ -197,13 +184,3 @@ def test_what_nobody_names_and_may_lie_beside_the_lane_is_not_told(player: Any) 
         ],
     )
     assert "obstacle" not in player.kinds
-
-
-def test_parking_counts_from_when_it_surely_stood(player: Any) -> None:
-    def scene(s: float) -> list[Any]:
-        x, v = (-80 + 5 * s - s * s, 5 - 2 * s) if s < 2 else (-74.0, 0.7 if s < 8 else 0.0)
-        return [player.track(1, x, 0, v, std=1.0, speed_std=1.5)]
-
-    player.play(70, scene)
-    assert player.kinds == ["stopped-vehicle", "illegal-parking"]
-    assert player.told("illegal-parking")[0][0] == pytest.approx(68.0, abs=0.5)

@@ -15,6 +15,7 @@ from rsu.schema.units import NS_PER_S, Instant, Size, Vec2
 from rsu.site.geodesy import LocalFrame
 from rsu.site.lanes import Lane, LaneKind, SiteMap
 from rsu.situation.picture import Picture
+from rsu.situation.snapshots import Snapshots
 from rsu.situation.stage import SituationStage
 
 START_NS = 1_767_225_600 * NS_PER_S
@@ -138,7 +139,7 @@ def test_a_track_that_was_gone_for_long_has_not_stood_meanwhile(witness: Witness
 
 def test_parts_hear_only_what_they_asked_for(witness: Witness) -> None:
     stage = SituationStage([witness], MAP)
-    assert stage.inputs == (TRACKS, SIGNAL_STATE)
+    assert set(stage.inputs) == {TRACKS, SIGNAL_STATE, *Snapshots.topics}
     list(stage.handle(Message.draft(SIGNAL_STATE, "s", START_NS, object()), at(0.0)))  # type: ignore[arg-type]
     assert len(witness.heard) == 1
 

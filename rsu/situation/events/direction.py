@@ -51,7 +51,9 @@ away with 0.72 and less."""
 THERE = 0.8  # probability of being between the lane's edges: not just beside them
 MOVED_BACK, SURE_BACK, FOR_NS = 2.0, 3.0, 3 * NS_PER_S // 10
 """Or its velocity along the lane is this many σ below zero for some pictures, and it has been seen
-to cover some metres: a filter's velocity weighs all places, not only the first and the last."""
+to cover some metres, and 1 σ of them: a filter's velocity weighs all places, not only the first and
+the last."""
+SPEED_KNOWN = 3.0  # m/s, 1 σ: who has just come into view far away is told with 5, and turns round
 VERY_SURE = 2.33  # standard deviations: 99 %; there are many vehicles, and few wrong-way drivers
 
 
@@ -123,7 +125,10 @@ class WrongWayDetector:
             back = -((x - way.x) * math.cos(heading) + (y - way.y) * math.sin(heading))
             doubt = math.hypot(way.std, std)
             shown = back >= max(self._least, VERY_SURE * doubt)
-            if not (self._backwards(picture, int(rows[j]), heading, way, back) or shown):
+            # Metres count where places are known to metres.
+            moved_back = back >= max(MOVED_BACK, doubt)
+            turned = self._backwards(picture, int(rows[j]), heading, way)
+            if not (shown or (turned and moved_back)):
                 continue
             (key,) = self._identity.keys([track], now_ns)
             one = self._site.lanes[lane]
@@ -140,20 +145,19 @@ class WrongWayDetector:
             )  # fmt: skip
         return found
 
-    def _backwards(
-        self, picture: Picture, index: int, heading: float, way: _Way, back: float
-    ) -> bool:
-        """Whether its velocity says so, and its way does not contradict."""
+    def _backwards(self, picture: Picture, index: int, heading: float, way: _Way) -> bool:
+        """Whether its velocity has said so for long enough."""
         track = picture.tracks[index]
         along = track.speed * math.cos(track.heading - heading)
         sigmas = -along / max(track.speed_std, 0.3)
-        if math.isnan(picture.heading[index]) or sigmas < SURE_BACK:
+        unknown = math.isnan(picture.heading[index]) or track.speed_std > SPEED_KNOWN
+        if unknown or sigmas < SURE_BACK:
             way.backwards_ns, way.surest = -1, 0.0
             return False
         if way.backwards_ns < 0:
             way.backwards_ns = picture.time_ns
         way.surest = max(way.surest, sigmas)
-        return back >= MOVED_BACK and picture.time_ns - way.backwards_ns >= FOR_NS
+        return picture.time_ns - way.backwards_ns >= FOR_NS
 
     def _remember_who_fits(self, picture: Picture, fits: npt.NDArray[np.bool_]) -> None:
         now_ns = picture.time_ns

@@ -28,6 +28,7 @@ ASIDE = 1.0  # m beyond a lane's edge within a car's length of the line: still o
 SHOWN_S = 3.0  # about as long as crossing takes
 NEAR = 60.0  # m before the line from which a vehicle counts as coming
 MEMORY_NS = 5 * NS_PER_S
+LEAST = 0.75  # confidence from which it is told, as of every event that accuses somebody
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +139,14 @@ class RedLightDetector:
             for group in line.groups
         ):
             return
+        confidence = track.existence * normal_share(past / std)
+        if confidence < LEAST:
+            return
         self._shown[track.id] = (
             picture.time_ns + round(SHOWN_S * NS_PER_S),
             Sighting(
                 kinds.RED_LIGHT, track.id, Vec2(track.position.x, track.position.y),
-                confidence=track.existence * normal_share(past / std),
+                confidence=confidence,
                 lanes=(line.lane,), tracks=(track.id,), sources=track.sources, since_ns=passed_ns,
             ),
         )  # fmt: skip

@@ -52,7 +52,8 @@ SITE = SiteMap(
 def track(number: int, x: float, y: float, speed: float = 0.0, **more: Any) -> Track:
     """A car seen well (0.3 m, 0.3 m/s) by camera `a`, heading east."""
     std, turned = more.pop("std", 0.3), more.pop("heading_std", 0.05)
-    cov = np.diag([std**2, std**2, turned**2, more.pop("speed_std", 0.3) ** 2, 0.01])
+    east = more.pop("east_std", std)
+    cov = np.diag([east**2, std**2, turned**2, more.pop("speed_std", 0.3) ** 2, 0.01])
     values: dict[str, Any] = {
         "object_class": ObjectClass.CAR, "heading": 0.0, "sources": ("a",),
         "size": Size(4.5, 1.8, 1.5), "born_ns": START_NS - 10 * NS_PER_S,

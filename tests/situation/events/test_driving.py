@@ -80,6 +80,21 @@ def test_a_new_track_whose_speed_was_guessed_wrongly_keeps_its_way(player: Any) 
     assert player.kinds == ["wrong-way"]
 
 
+@pytest.mark.parametrize(
+    ("east_std", "speed_std", "told"), [(2.0, 2.5, True), (2.0, 5.0, False), (6.0, 2.5, False)]
+)
+def test_far_away_some_pictures_of_going_back_are_no_proof(
+    player: Any, east_std: float, speed_std: float, told: bool
+) -> None:
+    # 4 m back within 0.5 s at what would be 20 m/s, as a new track's first looks may have it.
+    def scene(s: float) -> list[Any]:
+        x = -90 + 8 * min(s, 0.5)
+        return [player.track(1, x, 4, 20.0, east_std=east_std, speed_std=speed_std)]
+
+    player.play(0.8, scene)
+    assert (player.kinds == ["wrong-way"]) is told
+
+
 def test_rolling_back_a_little_is_no_wrong_way(player: Any) -> None:
     player.play(1.5, lambda s: [player.track(1, -60 - 2 * s, 0, 2.0, heading=math.pi)])
     assert player.kinds == []
@@ -212,6 +227,15 @@ def test_who_passes_as_the_light_turns_red_has_not_run_it(player: Any) -> None:
     player.light = LightState.RED
     player.play(2, lambda s: [player.track(1, -50 + 10 * s, 0, 10.0)])
     assert player.kinds == []
+
+
+@pytest.mark.parametrize(("std", "told"), [(0.3, ["red-light-running"]), (6.0, [])])
+def test_who_is_placed_too_badly_to_be_beyond_the_line_is_not_accused(
+    player: Any, std: float, told: list[str]
+) -> None:
+    player.light = LightState.RED
+    player.play(6, lambda s: [player.track(1, -40 + 10 * s, 0, 10.0, east_std=std)])
+    assert player.kinds == told
 
 
 def test_who_stops_with_the_front_on_the_line_has_not_run_it(player: Any) -> None:

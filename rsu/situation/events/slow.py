@@ -43,6 +43,7 @@ the gentlest braking in use, 0.8 m/s²."""
 EDGE = 60.0  # m from where the map ends: others may stand there whom nobody sees
 STEADY = 1.6  # most that the way of one half of the time may be times that of the other
 STEADY_SETTING_OFF = 1.35  # … where it began within `SETTING_OFF` of a turn or a stop line
+STEADY_SLOWING = 1.35  # … of who slows down: rather to rest than to a low speed
 SETTING_OFF = 15.0  # m
 STRAIGHT = math.radians(20.0)  # between both halves: one that turns is slow by that
 KEEPS_ON = 0.7  # of its mean speed: slower, it is coming to rest
@@ -160,8 +161,8 @@ class SlowDetector:
             speed, std = self._mean_speed(picture, i, way)
             if way.told:
                 way.told = speed < bound and picture.standing_s(i) < RESTS_S
-            elif way.known:
-                way.told = speed < bound and self._sets_off_again(picture, i, way)
+            elif way.known:  # who is faster already has set off
+                way.told = max(speed, track.speed) < bound and self._sets_off_again(picture, i, way)
             else:
                 way.told = (
                     speed + CERTAIN * std < bound
@@ -219,7 +220,7 @@ class SlowDetector:
             half_s = (last.at_ns - first.at_ns) / 2 / NS_PER_S
             most, doubt = STEADY, math.hypot(way.first_std, last_std) / half_s
         if other <= one:
-            return other >= CREEPS and one <= most * other
+            return other >= CREEPS and one <= STEADY_SLOWING * other
         return one >= CREEPS - doubt and other <= most * one + doubt
 
     def _sets_off_again(self, picture: Picture, index: int, way: _Way) -> bool:

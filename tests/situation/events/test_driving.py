@@ -162,6 +162,27 @@ def test_who_comes_to_rest_far_away_is_not_slow(player: Any) -> None:
     assert "slow-vehicle" not in player.kinds
 
 
+def test_who_slows_down_to_stop_is_not_slow(player: Any) -> None:
+    # 4.5 m/s, then 3, then rest: never 5 s at one speed.
+    def scene(s: float) -> list[Any]:
+        x = -110 + 4.5 * min(s, 2.5) + 3.0 * min(max(s - 2.5, 0.0), 3.2)
+        speed = 4.5 if s < 2.5 else 3.0 if s < 5.7 else 0.0
+        return [player.track(1, x, 0, speed, born_ns=BORN_NS)]
+
+    player.play(7, scene)
+    assert "slow-vehicle" not in player.kinds
+
+
+def test_one_told_as_slow_that_sets_off_briskly_is_not_told_again(player: Any) -> None:
+    def scene(s: float) -> list[Any]:
+        went = max(s - 43.0, 0.0)
+        x = -100 + 3 * s if s < 33 else -1 + 0.6 * went**2
+        return [player.track(1, x, 0, 3.0 if s < 33 else 1.2 * went)]
+
+    player.play(51, scene)
+    assert [one for one in player.told("slow-vehicle") if one[1] == "onset"][1:] == []
+
+
 def test_slow_is_who_stays_slow_on_a_free_road(player: Any) -> None:
     player.play(10, lambda s: [player.track(1, 40 + 3 * s, 0, 3.0)])
     assert player.kinds == ["slow-vehicle"]

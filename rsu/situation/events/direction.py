@@ -49,7 +49,7 @@ LEAST = 0.75
 """Confidence from which on it is told: in tuning true ones began with 0.83 and more, false ones far
 away with 0.72 and less."""
 THERE = 0.8  # probability of being between the lane's edges: not just beside them
-MOVED_BACK, SURE_BACK, FOR_NS = 2.0, 3.0, 3 * NS_PER_S // 10
+MOVED_BACK, SURE_BACK, FOR_NS = 2.0, 3.0, NS_PER_S // 2
 """Or its velocity along the lane is this many σ below zero for some pictures, and it has been seen
 to cover some metres, and 1 σ of them: a filter's velocity weighs all places, not only the first and
 the last."""

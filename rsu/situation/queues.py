@@ -38,10 +38,8 @@ up is shorter."""
 SPILLS_WITHIN = SPACING  # m of a lane's beginning: the next vehicle would not find room
 SEES_NS = 120 * NS_PER_S  # ns for which one who was seen tells how far back a lane is seen
 LOST_NS = 30 * NS_PER_S  # ns that who is lost still waits at most: a red of a usual cycle, 60 s
-TURN = (
-    6,
-    4,
-)  # twice a second (`Cadence`): start waves travel at 5 m/s, half a vehicle in this time
+TURN = (6, 4)
+"""Twice a second (`Cadence`): start waves travel at 5 m/s, half a vehicle in this time."""
 
 
 @dataclass(frozen=True, slots=True)

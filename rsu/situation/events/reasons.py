@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rsu.schema.units import NS_PER_S
 from rsu.site.lanes import LaneKind, SiteMap
-from rsu.situation.events.surroundings import GHOST_NS, Floats, links_of
+from rsu.situation.events.surroundings import GHOST_NS, Floats, link_by_lane
 from rsu.situation.picture import MOVES_ABOVE, Picture
 
 AHEAD = 20.0
@@ -40,9 +40,7 @@ class Reasons:
         self._length = np.array([lane.length for lane in lanes])
         self._leads_on = np.array([bool(lane.successors) for lane in lanes], np.bool_)
         self._vehicles_only = np.array([x.kind is LaneKind.VEHICLE for x in lanes], np.bool_)
-        self._link = np.arange(len(lanes))
-        for link in links_of(site):
-            self._link[list(link.lanes)] = link.lanes[0]
+        self._link = link_by_lane(site)
         self._reach: dict[int, tuple[float, int]] = {}
         self._creeping = deque[tuple[int, npt.NDArray[np.int64], Floats]](maxlen=LOOKS)
 

@@ -25,7 +25,7 @@ from rsu.site.lanes import LaneKind, LaneRole, Maneuver, SiteMap
 from rsu.situation.cadence import Cadence
 from rsu.situation.events import kinds
 from rsu.situation.events.book import Sighting
-from rsu.situation.events.surroundings import links_of, normal_share, std_along
+from rsu.situation.events.surroundings import link_by_lane, normal_share, std_along
 from rsu.situation.picture import CITY_LIMIT, Picture
 
 TURN = (6, 3)  # twice a second (`Cadence`): a way is one of seconds
@@ -117,9 +117,7 @@ class SlowDetector:
         self._known = np.array(
             [math.inf if lane.successors else lane.length - EDGE for lane in lanes]
         )
-        self._link = np.arange(len(lanes))
-        for link in links_of(site):
-            self._link[list(link.lanes)] = link.lanes[0]
+        self._link = link_by_lane(site)
         self._ways: dict[int, _Way] = {}
         self._leaders: dict[int, tuple[int, int]] = {}
         self._cadence = Cadence(*TURN)

@@ -161,3 +161,11 @@ def links_of(site: SiteMap) -> list[Link]:
         )
         for members in groups.values()
     ]
+
+
+def link_by_lane(site: SiteMap) -> npt.NDArray[np.intp]:
+    """Which link each lane (N) belongs to, named by its first lane."""
+    out = np.arange(len(site.lanes))
+    for link in links_of(site):
+        out[list(link.lanes)] = link.lanes[0]
+    return out

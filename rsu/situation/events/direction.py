@@ -4,8 +4,8 @@ In: pictures. Out: sightings. Matching by heading would take a wrong-way driver 
 opposite lane beside it; so whoever does not fit the lane it was matched with is looked up again
 by position alone, and has to cover some way against that lane: a heading may be mistaken, a way is
 not. Far away a track goes over to somebody else now and then, and seems to go back then: who drove
-along a lane just now, and who would have had to come through somebody that stands, goes against
-none.
+along a lane just now, and who would have had to come through somebody that stands or drives there,
+goes against none.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ farther (`rsu.situation.queues.LONGEST_FILL`)."""
 LEAST = 0.75
 """Confidence from which on it is told: in tuning true ones began with 0.83 and more, false ones far
 away with 0.72 and less."""
+CAME_FOR = 1.0
+"""s that it drove before it was found, at least: nobody begins in the middle of a lane. A track
+that goes over from one car of a queue to the next seems to come from where the first is."""
 THERE = 0.8  # probability of being between the lane's edges: not just beside them
 MOVED_BACK, SURE_BACK, FOR_NS = 2.0, 3.0, NS_PER_S // 2
 """Or its velocity along the lane is this many σ below zero for some pictures, and it has been seen
@@ -113,7 +116,8 @@ class WrongWayDetector:
         for j in np.flatnonzero(against).tolist():
             track = picture.tracks[int(rows[j])]
             lane = int(match.lane[j])
-            if self._mistaken(picture, int(rows[j]), lane, float(match.station[j])):
+            station = float(match.station[j])
+            if self._mistaken(picture, int(rows[j]), lane, station):
                 continue
             x, y = track.position.x, track.position.y
             heading = float(match.heading[j])
@@ -123,6 +127,9 @@ class WrongWayDetector:
                 way = self._ways[track.id] = _Way(lane, x, y, std, now_ns, now_ns)
             way.seen_ns = now_ns
             back = -((x - way.x) * math.cos(heading) + (y - way.y) * math.sin(heading))
+            came = back + track.speed * CAME_FOR
+            if self._taken(picture, way, station, came, fits):
+                continue
             doubt = math.hypot(way.std, std)
             shown = back >= max(self._least, VERY_SURE * doubt)
             # Metres count where places are known to metres.
@@ -158,6 +165,17 @@ class WrongWayDetector:
             way.backwards_ns = picture.time_ns
         way.surest = max(way.surest, sigmas)
         return picture.time_ns - way.backwards_ns >= FOR_NS
+
+    @staticmethod
+    def _taken(
+        picture: Picture, way: _Way, station: float, came: float, fits: npt.NDArray[np.bool_]
+    ) -> bool:
+        """Whether others on the lane, not against it, were in the `came` m that it came along."""
+        road = picture.road
+        others = picture.vehicle & (fits | (road.inside & np.isnan(picture.heading)))
+        ahead = road.station - station
+        before = ahead - picture.speed * (picture.time_ns - way.begun_ns) / NS_PER_S
+        return bool((others & (road.lane == way.lane) & (ahead > 0.0) & (before < came)).any())
 
     def _remember_who_fits(self, picture: Picture, fits: npt.NDArray[np.bool_]) -> None:
         now_ns = picture.time_ns

@@ -61,6 +61,19 @@ def test_nobody_comes_through_one_who_stands_in_his_way(
     assert [kind for kind in player.kinds if kind == "wrong-way"] == told
 
 
+@pytest.mark.parametrize(("behind", "told"), [(7.0, []), (45.0, ["wrong-way"])])
+def test_nobody_comes_out_of_one_who_drives_behind(
+    player: Any, behind: float, told: list[str]
+) -> None:
+    # A queue sets off westwards: a track that changes from one car to the next seems to go east.
+    def scene(s: float) -> list[Any]:
+        setting_off = player.track(2, -80 - behind - 2 * s, 4, 2.0, heading=math.pi)
+        return [player.track(1, -80 + 8 * s, 4, 8.0), setting_off]
+
+    player.play(1.5, scene)
+    assert player.kinds == told
+
+
 def test_what_a_bus_drags_along_a_hidden_queue_is_no_wrong_way_driver(player: Any) -> None:
     queue = [player.track(i, -100.0 + 8 * i, 4, 0.0, heading=math.pi) for i in (2, 3)]
     player.play(3, lambda s: queue)

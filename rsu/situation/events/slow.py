@@ -163,7 +163,7 @@ class SlowDetector:
                 way.told = max(speed, track.speed) < bound and self._sets_off_again(picture, i, way)
             else:
                 way.told = (
-                    speed + CERTAIN * std < bound
+                    CREEPS <= speed < bound - CERTAIN * std
                     and track.speed >= KEEPS_ON * speed
                     and self._steady(picture, i, way)
                     and self._by_itself(picture, i, way)

@@ -31,6 +31,9 @@ LEAST = 0.75
 """Probability of being there, on its lane, from which something unnamed in a queue is told: the
 same as for who drives against the lane."""
 SAME_PLACE = 4.0  # m within which something that stands is the same as before: less than a car's
+ROLLED_ON = 1.0
+"""m that one track goes on, seen to move in between, if it had not yet come to rest: half of what
+counts as staying (`rsu.situation.picture.STAYS_WITHIN`)."""
 PLACE_MEMORY_S = 10.0
 LEFT = 3.0  # m from its place and moving: it has driven off; less may be noise far away
 AT_LINE = 20.0  # m from a stop line: signals and whoever crosses are reasons
@@ -144,13 +147,25 @@ class StandingDetector:
                 )  # fmt: skip
             place.seen_ns = picture.time_ns
             place.x, place.y = picture.position[i].tolist()
-            if not place.told and math.dist(place.rest, (place.x, place.y)) > SAME_PLACE:
-                # It creeps, or its track goes over to somebody: whatever it does, it did not stand.
-                place.rest, place.since_ns, place.free_ns = (place.x, place.y), picture.time_ns, -1
+            if not place.told:
+                self._begin_anew(picture, i, place)
             sighting = self._sighting(picture, i, key, place, free=is_free)
             if sighting is not None:
                 found.append(sighting)
         return found
+
+    @staticmethod
+    def _begin_anew(picture: Picture, index: int, place: _Place) -> None:
+        """It did not stand from then on where it has gone on since: it was coming to rest, or it
+        creeps, or its track goes over to somebody."""
+        gone = math.dist(place.rest, (place.x, place.y))
+        rests_ns = int(picture.standing_since_ns[index])
+        same_track = picture.tracks[index].born_ns < place.since_ns
+        if gone > SAME_PLACE:
+            rests_ns = picture.time_ns
+        elif not (same_track and rests_ns > place.since_ns and gone > ROLLED_ON):
+            return
+        place.rest, place.since_ns, place.free_ns = (place.x, place.y), rests_ns, -1
 
     def forget(self) -> None:
         """The clock was set back."""

@@ -175,6 +175,15 @@ def test_who_comes_to_rest_far_away_is_not_slow(player: Any) -> None:
     assert "slow-vehicle" not in player.kinds
 
 
+def test_one_that_stands_far_away_and_seems_to_go_to_and_fro_is_not_slow(player: Any) -> None:
+    # 5 m in 5 s where places are known to 2 m: nothing that surely moves.
+    def scene(s: float) -> list[Any]:
+        return [player.track(1, -100 + 0.8 * s + 0.05 * s * s, 0, 1.2, std=2.0)]
+
+    player.play(6, scene)
+    assert "slow-vehicle" not in player.kinds
+
+
 def test_who_slows_down_to_stop_is_not_slow(player: Any) -> None:
     # 4.5 m/s, then 3, then rest: never 5 s at one speed.
     def scene(s: float) -> list[Any]:

@@ -138,6 +138,19 @@ def test_who_was_seen_to_brake_far_away_is_told_sooner(player: Any) -> None:
     assert 2.8 <= player.told()[0][0] <= 4.0
 
 
+def test_who_is_still_coming_to_rest_does_not_stand_yet(player: Any) -> None:
+    # Far away its speed is told as nought once while it brakes; it rolls another 2 m until 6 s.
+    def scene(s: float) -> list[Any]:
+        x = -100 + 8 * min(s, 2.0) if s < 3 else -84 + min(s - 3, 3.0) * 0.7
+        speed = 8.0 if s < 2 else 0.2 if s < 3 else 1.7 if s < 6 else 0.0
+        return [player.track(1, x, 0, speed, std=1.8)]
+
+    player.play(68, scene)
+    (stopped, _), (parked, _) = (one for one in player.told() if one[1] == "onset")
+    assert 7.0 <= stopped < 8.0
+    assert 66.0 <= parked < 68.0
+
+
 def test_who_crept_up_to_a_walker_has_time_to_set_off(player: Any) -> None:
     # It comes to rest when the walker has just left the lane, and sets off late.
     walker = {"object_class": ObjectClass.PEDESTRIAN, "size": Size(0.6, 0.6, 1.7)}

@@ -23,11 +23,13 @@ from rsu.fusion.table import (
     CLASS_PRIOR,
     NEVER,
     Rows,
+    alone,
     believed_position,
+    believed_spread,
     flat,
     live_labels,
-    seen_by_one,
     stands_on_foot,
+    working,
 )
 from rsu.schema.units import NS_PER_S
 
@@ -72,37 +74,35 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     """
     if len(rows) == 0 or len(scan) == 0:
         return NOBODY
-    new = (rows.last_seen[:, column] == NEVER) | (not scan.surveys)
-    place, spread = believed_position(rows)
-    # What is heard comes from many senders, each with a standing error of its own.
-    shared = ~seen_by_one(rows, column) | (not scan.surveys)
-    spread = flat(spread) + np.where(shared[:, None], flat(rows.constant_cov), 0.0)
-    spread[:, ::2] += np.where(new, REGISTRATION_STD**2, 0.0)[:, None]
+    place, spread = believed_position(rows), believed_spread(rows)
+    new, shared = rows.last_seen[:, column] == NEVER, ~alone(working(rows), column)
+    if not scan.surveys:  # what is heard comes from many senders, each with errors of its own
+        new[:] = shared[:] = True
+    spread += shared[:, None] * flat(rows.constant_cov)
+    spread[:, ::2] += (REGISTRATION_STD**2 * new)[:, None]
     constant = flat(scan.constant_cov)
-    fresh = flat(scan.position_cov) - constant
-    room = _stepped(rows, scan.capture_ns)
-    wide = spread.copy()
-    wide[:, ::2] += room[:, None]
-    row, measurement = _near(place, wide, scan.position, fresh + constant, gate)
+    noise = flat(scan.position_cov)
+    fresh = noise - constant
+    standing = stands_on_foot(rows).nonzero()[0]
+    room = _stepped(rows, standing, scan.capture_ns)
+    wide = spread
+    if len(standing):
+        wide = spread.copy()
+        wide[:, ::2] += room[:, None]
+    row, measurement = _near(place, wide, scan.position, noise, gate)
     # Pair by pair from here: most of N×M are out of each other's reach.
-    common = spread[row] + fresh[measurement]
-    common += np.where(shared[row, None], constant[measurement], 0.0)
-    off = scan.position[measurement] - place[row]
+    common = spread.take(row, 0) + fresh.take(measurement, 0)
+    common += shared[row, None] * constant.take(measurement, 0)
+    off = scan.position.take(measurement, 0) - place.take(row, 0)
     distance, area = _distance(common, off)
-    afoot = (room[row] > 0.0).nonzero()[0]
-    if len(afoot):
-        common = common[afoot]
-        common[:, ::2] += room[row[afoot], None]
-        farther, larger = _distance(common, off[afoot])
-        larger /= STEP_CHANCE**2
-        better = farther + np.log(larger) < distance[afoot] + np.log(area[afoot])
-        better |= distance[afoot] > gate
-        distance[afoot] = np.where(better, farther, distance[afoot])
-        area[afoot] = np.where(better, larger, area[afoot])
-    price = CONFUSION[rows.class_index[row], scan.class_index[measurement]]
-    price += _another_length(rows, row, scan.class_index[measurement])
-    possible = distance + price <= gate
-    cost = distance + price + np.log(area) - 2.0 * np.log(rows.existence[row])
+    if len(standing):
+        _step(distance, area, common, off, room[row], gate)
+    named = scan.class_index[measurement]
+    price = CONFUSION[rows.class_index[row], named]
+    price += _another_length(rows, row, named)
+    price += distance
+    possible = price <= gate
+    cost = price + np.log(area) - 2.0 * np.log(rows.existence[row])
     if scan.label is not None:
         named, told = live_labels(rows, scan.capture_ns)[row], scan.label[measurement]
         # A road user that goes by a name takes no other's words, and prefers its own.
@@ -111,8 +111,9 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     if scan.velocity is not None and scan.velocity_cov is not None:
         expected, jacobian = velocity_of(rows.state, rows.polar)
         known = velocity_cov_of(rows.cov, jacobian)
-        spread_v = known[row] + scan.velocity_cov[measurement]
-        distance_v = distance2(scan.velocity[measurement] - expected[row], spread_v)
+        spread_v = known.take(row, 0) + scan.velocity_cov.take(measurement, 0)
+        difference = scan.velocity.take(measurement, 0) - expected.take(row, 0)
+        distance_v = distance2(difference, spread_v)
         possible &= distance_v <= gate
         cost += distance_v + np.log(determinant2(spread_v))
     which = possible.nonzero()[0]
@@ -123,15 +124,31 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     return Pairs(row[which], measurement[which], density)
 
 
+def _step(
+    distance: Floats, area: Floats, cov: Floats, off: Floats, room: Floats, gate: float
+) -> None:
+    """Let those who may have gone off by `room` (m², K pairs) do so where that is likelier, in
+    place."""
+    afoot = (room > 0.0).nonzero()[0]
+    wide = cov[afoot]
+    wide[:, ::2] += room[afoot, None]
+    farther, larger = _distance(wide, off[afoot])
+    larger /= STEP_CHANCE**2
+    better = farther + np.log(larger) < distance[afoot] + np.log(area[afoot])
+    better |= distance[afoot] > gate
+    distance[afoot] = np.where(better, farther, distance[afoot])
+    area[afoot] = np.where(better, larger, area[afoot])
+
+
 def _another_length(rows: Rows, row: Indices, named: Indices) -> Floats:
     """Price (K) of taking a lorry or bus for one in a queue that has been seen to be none, and
     the other way round: −2·ln of the share of its looks that said so. In motion it may be taken:
     what moves alike in one place is one."""
     price = np.zeros(len(row))
-    slow = rows.resting | (rows.polar & (np.abs(rows.state[:, 3]) < QUEUES))
-    some = slow[row] & MOTOR[named] & (LONG[named] != LONG[rows.class_index[row]])
-    some = some.nonzero()[0]
+    some = (MOTOR[named] & (LONG[named] != LONG[rows.class_index[row]])).nonzero()[0]
     if len(some):
+        slow = rows.resting | (rows.polar & (np.abs(rows.state[:, 3]) < QUEUES))
+        some = some[slow[row[some]]]
         evidence = rows.class_evidence[row[some]]
         alike = LONG[named[some], None] == LONG
         said = (evidence * (MOTOR & alike)).sum(axis=1) + CLASS_PRIOR
@@ -140,19 +157,19 @@ def _another_length(rows: Rows, row: Indices, named: Indices) -> Floats:
     return price
 
 
-def _stepped(rows: Rows, time_ns: int) -> Floats:
-    """m² by which who stands on foot (N) may have gone off since about the last look."""
+def _stepped(rows: Rows, some: Indices, time_ns: int) -> Floats:
+    """m² (N) by which `some`, who stand on foot, may have gone off since about the last look."""
     room = np.zeros(len(rows))
-    some = stands_on_foot(rows).nonzero()[0]
-    unseen_s = (time_ns - rows.updated_ns[some]) / NS_PER_S
-    room[some] = (START_STD * (np.minimum(unseen_s, LONGEST_STEP_S) + STEP_S)) ** 2
+    if len(some):
+        unseen_s = (time_ns - rows.updated_ns[some]) / NS_PER_S
+        room[some] = (START_STD * (np.minimum(unseen_s, LONGEST_STEP_S) + STEP_S)) ** 2
     return room
 
 
 def _distance(cov: Floats, off: Floats) -> tuple[Floats, Floats]:
     """Squared Mahalanobis distances of K×2 offsets under (xx, xy, yy) K×3, and determinants."""
-    xx, xy, yy = cov.T
-    dx, dy = off.T
+    xx, xy, yy = cov[:, 0], cov[:, 1], cov[:, 2]
+    dx, dy = off[:, 0], off[:, 1]
     area = xx * yy - xy * xy
     return (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area, area
 
@@ -166,16 +183,17 @@ def _near(
     the gate times that sum need not be looked at; in order of x only neighbours are asked.
     """
     row_spread, noise_spread = spread[:, 0] + spread[:, 2], noise[:, 0] + noise[:, 2]
+    place_x, place_y, x, y = place[:, 0], place[:, 1], position[:, 0], position[:, 1]
     widest = math.sqrt(gate * (float(row_spread.max()) + float(noise_spread.max())))
-    order = position[:, 0].argsort(kind="stable")
-    in_order = position[order, 0]
-    begin = in_order.searchsorted(place[:, 0] - widest)
-    count = in_order.searchsorted(place[:, 0] + widest, side="right") - begin
+    order = x.argsort(kind="stable")
+    in_order = x[order]
+    begin = in_order.searchsorted(place_x - widest)
+    count = in_order.searchsorted(place_x + widest, side="right") - begin
     ends = count.cumsum()
     row = np.arange(len(place)).repeat(count)
     measurement = order[np.arange(len(row)) + (begin - ends + count).repeat(count)]
-    gap = (place[row, 0] - position[measurement, 0]) ** 2
-    gap += (place[row, 1] - position[measurement, 1]) ** 2
+    gap = (place_x[row] - x[measurement]) ** 2
+    gap += (place_y[row] - y[measurement]) ** 2
     near = (gap <= gate * (row_spread[row] + noise_spread[measurement])).nonzero()[0]
     row, measurement = row[near], measurement[near]
     sequence = (row * len(position) + measurement).argsort()

@@ -14,6 +14,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from rsu.fusion.motion import clip
 from rsu.fusion.table import FRESH_NS, NEVER, Rows
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +45,7 @@ def after_hit(
         + np.log(np.maximum(likelihood, 1e-300))
         + _log_odds(score)
     )
-    gain = np.clip(evidence, -LARGEST_GAIN, LARGEST_GAIN)
+    gain = clip(evidence, -LARGEST_GAIN, LARGEST_GAIN)
     return _shift(existence, gain * np.minimum(1.0, look_s / LOOK_S))
 
 
@@ -79,5 +80,5 @@ def _shift(existence: Floats, step: Floats) -> Floats:
 
 
 def _log_odds(probability: Floats) -> Floats:
-    safe = np.clip(probability, 1e-9, 1.0 - 1e-9)
+    safe = clip(probability, 1e-9, 1.0 - 1e-9)
     return np.asarray(np.log(safe / (1.0 - safe)))

@@ -19,7 +19,7 @@ import numpy as np
 
 from rsu.fusion.classes import CLASS_INDEX, Motion
 from rsu.fusion.measurements import Scan, checked_scan
-from rsu.fusion.readings import Readings, numbers, of_cov, of_size, usable
+from rsu.fusion.readings import Readings, numbers, of_cov, of_size, unsuspecting, usable
 from rsu.fusion.table import NEVER
 from rsu.schema.sensing import V2xObject, V2xObjects
 from rsu.schema.units import NS_PER_MS, NS_PER_S, Cov2, Vec2
@@ -95,6 +95,7 @@ class Heard:
         return out
 
 
+@unsuspecting
 def scan_from_v2x(
     objects: Iterable[V2xObject], newest_look_ns: int | None, number: int, motion: Motion
 ) -> tuple[Scan, dict[str, int]]:

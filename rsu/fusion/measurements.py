@@ -27,6 +27,7 @@ from rsu.fusion.readings import (
     numbers,
     of_cov,
     of_size,
+    unsuspecting,
     usable,
 )
 from rsu.schema.sensing import CameraDetections, ObjectClass, RadarObjects
@@ -84,6 +85,7 @@ class Scan:
         return len(self.score)
 
 
+@unsuspecting
 def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
     """A camera frame's detections as a scan, and refused detections by reason."""
     seen = message.detections
@@ -110,6 +112,7 @@ def scan_from_camera(message: CameraDetections) -> tuple[Scan, dict[str, int]]:
     ), refused  # fmt: skip
 
 
+@unsuspecting
 def scan_from_radar(message: RadarObjects) -> tuple[Scan, dict[str, int]]:
     """A radar cycle's objects as a scan, and refused objects by reason.
 
@@ -148,9 +151,9 @@ def checked_scan(
 
     `doubt` M (m²) comes on top of both variances of a position, and `LASTING` of it stays.
     """
-    more = np.zeros(len(readings)) if doubt is None else doubt
+    more = np.zeros((len(readings), 1)) if doubt is None else doubt[:, None]
     class_index = np.array([CLASS_INDEX[one] for one in classes], dtype=np.intp)
-    if not kept.all():
+    if np.count_nonzero(kept) < len(kept):
         readings, more, class_index = readings.take(kept), more[kept], class_index[kept]
     cov = readings.position_cov
     velocity, velocity_cov = readings.velocity, readings.velocity_cov
@@ -173,15 +176,16 @@ def checked_scan(
 def _covered(boxes: Floats) -> Floats:
     """Share of each box M×4 (left, top, right, bottom) that one box with a lower edge, hence a
     nearer object, covers at most."""
-    if len(boxes) < 2 or not np.isfinite(boxes).all():
-        return np.zeros(len(boxes))
-    left, top, right, bottom = boxes.T
+    left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3]
     # Few boxes overlap, so only those that do are measured.
-    behind = np.less.outer(bottom, bottom)
-    behind &= np.less.outer(left, right)
-    behind &= np.greater.outer(right, left)
-    behind &= np.greater.outer(bottom, top)
+    behind = bottom[:, None] < bottom
+    if np.count_nonzero(behind):
+        behind &= left[:, None] < right
+        behind &= right[:, None] > left
+        behind &= bottom[:, None] > top
     far, near = behind.nonzero()
+    if not len(far) or not np.isfinite(boxes).all():
+        return np.zeros(len(boxes))
     wide = np.maximum(np.minimum(right[far], right[near]) - np.maximum(left[far], left[near]), 0.0)
     high = bottom[far] - np.maximum(top[far], top[near])
     most = np.zeros(len(boxes))
@@ -192,10 +196,9 @@ def _covered(boxes: Floats) -> Floats:
 
 def _doubt(size: Floats, covered: Floats, score: Floats) -> Floats:
     """Variance M (m²) that a loosely placed box adds in each direction."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        measure = np.sqrt(np.maximum(size[:, 0] * size[:, 1], 0.0))
-        # Written so that NaN counts as no size.
-        scale = np.where(measure <= LONGEST, np.maximum(measure, LEAST_EXTENT), LEAST_EXTENT)
-        hidden = (scale * np.minimum(COVERED * covered, COVERED_MOST)) ** 2
-        lack = clip(SURE_SCORE - score, 0.0, SURE_SCORE)
-        return np.asarray(hidden + (scale * SCORE_DOUBT * lack) ** 2)
+    measure = np.sqrt(np.maximum(size[:, 0] * size[:, 1], 0.0))
+    # Written so that NaN counts as no size.
+    scale = np.where(measure <= LONGEST, np.maximum(measure, LEAST_EXTENT), LEAST_EXTENT)
+    hidden = (scale * np.minimum(COVERED * covered, COVERED_MOST)) ** 2
+    lack = clip(SURE_SCORE - score, 0.0, SURE_SCORE)
+    return np.asarray(hidden + (scale * SCORE_DOUBT * lack) ** 2)

@@ -29,6 +29,10 @@ FASTEST = 120.0  # m/s, bound on the filter's speed
 SHARPEST = 2.0  # rad/s, bound on the turn rate (a car's turning circle at 10 km/h: 0.5 rad/s)
 _MOST: Floats = np.array([FASTEST, FASTEST, SHARPEST])
 _LEAST: Floats = -_MOST
+_PLACES, _SPEEDS = np.diag([1.0, 1.0, 0.0, 0.0, 0.0]), np.diag([0.0, 0.0, 1.0, 1.0, 0.0])
+_PUSHES: Floats = np.eye(5, k=2) * [[1.0], [1.0], [0.0], [0.0], [0.0]]
+_PUSHES += _PUSHES.T
+_ADJUGATE, _SIGN = np.array([3, 1, 2, 0]), np.array([1.0, -1.0, -1.0, 1.0])  # row-major 2×2
 
 
 def clip(
@@ -47,12 +51,15 @@ def predict(
     state: Floats, cov: Floats, polar: Bools, held: Bools, acceleration_psd: Floats, dt: float
 ) -> tuple[Floats, Floats]:
     """State and covariance `dt` ≥ 0 seconds later; `held` rows (at rest) do not turn."""
-    state_next, cov_next = _straight(state, cov, acceleration_psd, dt)
     turning = polar.nonzero()[0]
+    if len(turning) == len(polar):
+        return _turning(state, cov, held, acceleration_psd, dt)
+    state_next, cov_next = _straight(state, cov, acceleration_psd, dt)
     if len(turning):
         state_next[turning], cov_next[turning] = _turning(
-            state[turning], cov[turning], held[turning], acceleration_psd[turning], dt
-        )
+            state.take(turning, 0), cov.take(turning, 0), held[turning],
+            acceleration_psd[turning], dt,
+        )  # fmt: skip
     return state_next, cov_next
 
 
@@ -66,13 +73,9 @@ def _straight(state: Floats, cov: Floats, q: Floats, dt: float) -> tuple[Floats,
     ahead = cov.copy()
     ahead[:, :2] += dt * cov[:, 2:4]
     ahead[:, :, :2] += dt * ahead[:, :, 2:4]
-    third, second, first = dt**3 / 3.0 * q, dt**2 / 2.0 * q, dt * q
-    third += POSITION_PSD * dt
-    flat = ahead.reshape(-1, 25)  # row-major: entry (i, j) at 5·i + j
-    flat[:, 0:7:6] += third[:, None]  # xx, yy
-    flat[:, 2:9:6] += second[:, None]  # x with vx, y with vy
-    flat[:, 10:17:6] += second[:, None]
-    flat[:, 12:19:6] += first[:, None]  # vx, vy
+    noise = (dt**3 / 3.0 * _PLACES + dt**2 / 2.0 * _PUSHES + dt * _SPEEDS) * q[:, None, None]
+    noise += POSITION_PSD * dt * _PLACES
+    ahead += noise
     return moved, symmetric(ahead)
 
 
@@ -80,14 +83,19 @@ def _turning(
     state: Floats, cov: Floats, held: Bools, q: Floats, dt: float
 ) -> tuple[Floats, Floats]:
     """Constant turn rate and velocity (N×5 polar rows)."""
-    _, _, heading, speed, rate = state.T
+    heading, speed, rate = state[:, 2], state[:, 3], state[:, 4]
     # Chord of the arc: v·dt·sin(a)/a along heading + a, with a half of the angle turned. Unlike
     # the textbook form divided by the turn rate it is exact and smooth through straight ahead.
     half = 0.5 * dt * rate
-    small = np.abs(half) < 1e-4
-    divisor = np.where(small, 1.0, half)
-    chord = np.where(small, 1.0 - half * half / 6.0, np.sin(half) / divisor)
-    slope = np.where(small, -half / 3.0, (np.cos(half) - chord) / divisor)
+    small = (np.abs(half) < 1e-4).nonzero()[0]
+    divisor = half.copy()
+    divisor[small] = 1.0
+    chord = np.sin(half) / divisor
+    slope = (np.cos(half) - chord) / divisor
+    if len(small):
+        little = half[small]
+        chord[small] = 1.0 - little * little / 6.0
+        slope[small] = -little / 3.0
     direction = heading + half
     cos, sin = np.cos(direction), np.sin(direction)
     way = speed * dt
@@ -110,15 +118,16 @@ def _turning(
     ahead[:, :, 2] += dt * ahead[:, :, 4]
     third, second, first = dt**3 / 3.0, dt**2 / 2.0, dt
     cos, sin = np.cos(heading), np.sin(heading)
-    along = np.stack((cos, sin), axis=1)
-    ahead[:, :2, :2] += (q * third)[:, None, None] * (along[:, :, None] * along[:, None, :])
-    pushed = (q * second)[:, None] * along
-    ahead[:, :2, 3] += pushed
-    ahead[:, 3, :2] += pushed
+    flat = ahead.reshape(-1, 25)  # row-major: entry (i, j) at 5·i + j
+    far, near = q * third, q * second
+    flat[:, 0] += far * (cos * cos)
+    flat[:, 6] += far * (sin * sin)
+    flat[:, 1:6:4] += (far * (cos * sin))[:, None]
+    flat[:, 3:16:12] += (near * cos)[:, None]  # x with speed, both ways
+    flat[:, 8:17:8] += (near * sin)[:, None]
     square = speed * speed
-    turn = np.where(held, 0.0, square / (square + STEER_SPEED**2))
+    turn = ~held * (square / (square + STEER_SPEED**2))
     yaw = turn * TURN_PSD
-    flat = ahead.reshape(-1, 25)
     flat[:, 0:7:6] += POSITION_PSD * dt
     flat[:, 18] += q * first
     flat[:, 12] += yaw * third + turn * (HEADING_PSD * dt)
@@ -217,11 +226,12 @@ def velocity_of(state: Floats, polar: Bools) -> tuple[Floats, Floats]:
     jacobian[:, 0, 0] = jacobian[:, 1, 1] = 1.0
     turning = polar.nonzero()[0]
     if len(turning):
-        heading, speed = velocity[turning].T
+        heading, speed = state[:, 2][turning], state[:, 3][turning]
         cos, sin = np.cos(heading), np.sin(heading)
         east, north = speed * cos, speed * sin
-        velocity[turning] = np.stack((east, north), axis=1)
-        jacobian[turning] = np.stack((-north, cos, east, sin), axis=1).reshape(-1, 2, 2)
+        velocity[:, 0][turning], velocity[:, 1][turning] = east, north
+        jacobian[:, 0, 0][turning], jacobian[:, 0, 1][turning] = -north, cos
+        jacobian[:, 1, 0][turning], jacobian[:, 1, 1][turning] = east, sin
     return velocity, jacobian
 
 
@@ -259,7 +269,8 @@ def _bounded(state: Floats, polar: Bools) -> Floats:
     clip(state[:, 2:], _LEAST, _MOST, out=state[:, 2:])
     turning = polar.nonzero()[0]
     if len(turning):
-        state[turning, 2] = wrap(state[turning, 2])
+        heading = state[:, 2]
+        heading[turning] = wrap(heading[turning])
     return state
 
 
@@ -315,10 +326,9 @@ def determinant2(matrix: Floats) -> Floats:
 
 def inverse2(matrix: Floats) -> Floats:
     """Inverses of …×2×2, which must be regular."""
-    inverse = np.empty_like(matrix)
-    inverse[..., 0, 0], inverse[..., 1, 1] = matrix[..., 1, 1], matrix[..., 0, 0]
-    inverse[..., 0, 1], inverse[..., 1, 0] = -matrix[..., 0, 1], -matrix[..., 1, 0]
-    return np.asarray(inverse / determinant2(matrix)[..., None, None])
+    rows = matrix.reshape(-1, 4)
+    area = rows[:, 0] * rows[:, 3] - rows[:, 1] * rows[:, 2]
+    return np.asarray(rows.take(_ADJUGATE, 1) * _SIGN / area[:, None]).reshape(matrix.shape)
 
 
 def distance2(difference: Floats, cov: Floats) -> Floats:

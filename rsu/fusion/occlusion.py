@@ -49,7 +49,7 @@ def hidden(view: Viewpoint, rows: Rows, which: Indices, time_ns: int) -> Bools:
     cover = fresh.nonzero()[0]
     if not len(which) or not len(cover):
         return np.zeros(len(which), dtype=np.bool_)
-    away = believed_position(rows)[0] - (view.x, view.y)
+    away = believed_position(rows) - (view.x, view.y)
     distance = np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-3)
     sight = away / distance[:, None]
     breadth = _half_breadth(rows, cover, sight)
@@ -69,7 +69,7 @@ def hidden(view: Viewpoint, rows: Rows, which: Indices, time_ns: int) -> Bools:
 def chance(view: Viewpoint, rows: Rows, which: Indices, usual: float) -> Floats:
     """Chance that one look of a camera finds the tracks `which`: `usual` where it looks down on
     them, and of who stands in no row of vehicles."""
-    away = believed_position(rows)[0][which] - (view.x, view.y)
+    away = believed_position(rows).take(which, 0) - (view.x, view.y)
     slope = view.height / np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-3)
     least = min(SELDOM, usual)
     share = np.clip((slope - FLAT) / (STEEP - FLAT), 0.0, 1.0)

@@ -36,7 +36,8 @@ def track_list(
     everyone = table.rows
     told = everyone.confirmed & (everyone.existence >= LIKELIER_THAN_NOT)
     told &= everyone.born_ns < settled_ns
-    chosen = everyone if told.all() else everyone.take(told)
+    who = told.nonzero()[0]
+    chosen = everyone if len(who) == len(everyone) else everyone.take(who)
     state, cov = published_state(chosen)
     if lanes is not None:
         lanes.inform(state, cov, chosen.motor > LIKELIER_THAN_NOT)
@@ -45,8 +46,9 @@ def track_list(
     probability = weight[np.arange(len(chosen)), class_index] / weight.sum(axis=1)
     columns = zip(
         chosen.id.tolist(), class_index.tolist(), probability.tolist(), state.tolist(),
-        cov.reshape(-1, 25)[:, _UPPER].tolist(), chosen.size.tolist(), chosen.existence.tolist(),
-        chosen.born_ns.tolist(), chosen.updated_ns.tolist(), _sources(chosen, sensors), strict=True,
+        cov.reshape(-1, 25).take(_UPPER, 1).tolist(), chosen.size.tolist(),
+        chosen.existence.tolist(), chosen.born_ns.tolist(), chosen.updated_ns.tolist(),
+        _sources(chosen, sensors), strict=True,
     )  # fmt: skip
     coasting, confirmed = TrackStatus.COASTING, TrackStatus.CONFIRMED
     fresh_ns = table.time_ns - FRESH_NS
@@ -86,13 +88,14 @@ def published_state(rows: Rows) -> tuple[Floats, Floats]:
     np.maximum(state[:, 3], 0.0, out=state[:, 3])
     free = (~polar & ~resting).nonzero()[0]
     if len(free):
-        jacobian, _, state[free, 3] = polar_jacobian(rows.state[free])
+        jacobian, _, speed = polar_jacobian(rows.state.take(free, 0))
         still = ~rows.moving[free]
         jacobian[still, 2] = 0.0
-        cov[free] = product(product(jacobian, rows.cov[free]), jacobian.swapaxes(1, 2))
-        cov[free, 2, 2] += np.where(still, rows.heading_var[free], 0.0)
-        cov[free, 4, 4] += BIRTH_TURN_STD**2
-        state[free, 4] = 0.0
+        turned = product(product(jacobian, rows.cov.take(free, 0)), jacobian.swapaxes(1, 2))
+        turned[:, 2, 2] += still * rows.heading_var[free]
+        turned[:, 4, 4] += BIRTH_TURN_STD**2
+        cov[free] = turned
+        state[:, 3][free], state[:, 4][free] = speed, 0.0
     stands = resting.nonzero()[0]
     if len(stands):
         rest = np.zeros((len(stands), 5, 5))
@@ -122,6 +125,8 @@ def _speed_squared(rows: Rows, which: npt.NDArray[np.intp]) -> Floats:
 def _cap_heading(cov: Floats) -> None:
     """No angle is less certain than a uniform one; scaling its row and column keeps cov valid."""
     wide = (cov[:, 2, 2] > UNKNOWN_HEADING_STD**2).nonzero()[0]
+    if not len(wide):
+        return
     scale = UNKNOWN_HEADING_STD / np.sqrt(cov[wide, 2, 2])[:, None]
     cov[wide, 2, :] *= scale
     cov[wide, :, 2] *= scale

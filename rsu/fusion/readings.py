@@ -3,7 +3,8 @@
 In: `Readings`, M rows as stated by a camera, a radar or a voice on the air; out: which of them are
 usable, the reasons of the others, and the arrays of a `Scan`. Whatever passes is finite, bounded
 and has positive definite covariances, so the filter behind it never has to ask. All rows at once:
-one by one, checking cost as much as filtering.
+one by one, checking cost as much as filtering. Who calls is `unsuspecting`: what is stated may
+overflow and be no number, which is found out here.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ LEAST_SCORE, MOST_SCORE = 0.01, 0.99  # no word is worth nothing, and none is be
 NAN = float("nan")
 NO_SIZE = (NAN, NAN, NAN)
 NO_COV = (NAN, NAN, NAN)
+_SQUARE = np.array([0, 1, 1, 2])  # of (xx, xy, yy) in a row-major 2×2
+
+unsuspecting = np.errstate(over="ignore", invalid="ignore")
+"""Around whoever reads what a sensor says: numpy does not warn of what is checked here."""
 
 REASONS = (
     "not_finite", "position_out_of_range", "velocity_out_of_range", "covariance_not_positive",
@@ -106,31 +111,28 @@ def _all_sound(readings: Readings) -> bool:
     """Whether nothing is wrong with any row, as is usual: a few looks at all numbers at once."""
     sound = bool(np.isfinite(readings.score).all())
     for values, cov, most in _vectors(readings):
-        with np.errstate(over="ignore", invalid="ignore"):
-            # Written so that NaN is not sound.
-            sound = sound and bool(
-                (np.abs(values) <= most).all()
-                and (np.abs(cov) <= LARGEST_STD**2).all()
-                and _are_covariances(cov).all()
-            )
+        # Written so that NaN is not sound.
+        sound = sound and bool(
+            np.abs(values).max(initial=0.0) <= most
+            and np.abs(cov).max(initial=0.0) <= LARGEST_STD**2
+            and _are_covariances(cov).all()
+        )
     return sound
 
 
 def _faults(readings: Readings) -> list[tuple[str, Bools]]:
     """Reasons and the rows that they hold for, M each."""
-    faults: list[tuple[str, Bools]] = []
-    with np.errstate(over="ignore", invalid="ignore"):
-        for what, (values, cov, most) in zip(
-            ("position", "velocity"), _vectors(readings), strict=False
-        ):
-            faults += [
-                ("not_finite", np.asarray(~np.isfinite(values).all(axis=1))),
-                ("not_finite", np.asarray(~np.isfinite(cov).all(axis=1))),
-                (f"{what}_out_of_range", np.abs(values).max(axis=1) > most),
-                ("covariance_not_positive", ~_are_covariances(cov)),
-                ("covariance_too_large", np.maximum(cov[:, 0], cov[:, 2]) > LARGEST_STD**2),
-            ]
-        faults.append(("not_finite", ~np.isfinite(readings.score)))
+    faults: list[tuple[str, Bools]] = [("not_finite", ~np.isfinite(readings.score))]
+    for what, (values, cov, most) in zip(
+        ("position", "velocity"), _vectors(readings), strict=False
+    ):
+        faults += [
+            ("not_finite", np.asarray(~np.isfinite(values).all(axis=1))),
+            ("not_finite", np.asarray(~np.isfinite(cov).all(axis=1))),
+            (f"{what}_out_of_range", np.abs(values).max(axis=1) > most),
+            ("covariance_not_positive", ~_are_covariances(cov)),
+            ("covariance_too_large", np.maximum(cov[:, 0], cov[:, 2]) > LARGEST_STD**2),
+        ]
     return faults
 
 
@@ -142,33 +144,34 @@ def _vectors(readings: Readings) -> Iterator[tuple[Floats, Floats, float]]:
 
 
 def matrices(cov: Floats, floor: float | Floats) -> Floats:
-    """M×2×2 of M×3; `floor` (M or one) is added to both variances.
+    """M×2×2 of M×3; `floor` (M×1 or one) is added to both variances.
 
     Adding, rather than taking a maximum, keeps any semi-definite matrix definite.
     """
-    out = np.empty((len(cov), 2, 2))
-    out[:, 0, 0] = cov[:, 0] + floor
-    out[:, 1, 1] = cov[:, 2] + floor
-    out[:, 0, 1] = out[:, 1, 0] = cov[:, 1]
-    return out
+    out = cov.take(_SQUARE, 1)
+    out[:, ::3] += floor
+    return out.reshape(-1, 2, 2)
 
 
 def constant_part(part: Floats, whole: Floats, doubt: Floats) -> Floats:
-    """The standing part M×2×2 of covariances; none where it is not a part of the whole."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        proper = np.isfinite(part).all(axis=1) & _are_covariances(part)
-        proper &= _are_covariances(whole - part)
+    """The standing part M×2×2 of covariances; none where it is not a part of the whole, which is
+    finite: so is its part, then."""
+    proper = _are_covariances(part)
+    proper &= _are_covariances(whole - part)
+    if not np.count_nonzero(proper):
+        return np.zeros((len(part), 2, 2))
     return np.where(proper[:, None, None], matrices(part, doubt), 0.0)
 
 
 def dimensions(size: Floats) -> Floats:
     """Sizes M×3, NaN in every column where they are no size of a road user."""
-    with np.errstate(invalid="ignore"):
-        proper = (size.min(axis=1) > 0.0) & (size.max(axis=1) <= LONGEST)  # fails on NaN
-    return np.where(proper[:, None], size, NAN)
+    proper = (size > 0.0) & (size <= LONGEST)  # fails on NaN
+    if np.count_nonzero(proper) == size.size:
+        return size.copy()
+    return np.where(proper.all(axis=1, keepdims=True), size, NAN)
 
 
 def _are_covariances(cov: Floats) -> Bools:
-    xx, xy, yy = cov.T
+    xx, xy, yy = cov[:, 0], cov[:, 1], cov[:, 2]
     # Rounding in a projection may leave a rank-1 matrix a hair below zero; that is no fault.
     return np.asarray((xx >= 0.0) & (yy >= 0.0) & (xy * xy <= xx * yy * (1.0 + 1e-6) + 1e-12))

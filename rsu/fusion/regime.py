@@ -41,16 +41,18 @@ from rsu.fusion.motion import (
 )
 from rsu.fusion.onset import no_looks, set_off, with_look
 from rsu.fusion.table import (
-    COMPANY_NS,
     UNKNOWN_HEADING_STD,
     Rows,
+    alone,
     flat,
     standing_error,
     stands_on_foot,
+    working,
 )
 from rsu.schema.units import NS_PER_S
 
 Index = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
 
 REST_PSD, REST_PSD_FREE = (
     0.04,
@@ -79,11 +81,12 @@ SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of 
 
 def predict_rest(rows: Rows, dt: float) -> None:
     """Carry the static hypothesis and held headings `dt` seconds forward, in place."""
-    creep = np.where(MOTOR[rows.class_index], REST_PSD * dt, REST_PSD_FREE * dt)
+    motor = MOTOR[rows.class_index]
+    creep = np.where(motor, REST_PSD * dt, REST_PSD_FREE * dt)
     rows.rest_cov.reshape(-1, 4)[:, ::3] += creep[:, None]
     change = 0.5 * (1.0 - math.exp(-2.0 * START_RATE * dt))
     rows.rest_probability = rows.rest_probability * (1.0 - 2.0 * change) + change
-    free = (~rows.moving & ~MOTOR[rows.class_index]).nonzero()[0]
+    free = ~(rows.moving | motor)
     turned = rows.heading_var[free] + TURN_ON_SPOT * dt
     rows.heading_var[free] = np.minimum(turned, UNKNOWN_HEADING_STD**2)
 
@@ -94,13 +97,15 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
     The standing error of the scan's sensor (`column`) is noise only where several sensors work on
     one track; alone it shifts the track as a whole and is added when the track is published.
     """
-    _admit(rows, index, column)
-    state, cov = rows.state[index], rows.cov[index]
+    company = working(rows).take(index, 0)
+    _admit(rows, index, company, column)
+    state, cov = rows.state.take(index, 0), rows.cov.take(index, 0)
     polar, held = rows.polar[index], rows.resting[index]
-    position = scan.position[which]
-    noise = _noise(rows, index, scan, which, column)
-    rest_cov = rows.rest_cov[index]
-    off_rest = position - rows.rest_position[index]
+    position = scan.position.take(which, 0)
+    noise = _noise(rows, index, company, scan, which, column)
+    rest_cov = rows.rest_cov.take(index, 0)
+    stood = rows.rest_position.take(index, 0)
+    off_rest = position - stood
     evidence = _log_density(off_rest, rest_cov + noise) - _log_density(
         position - state[:, :2], cov[:, :2, :2] + noise
     )
@@ -124,7 +129,7 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
         step = product(gain, off_rest[:, :, None])[:, :, 0]
         # (1 − K)·P for the optimal gain, as P·spread⁻¹·noise, which stays positive.
         rows.rest_cov[index] = symmetric(product(gain, noise))
-    rows.rest_position[index] += step
+    rows.rest_position[index] = stood + step
     rest = rows.rest_probability[index]
     weight = np.exp(clip(evidence, -AGAINST_REST, FOR_REST))
     rows.rest_probability[index] = rest * weight / (rest * weight + 1.0 - rest)
@@ -154,13 +159,14 @@ def _set_off(rows: Rows, some: Index) -> None:
     rows.rest_probability[walkers] = 0.0
 
 
-def _noise(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> Floats:
+def _noise(
+    rows: Rows, index: Index, company: Bools, scan: Scan, which: Index, column: int
+) -> Floats:
     """What of the measured positions' covariances is noise to the filter; the standing error that
-    is not goes to the rows `index`, in place."""
-    noise, constant = scan.position_cov[which], scan.constant_cov[which]
-    company = rows.last_seen[index] > rows.updated_ns[index, None] - COMPANY_NS
-    alone = company[:, column] & (company.sum(axis=1) == 1)
-    noise = noise - np.where(alone[:, None, None], constant, 0.0)
+    is not goes to the rows `index`, on which `company` works, in place."""
+    stated, constant = scan.position_cov.take(which, 0), scan.constant_cov.take(which, 0)
+    lone = alone(company, column)
+    noise = stated - lone[:, None, None] * constant
     if scan.hearsay:  # it has no standing error that is its own
         return noise
     if not scan.surveys:
@@ -168,37 +174,37 @@ def _noise(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> F
         # words of `HEARD_S` count as one.
         passed = (scan.capture_ns - np.maximum(rows.last_seen[index, column], 0)) / NS_PER_S
         repeated = clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
-        noise = noise * np.where(alone, 1.0, repeated)[:, None, None]
-    company[:, column] = True
-    rows.noise[index, column] = flat(
-        np.where(alone[:, None, None], scan.position_cov[which], noise)
-    )
+        noise = noise * np.where(lone, 1.0, repeated)[:, None, None]
+    rows.noise[index, column] = flat(np.where(lone[:, None, None], stated, noise))
     rows.standing[index, column] = flat(constant)
-    left = constant.copy()
-    several = np.flatnonzero(company.sum(axis=1) > 1)
+    left = constant
+    company[:, column] = True
+    several = (company.sum(axis=1) > 1).nonzero()[0]
     if len(several):
+        left = constant.copy()
         them = index[several]
         left[several] = standing_error(rows.noise[them], rows.standing[them], company[several])
     rows.constant_cov[index] = left
     return noise
 
 
-def _admit(rows: Rows, index: Index, column: int) -> None:
+def _admit(rows: Rows, index: Index, company: Bools, column: int) -> None:
     """Where another sensor alone worked on a track until now, its standing error becomes an error
     of the state, in place: against a second sensor it shows."""
-    recent = rows.last_seen[index] > rows.updated_ns[index, None] - COMPANY_NS
-    joined = index[~recent[:, column] & (recent.sum(axis=1) == 1)]
-    rows.cov[joined, :2, :2] += rows.constant_cov[joined]
-    rows.rest_cov[joined] += rows.constant_cov[joined]
+    joined = index[~company[:, column] & (company.sum(axis=1) == 1)]
+    if len(joined):
+        rows.cov[joined, :2, :2] += rows.constant_cov[joined]
+        rows.rest_cov[joined] += rows.constant_cov[joined]
 
 
 def settle(rows: Rows, time_ns: int) -> None:
     """Decide each row's regime at `time_ns`, the form of its state and its heading, in place."""
     clip(rows.rest_probability, REST_FLOOR, REST_CEILING, out=rows.rest_probability)
     lost = (rows.rest_probability <= REST_FLOOR).nonzero()[0]
-    rows.rest_position[lost] = rows.state[lost, :2]
-    rows.rest_cov[lost] = rows.cov[lost, :2, :2]
-    rows.anchored_ns[lost] = time_ns
+    if len(lost):
+        rows.rest_position[lost] = rows.state[:, :2].take(lost, 0)
+        rows.rest_cov[lost] = rows.cov[:, :2, :2].take(lost, 0)
+        rows.anchored_ns[lost] = time_ns
     limit = np.where(rows.resting, REST_ENDS, REST_BEGINS)
     limit[stands_on_foot(rows)] = REST_FLOOR
     stayed = rows.resting | (time_ns - rows.anchored_ns >= SHORTEST_REST_NS)
@@ -212,7 +218,9 @@ def settle(rows: Rows, time_ns: int) -> None:
     if len(changed):
         _stop_turning(rows, changed[resting[changed]])
         _free_turning(rows, changed[~resting[changed]])
-    rows.looks[rows.resting & ~resting] = no_looks(1)
+    left = (rows.resting & ~resting).nonzero()[0]
+    if len(left):
+        rows.looks[left] = no_looks(1)
     rows.resting = resting
     _choose_form(rows)
     _take_heading(rows)
@@ -252,32 +260,38 @@ def _choose_form(rows: Rows) -> None:
     if len(leave):
         rows.state[leave], rows.cov[leave] = to_cartesian(rows.state[leave], rows.cov[leave])
         rows.polar[leave] = False
+    moved, rows.moving = rows.moving, rows.polar & ~rows.resting
     free = (~rows.polar).nonzero()[0]
-    classes, resting = rows.class_index[free], rows.resting[free]
-    speed = np.hypot(rows.state[free, 2], rows.state[free, 3])
-    noise = np.sqrt(largest_variance(rows.cov[free, 2:4, 2:4]))
-    needed = np.where(rows.moving[free], DOUBTFUL, ESTABLISHED) * noise
-    established = ~resting & (speed > np.maximum(LEAST_SPEED[classes], needed))
-    rows.moving = rows.polar & ~rows.resting
+    if not len(free):
+        return
+    classes, state, cov = rows.class_index[free], rows.state.take(free, 0), rows.cov.take(free, 0)
+    speed = np.hypot(state[:, 2], state[:, 3])
+    noise = np.sqrt(largest_variance(cov[:, 2:4, 2:4]))
+    needed = np.where(moved[free], DOUBTFUL, ESTABLISHED) * noise
+    established = ~rows.resting[free] & (speed > np.maximum(LEAST_SPEED[classes], needed))
     rows.moving[free] = established
     vehicle = (rows.motor[free] > 0.6) & MOTOR[classes]
     enter = free[vehicle & established & (speed > DRIVING * noise)]
     if len(enter):
-        rows.state[enter], rows.cov[enter] = to_polar(rows.state[enter], rows.cov[enter])
+        rows.state[enter], rows.cov[enter] = to_polar(
+            rows.state.take(enter, 0), rows.cov.take(enter, 0)
+        )
         rows.polar[enter] = True
 
 
 def _take_heading(rows: Rows) -> None:
     driving = rows.polar.nonzero()[0]
     if len(driving):
-        slowest = -np.maximum(1.0, 3.0 * np.sqrt(rows.cov[driving, 3, 3]))
-        _turn_round(rows, driving[rows.state[driving, 3] < slowest])
-        rows.heading[driving] = rows.state[driving, 2]
-        rows.heading_var[driving] = rows.cov[driving, 2, 2]
+        slowest = -np.maximum(1.0, 3.0 * np.sqrt(rows.cov[:, 3, 3][driving]))
+        reversing = driving[rows.state[:, 3][driving] < slowest]
+        if len(reversing):
+            _turn_round(rows, reversing)
+        rows.heading[driving] = rows.state[:, 2][driving]
+        rows.heading_var[driving] = rows.cov[:, 2, 2][driving]
     free = (rows.moving & ~rows.polar).nonzero()[0]
     if len(free):
-        vx, vy = rows.state[free, 2], rows.state[free, 3]
-        cov = rows.cov[free]
+        vx, vy = rows.state[:, 2][free], rows.state[:, 3][free]
+        cov = rows.cov.take(free, 0)
         speed2 = np.maximum(vx * vx + vy * vy, 1e-2)
         xx, xy, yy = cov[:, 2, 2], cov[:, 2, 3], cov[:, 3, 3]
         across = (vy * vy * xx - 2.0 * vx * vy * xy + vx * vx * yy) / speed2
@@ -296,7 +310,7 @@ def _turn_round(rows: Rows, which: Index) -> None:
 
 def _log_density(difference: Floats, cov: Floats) -> Floats:
     """Log density of planar Gaussians without the constant, which cancels in every ratio here."""
-    dx, dy = difference.T
+    dx, dy = difference[:, 0], difference[:, 1]
     xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
     area = xx * yy - xy * xy
     distance = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area

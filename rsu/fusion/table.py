@@ -6,7 +6,8 @@ it back is a rollback. Rows are in order of birth, hence of id.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from operator import attrgetter
 
 import numpy as np
@@ -32,6 +33,9 @@ CLASS_PRIOR = 0.1  # Dirichlet pseudo-count per class: one detection of score 1 
 COMPANY_NS = NS_PER_S  # ns: sensors that measured a track this recently work on it together
 NAMED_NS = 1_500_000_000  # ns: a road user that speaks once a second keeps its name
 _NOBODY = np.array([1.0, 0.0, 1.0])  # any regular covariance: it counts for nothing
+_FLAT, _SQUARE = np.array([0, 1, 3]), np.array([0, 1, 1, 2])  # xx, xy, yy in 2×2, and back
+_PLANAR = np.array([0, 1, 6])  # the same in a row-major 5×5
+_MOTOR = MOTOR.nonzero()[0]
 REST_PRIOR = 0.5  # a new object stands or moves; nothing favours either
 
 
@@ -74,9 +78,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.id)
 
-    def take(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Rows:
+    def take(self, index: Indices) -> Rows:
         """The chosen rows, copied."""
-        return Rows(*[column[index] for column in _columns(self)])
+        return Rows(*[column.take(index, 0) for column in _columns(self)])
 
     def copy(self) -> Rows:
         return Rows(*[column.copy() for column in _columns(self)])
@@ -88,11 +92,12 @@ class Rows:
 
     def classify(self, index: Indices) -> None:
         """What the evidence of the rows `index` says now."""
-        evidence = self.class_evidence[index]
-        best = evidence.argmax(axis=1)
-        self.class_index[index] = np.where(evidence.max(axis=1) > 0.0, best, UNKNOWN)
+        evidence = self.class_evidence.take(index, 0)
+        # Nothing speaks for UNKNOWN, which comes first: it is the likeliest where nothing speaks.
+        self.class_index[index] = evidence.argmax(axis=1)
         weight = evidence + CLASS_PRIOR
-        self.motor[index] = weight[:, MOTOR].sum(axis=1) / (weight.sum(axis=1) - weight[:, UNKNOWN])
+        motor = weight.take(_MOTOR, 1).sum(axis=1)
+        self.motor[index] = motor / (weight.sum(axis=1) - weight[:, UNKNOWN])
 
 
 _columns = attrgetter(*(column.name for column in fields(Rows)))
@@ -112,7 +117,7 @@ class Table:
     last_look: Integers
 
     def copy(self) -> Table:
-        return replace(self, rows=self.rows.copy(), last_look=self.last_look.copy())
+        return Table(self.time_ns, self.next_id, self.rows.copy(), self.last_look.copy())
 
     def widen(self, sensors: int) -> None:
         """Make room for sensors that appeared since this table was made."""
@@ -127,15 +132,26 @@ class Table:
             rows.standing = np.concatenate((rows.standing, none), axis=1)
 
 
-def believed_position(rows: Rows) -> tuple[Floats, Floats]:
-    """N×2 position and N×2×2 covariance under the regime that holds.
+def believed_position(rows: Rows) -> Floats:
+    """N×2 position under the regime that holds.
 
     A resting track is where it stands: its static filter is much surer than its moving one, which
     keeps parked neighbours apart.
     """
-    resting = rows.resting
-    position = np.where(resting[:, None], rows.rest_position, rows.state[:, :2])
-    return position, np.where(resting[:, None, None], rows.rest_cov, rows.cov[:, :2, :2])
+    position = rows.state[:, :2].copy()
+    resting = rows.resting.nonzero()[0]
+    if len(resting):
+        position[resting] = rows.rest_position.take(resting, 0)
+    return position
+
+
+def believed_spread(rows: Rows) -> Floats:
+    """Covariance (xx, xy, yy; N×3) of the position under the regime that holds."""
+    spread = rows.cov.reshape(-1, 25).take(_PLANAR, 1)
+    resting = rows.resting.nonzero()[0]
+    if len(resting):
+        spread[resting] = flat(rows.rest_cov.take(resting, 0))
+    return spread
 
 
 def stands_on_foot(rows: Rows) -> Bools:
@@ -143,14 +159,18 @@ def stands_on_foot(rows: Rows) -> Bools:
     return np.asarray(rows.resting & ~rows.polar & ~MOTOR[rows.class_index])
 
 
-def seen_by_one(rows: Rows, column: int) -> Bools:
-    """Tracks that sensor `column` and no other measured within `COMPANY_NS` of their newest.
+def working(rows: Rows) -> Bools:
+    """Which sensors (N×S) work on a track: they measured it within `COMPANY_NS` of its newest."""
+    return np.asarray(rows.last_seen > (rows.updated_ns - COMPANY_NS)[:, None])
+
+
+def alone(company: Bools, column: int) -> Bools:
+    """Tracks that sensor `column` and no other works on.
 
     One sensor's standing error moves the whole track and shows in no innovation; between sensors
     it does.
     """
-    recent = rows.last_seen > rows.updated_ns[:, None] - COMPANY_NS
-    return np.asarray(recent[:, column] & (recent.sum(axis=1) == 1))
+    return np.asarray(company[:, column] & (company.sum(axis=1) == 1))
 
 
 def standing_error(noise: Floats, standing: Floats, company: Bools) -> Floats:
@@ -176,12 +196,12 @@ def _summed(terms: Floats) -> Floats:
 
 def matrices(cov: Floats) -> Floats:
     """Symmetric …×2×2 of (xx, xy, yy) …×3."""
-    return cov[..., (0, 1, 1, 2)].reshape(*cov.shape[:-1], 2, 2)
+    return cov.take(_SQUARE, -1).reshape(*cov.shape[:-1], 2, 2)
 
 
 def flat(cov: Floats) -> Floats:
     """(xx, xy, yy) of symmetric N×2×2 matrices, N×3."""
-    return cov.reshape(-1, 4)[:, (0, 1, 3)]
+    return cov.reshape(-1, 4).take(_FLAT, 1)
 
 
 def live_labels(rows: Rows, time_ns: int) -> Integers:
@@ -204,15 +224,17 @@ def newborn(
     measured it; the heading is unknown and says so.
     """
     count = len(which)
+    everyone = np.arange(count)
     rows = _blank(count, sensors)
-    classes = scan.class_index[which]
-    rows.id[:] = first_id + np.arange(count)
+    classes, noise = scan.class_index[which], scan.position_cov.take(which, 0)
+    constant, size = scan.constant_cov.take(which, 0), scan.size.take(which, 0)
+    rows.id[:] = first_id + everyone
     rows.born_ns[:] = rows.updated_ns[:] = scan.capture_ns
     rows.anchored_ns[:] = scan.capture_ns
     rows.hits[:] = 1
-    rows.state[:, :2] = rows.rest_position[:] = scan.position[which]
-    rows.constant_cov[:] = scan.constant_cov[which]
-    rows.cov[:, :2, :2] = rows.rest_cov[:] = scan.position_cov[which] - scan.constant_cov[which]
+    rows.state[:, :2] = rows.rest_position[:] = scan.position.take(which, 0)
+    rows.constant_cov[:] = constant
+    rows.cov[:, :2, :2] = rows.rest_cov[:] = noise - constant
     if scan.velocity is not None and scan.velocity_cov is not None:
         rows.state[:, 2:4] = scan.velocity[which]
         rows.cov[:, 2:4, 2:4] = scan.velocity_cov[which]
@@ -223,15 +245,15 @@ def newborn(
     else:
         rows.cov[:, 2, 2] = rows.cov[:, 3, 3] = first_speed_std[classes] ** 2
     rows.existence[:] = existence
-    known = classes != UNKNOWN
-    rows.class_evidence[np.arange(count)[known], classes[known]] = scan.score[which][known]
-    rows.classify(np.arange(count))
-    measured = np.isfinite(scan.size[which])
-    rows.size[:] = np.where(measured, scan.size[which], DEFAULT_SIZE[classes])
+    rows.class_evidence[everyone, classes] = scan.score[which]
+    rows.class_evidence[:, UNKNOWN] = 0.0
+    rows.classify(everyone)
+    measured = np.isfinite(size)
+    rows.size[:] = np.where(measured, size, DEFAULT_SIZE.take(classes, 0))
     rows.sized[:] = measured.all(axis=1)
     rows.last_seen[:, column] = scan.capture_ns
-    rows.noise[:, column] = flat(scan.position_cov[which])
-    rows.standing[:, column] = flat(scan.constant_cov[which])
+    rows.noise[:, column] = flat(noise)
+    rows.standing[:, column] = flat(constant)
     if scan.evidence_ns is not None:
         rows.updated_ns[:] = scan.evidence_ns[which]
     if scan.label is not None:
@@ -241,36 +263,42 @@ def newborn(
 
 
 def _blank(count: int, sensors: int) -> Rows:
+    return _blank_row(sensors).take(np.zeros(count, dtype=np.intp))
+
+
+@lru_cache
+def _blank_row(sensors: int) -> Rows:
+    """What is repeated, not changed: it is kept."""
     return Rows(
-        id=np.zeros(count, dtype=np.int64),
-        born_ns=np.zeros(count, dtype=np.int64),
-        updated_ns=np.zeros(count, dtype=np.int64),
-        hits=np.zeros(count, dtype=np.int64),
-        state=np.zeros((count, 5)),
-        cov=np.zeros((count, 5, 5)),
-        polar=np.zeros(count, dtype=np.bool_),
-        moving=np.zeros(count, dtype=np.bool_),
-        constant_cov=np.zeros((count, 2, 2)),
-        rest_position=np.zeros((count, 2)),
-        rest_cov=np.zeros((count, 2, 2)),
-        rest_probability=np.full(count, REST_PRIOR),
-        anchored_ns=np.zeros(count, dtype=np.int64),
-        resting=np.zeros(count, dtype=np.bool_),
-        stands=np.zeros(count, dtype=np.bool_),
-        heading=np.zeros(count),
-        heading_var=np.full(count, UNKNOWN_HEADING_STD**2),
-        existence=np.zeros(count),
-        confirmed=np.zeros(count, dtype=np.bool_),
-        class_evidence=np.zeros((count, len(CLASSES))),
-        class_index=np.full(count, UNKNOWN, dtype=np.intp),
-        motor=np.zeros(count),
-        size=np.zeros((count, 3)),
-        sized=np.zeros(count, dtype=np.int64),
-        hidden_ns=np.full(count, NEVER),
-        label=np.zeros(count, dtype=np.int64),
-        labelled_ns=np.full(count, NEVER),
-        looks=no_looks(count),
-        last_seen=np.full((count, sensors), NEVER),
-        noise=np.zeros((count, sensors, 3)),
-        standing=np.zeros((count, sensors, 3)),
+        id=np.zeros(1, dtype=np.int64),
+        born_ns=np.zeros(1, dtype=np.int64),
+        updated_ns=np.zeros(1, dtype=np.int64),
+        hits=np.zeros(1, dtype=np.int64),
+        state=np.zeros((1, 5)),
+        cov=np.zeros((1, 5, 5)),
+        polar=np.zeros(1, dtype=np.bool_),
+        moving=np.zeros(1, dtype=np.bool_),
+        constant_cov=np.zeros((1, 2, 2)),
+        rest_position=np.zeros((1, 2)),
+        rest_cov=np.zeros((1, 2, 2)),
+        rest_probability=np.full(1, REST_PRIOR),
+        anchored_ns=np.zeros(1, dtype=np.int64),
+        resting=np.zeros(1, dtype=np.bool_),
+        stands=np.zeros(1, dtype=np.bool_),
+        heading=np.zeros(1),
+        heading_var=np.full(1, UNKNOWN_HEADING_STD**2),
+        existence=np.zeros(1),
+        confirmed=np.zeros(1, dtype=np.bool_),
+        class_evidence=np.zeros((1, len(CLASSES))),
+        class_index=np.full(1, UNKNOWN, dtype=np.intp),
+        motor=np.zeros(1),
+        size=np.zeros((1, 3)),
+        sized=np.zeros(1, dtype=np.int64),
+        hidden_ns=np.full(1, NEVER),
+        label=np.zeros(1, dtype=np.int64),
+        labelled_ns=np.full(1, NEVER),
+        looks=no_looks(1),
+        last_seen=np.full((1, sensors), NEVER),
+        noise=np.zeros((1, sensors, 3)),
+        standing=np.zeros((1, sensors, 3)),
     )

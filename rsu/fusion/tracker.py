@@ -7,6 +7,7 @@ its arguments; out-of-sequence scans are therefore handled by stepping again fro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,8 @@ from rsu.fusion.occlusion import Viewpoint, chance, hidden
 from rsu.fusion.regime import measure, predict_rest, settle
 from rsu.fusion.table import NEVER, Rows, Table, believed_position, live_labels, newborn
 from rsu.schema.units import NS_PER_S
+
+Floats = npt.NDArray[np.float64]
 
 CLASS_MEMORY = 0.97  # per measurement: class evidence fades over about 33 measurements
 SIZE_GAIN = 0.05  # a size is averaged over at least the last 20 measurements
@@ -80,9 +83,8 @@ class Tracker:
         pairs = associate(rows, scan, self._gate, column)
         self._update(rows, scan, pairs, column, look_s)
         outcome.hit, outcome.which = rows.id[pairs.row], pairs.measurement
-        velocity, _ = velocity_of(rows.state[pairs.row], rows.polar[pairs.row])
-        velocity[rows.resting[pairs.row]] = 0.0
-        outcome.velocity = velocity
+        outcome.velocity, _ = velocity_of(rows.state.take(pairs.row, 0), rows.polar[pairs.row])
+        outcome.velocity[rows.resting[pairs.row]] = 0.0
         if scan.surveys:
             self._miss(rows, scan, pairs, column, look_s)
         settle(rows, scan.capture_ns)
@@ -98,21 +100,21 @@ class Tracker:
         seen, excused = before.rows.updated_ns, before.rows.hidden_ns
         stale = np.maximum(seen, excused) < time_ns - self._coast_ns
         stale |= seen < time_ns - self._hidden_ns
-        outcome.ended += [(int(i), "coast_expired") for i in before.rows.id[stale]]
-        if not stale.any():
+        if not np.count_nonzero(stale):
             return before.copy()
-        return replace(before, rows=before.rows.take(~stale), last_look=before.last_look.copy())
+        outcome.ended += [(i, "coast_expired") for i in before.rows.id[stale].tolist()]
+        rows = before.rows.take((~stale).nonzero()[0])
+        return replace(before, rows=rows, last_look=before.last_look.copy())
 
     def _predict(self, rows: Rows, dt: float) -> None:
         psd = self.motion.acceleration_psd[rows.class_index]
         rows.state, rows.cov = predict(rows.state, rows.cov, rows.polar, rows.resting, psd, dt)
         predict_rest(rows, dt)
-        rows.existence *= np.where(
-            rows.hidden_ns > rows.updated_ns,
-            # Likelier there than not for as long as it may hide.
-            decay(dt, 2.0 * self._hidden_ns / NS_PER_S),
-            decay(dt, self._options.survival_s),
-        )
+        waits = (rows.hidden_ns > rows.updated_ns).nonzero()[0]
+        # Likelier there than not for as long as it may hide.
+        left = rows.existence[waits] * decay(dt, 2.0 * self._hidden_ns / NS_PER_S)
+        rows.existence *= decay(dt, self._options.survival_s)
+        rows.existence[waits] = left
 
     def _update(self, rows: Rows, scan: Scan, pairs: Pairs, column: int, look_s: float) -> None:
         hit, which = pairs.row, pairs.measurement
@@ -128,7 +130,7 @@ class Tracker:
             rows.existence[hit], pairs.likelihood, scan.score[which], looks,
             self._options.detection_probability, self._options.clutter_density,
         )  # fmt: skip
-        rows.last_seen[hit, column] = scan.capture_ns
+        rows.last_seen[:, column][hit] = scan.capture_ns
         evidence = scan.capture_ns if scan.evidence_ns is None else scan.evidence_ns[which]
         rows.updated_ns[hit] = np.maximum(rows.updated_ns[hit], evidence)
         if scan.label is not None:
@@ -140,15 +142,19 @@ class Tracker:
         known = (classes != UNKNOWN).nonzero()[0]
         if len(known):
             named = hit[known]
-            rows.class_evidence[named] *= CLASS_MEMORY
-            rows.class_evidence[named, classes[known]] += score[known]
+            evidence = rows.class_evidence.take(named, 0)
+            evidence *= CLASS_MEMORY
+            evidence[np.arange(len(named)), classes[known]] += score[known]
+            rows.class_evidence[named] = evidence
             rows.classify(named)
-        _average_size(rows, hit, scan.size[which])
+        _average_size(rows, hit, scan.size.take(which, 0))
 
     def _miss(self, rows: Rows, scan: Scan, pairs: Pairs, column: int, look_s: float) -> None:
         silent = responsible(rows, column)
         silent[pairs.row] = False
         missed = silent.nonzero()[0]
+        if not len(missed):
+            return
         view = self._viewpoints.get(scan.sensor)
         found: float | npt.NDArray[np.float64] = self._options.detection_probability
         if view is not None:
@@ -165,9 +171,11 @@ class Tracker:
         """Begin tracks from free measurements; returns how many the bound refused."""
         free = np.ones(len(scan), dtype=np.bool_)
         free[pairs.measurement] = False
-        if not free.any():
-            return 0
-        which = _single(scan, _not_on_top(table.rows, scan, np.flatnonzero(free), pairs))
+        which = free.nonzero()[0]
+        if len(which) and len(pairs.row):
+            which = _not_on_top(table.rows, scan, which, pairs)
+        if len(which) > 1:
+            which = _single(scan, which)
         room = self._options.max_tracks - len(table.rows)
         unborn = max(len(which) - room, 0)
         if unborn:
@@ -191,20 +199,25 @@ class Tracker:
             rows.born_ns < table.time_ns
         )
         # No input is known to do this; but one bad number must not poison the rest, nor be said.
-        bad = ~(np.isfinite(rows.state).all(axis=1) & np.isfinite(rows.cov).all(axis=(1, 2)))
-        outcome.ended += [(int(i), "existence_low") for i in rows.id[gone & ~bad]]
-        outcome.ended += [(int(i), "not_finite") for i in rows.id[bad]]
-        if (gone | bad).any():
-            table.rows = rows = rows.take(~(gone | bad))
+        # Squares add up to a finite number: none of them is bad.
+        if not math.isfinite(np.vdot(rows.state, rows.state) + np.vdot(rows.cov, rows.cov)):
+            good = np.asarray(np.isfinite(rows.state).all(axis=1))
+            good &= np.isfinite(rows.cov).all(axis=(1, 2))
+            outcome.ended += [(i, "not_finite") for i in rows.id[~good].tolist()]
+            table.rows = rows = rows.take(good.nonzero()[0])
+            gone = gone[good]
+        if np.count_nonzero(gone):
+            outcome.ended += [(i, "existence_low") for i in rows.id[gone].tolist()]
+            table.rows = rows = rows.take((~gone).nonzero()[0])
         rows.confirmed |= rows.existence >= self._options.confirm_probability
 
 
 def _average_size(rows: Rows, hit: npt.NDArray[np.intp], size: npt.NDArray[np.float64]) -> None:
     measured = np.isfinite(size).all(axis=1)
     index = hit[measured]
-    rows.sized[index] += 1
-    gain = np.maximum(1.0 / rows.sized[index], SIZE_GAIN)[:, None]
-    rows.size[index] += gain * (size[measured] - rows.size[index])
+    sized, average = rows.sized[index] + 1, rows.size.take(index, 0)
+    average += np.maximum(1.0 / sized, SIZE_GAIN)[:, None] * (size[measured] - average)
+    rows.sized[index], rows.size[index] = sized, average
 
 
 def _not_on_top(
@@ -212,26 +225,32 @@ def _not_on_top(
 ) -> npt.NDArray[np.intp]:
     """The free measurements that are no second box around an object this very scan measured."""
     hit = pairs.row
-    difference = scan.position[free, None, :] - believed_position(rows)[0][None, hit]
-    near = (difference**2).sum(axis=2) < (0.5 * rows.size[hit, 1]) ** 2
-    alike = CONFUSION[scan.class_index[free, None], rows.class_index[None, hit]] < 4.0
-    doubled: npt.NDArray[np.bool_] = (near & alike).any(axis=1)
-    return free[~doubled]
+    gap = _gap(scan.position.take(free, 0), believed_position(rows).take(hit, 0))
+    near = gap < (0.5 * rows.size[:, 1][hit]) ** 2
+    one, other = near.nonzero()
+    alike = CONFUSION[scan.class_index[free[one]], rows.class_index[hit[other]]] < 4.0
+    alone = np.ones(len(free), dtype=np.bool_)
+    alone[one[alike]] = False
+    return free[alone]
 
 
 def _single(scan: Scan, free: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """Of free measurements on top of each other, only the one with the best score."""
-    kind, place = scan.class_index[free], scan.position[free]
-    width = np.where(np.isnan(scan.size[free, 1]), DEFAULT_SIZE[kind, 1], scan.size[free, 1])
-    gap = ((place[:, None, :] - place[None, :, :]) ** 2).sum(axis=2)
-    near = gap < (0.25 * (width[:, None] + width[None, :])) ** 2
-    near &= CONFUSION[kind][:, kind] < 4.0
+    kind, place, width = scan.class_index[free], scan.position.take(free, 0), scan.size[:, 1][free]
+    width = np.where(np.isnan(width), DEFAULT_SIZE[kind, 1], width)
+    near = _gap(place, place) < (0.25 * (width[:, None] + width)) ** 2
+    near &= CONFUSION[kind[:, None], kind] < 4.0
     keep = np.ones(len(free), dtype=np.bool_)
     for i in np.argsort(-scan.score[free], kind="stable").tolist():
         if keep[i]:
             keep &= ~near[i]
             keep[i] = True
     return free[keep]
+
+
+def _gap(one: Floats, other: Floats) -> Floats:
+    """Squared distances N×M of points N×2 and M×2."""
+    return np.asarray((one[:, 0, None] - other[:, 0]) ** 2 + (one[:, 1, None] - other[:, 1]) ** 2)
 
 
 def _merge(table: Table, outcome: Outcome) -> None:
@@ -244,18 +263,21 @@ def _merge(table: Table, outcome: Outcome) -> None:
     first, second = _overlapping(rows)
     if len(first) == 0:
         return
+    seen = rows.last_seen.take(first, 0)
     seen_apart = (
-        (rows.last_seen[first] == rows.last_seen[second])
-        & (rows.last_seen[first] > table.time_ns - SAME_SCAN_NS)
+        (seen == rows.last_seen.take(second, 0)) & (seen > table.time_ns - SAME_SCAN_NS)
     ).any(axis=1)
     # Who speaks of itself under two names at once is two.
     named = live_labels(rows, table.time_ns)
     seen_apart |= (named[first] != 0) & (named[second] != 0) & (named[first] != named[second])
-    velocity, jacobian = velocity_of(rows.state, rows.polar)
-    spread = np.trace(velocity_cov_of(rows.cov, jacobian), axis1=1, axis2=2)
-    apart2 = ((velocity[first] - velocity[second]) ** 2).sum(axis=1)
+    doubtful = (~seen_apart).nonzero()[0]
+    if not len(doubtful):
+        return
+    first, second = first[doubtful], second[doubtful]
+    one, spread = _velocities(rows, first)
+    other, more = _velocities(rows, second)
     # 1 m/s of model error and two standard deviations of both.
-    together = ~seen_apart & (apart2 < 1.0 + 4.0 * (spread[first] + spread[second]))
+    together = ((one - other) ** 2).sum(axis=1) < 1.0 + 4.0 * (spread + more)
     keep = np.ones(len(rows), dtype=np.bool_)
     for i, j in zip(first[together].tolist(), second[together].tolist(), strict=True):
         if keep[i] and keep[j]:
@@ -271,17 +293,25 @@ def _merge(table: Table, outcome: Outcome) -> None:
                 rows.label[winner] = rows.label[loser]
                 rows.labelled_ns[winner] = rows.labelled_ns[loser]
             outcome.ended.append((int(rows.id[loser]), "merged"))
-    if not keep.all():
-        table.rows = rows.take(keep)
+    if np.count_nonzero(together):
+        table.rows = rows.take(keep.nonzero()[0])
+
+
+def _velocities(rows: Rows, which: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Velocity (M×2, m/s) of the rows `which`, and the sum of its two variances (M)."""
+    velocity, jacobian = velocity_of(rows.state.take(which, 0), rows.polar[which])
+    cov = velocity_cov_of(rows.cov.take(which, 0), jacobian)
+    return velocity, cov[:, 0, 0] + cov[:, 1, 1]
 
 
 def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Row pairs (i < j) whose centres are closer than two such objects can be."""
     width = rows.size[:, 1]
-    place = believed_position(rows)[0]
+    place = believed_position(rows)
     # Only neighbours in order of x, not all pairs.
-    order = place[:, 0].argsort(kind="stable")
-    sorted_x = place[order, 0]
+    x, y = place[:, 0], place[:, 1]
+    order = x.argsort(kind="stable")
+    sorted_x = x[order]
     widest = max(OVERLAP * float(width.max(initial=0.0)), LEAST_OVERLAP)
     within = sorted_x.searchsorted(sorted_x + widest, side="right") - np.arange(1, len(order) + 1)
     total = int(within.sum())
@@ -292,7 +322,7 @@ def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]
     some, other = order[one], order[one + 1 + step]
     first, second = np.minimum(some, other), np.maximum(some, other)
     radius = np.maximum(OVERLAP * 0.5 * (width[first] + width[second]), LEAST_OVERLAP)
-    near = ((place[first] - place[second]) ** 2).sum(axis=1) < radius**2
+    near = (x[first] - x[second]) ** 2 + (y[first] - y[second]) ** 2 < radius**2
     near &= CONFUSION[rows.class_index[first], rows.class_index[second]] < 8.0
     first, second = first[near], second[near]
     sequence = np.lexsort((second, first))

@@ -7,11 +7,14 @@ definitions are those of the field, so that a unit is held against them and not 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from rsu.schema.reports import TruthEvent
 from rsu.schema.units import NS_PER_S, Vec2
+from rsu.sim.world.movers import Mover
 from rsu.sim.world.scene import Weather
 from rsu.sim.world.traffic import Traffic
 from rsu.site.lanes import Lane, LaneKind, LaneRole, SiteMap
@@ -55,14 +58,18 @@ class Conditions:
     """Follows the links and the weather of one world."""
 
     def __init__(self, site_map: SiteMap, number: Callable[[], int]) -> None:
+        self._map = site_map
         self._links = links_of(site_map)
         self._of_lane = {lane.id: link for link in self._links for lane in link.lanes}
         self._number = number
         self._fog: TruthEvent | None = None
         self._due_ns = 0
 
-    def step(self, now_ns: int, traffic: Traffic, weather: Weather) -> None:
-        """Look at the world, once a second."""
+    def step(
+        self, now_ns: int, traffic: Traffic, movers: Sequence[Mover], weather: Weather
+    ) -> None:
+        """Look at the world, once a second. Motor vehicles count on the lane that they are on,
+        also those that are there by the script and obey no rule of traffic."""
         if weather.visibility >= FOG:
             self._fog = None
         elif self._fog is None:
@@ -78,6 +85,13 @@ class Conditions:
             if link is not None:
                 x, y = vehicle.route.path.at(vehicle.s - vehicle.size.length / 2)
                 here.setdefault(id(link), []).append((vehicle.speed, x, y))
+        motors = [mover for mover in movers if mover.object_class.is_motor]
+        places = [mover.place()[:2] for mover in motors]
+        match = self._map.match(np.array(places).reshape(-1, 2), kinds=(LaneKind.VEHICLE,))
+        for i in np.flatnonzero(match.inside).tolist():
+            link = self._of_lane.get(self._map.lanes[int(match.lane[i])].id)
+            if link is not None:
+                here.setdefault(id(link), []).append((motors[i].speed, *places[i]))
         for link in self._links:
             self._judge(link, here.get(id(link), []), now_ns)
 

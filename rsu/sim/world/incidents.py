@@ -68,7 +68,7 @@ class Incidents:
         self._going = [one for one in self._going if one.step(stage)]
         stage.movers = [mover for mover in stage.movers if not mover.gone]
         stage.traffic.obstacles = self._obstructions.of(stage.movers)
-        self._conditions.step(now_ns, stage.traffic, stage.weather)
+        self._conditions.step(now_ns, stage.traffic, stage.movers, stage.weather)
 
     def _number(self) -> int:
         return next(self._numbers)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from rsu.config.situation import EventOptions
 from rsu.schema.events import RoadEvent
@@ -50,19 +51,20 @@ SITE = SiteMap(
 
 
 def track(number: int, x: float, y: float, speed: float = 0.0, **more: Any) -> Track:
-    """A car seen well (0.3 m, 0.3 m/s) by camera `a`, heading east."""
+    """A car seen well (0.3 m, 0.3 m/s) by camera `a`, heading east; `Player` plays it as seen just
+    now unless `updated_ns` is given."""
     std, turned = more.pop("std", 0.3), more.pop("heading_std", 0.05)
     east = more.pop("east_std", std)
     cov = np.diag([east**2, std**2, turned**2, more.pop("speed_std", 0.3) ** 2, 0.01])
     values: dict[str, Any] = {
         "object_class": ObjectClass.CAR, "heading": 0.0, "sources": ("a",),
         "size": Size(4.5, 1.8, 1.5), "born_ns": START_NS - 10 * NS_PER_S,
-        "class_probability": 0.9, "existence": 0.98, **more,
+        "class_probability": 0.9, "existence": 0.98, "updated_ns": START_NS, **more,
     }  # fmt: skip
     return Track(
         id=number, position=Vec2(x, y), speed=speed, turn_rate=0.0,
         covariance=tuple(cov[np.triu_indices(5)].tolist()),
-        status=TrackStatus.CONFIRMED, updated_ns=START_NS, **values,
+        status=TrackStatus.CONFIRMED, **values,
     )  # fmt: skip
 
 
@@ -94,7 +96,11 @@ class Player:
             )  # fmt: skip
             self.hear(Message.draft(SIGNAL_STATE, "c", now.utc_ns, state))
         if tracks is not None:
-            listed = TrackList(time_ns=now.utc_ns, tracks=tuple(tracks))
+            seen = (
+                one if one.updated_ns > START_NS else replace(one, updated_ns=now.utc_ns)
+                for one in tracks
+            )
+            listed = TrackList(time_ns=now.utc_ns, tracks=tuple(seen))
             self.hear(Message.draft(TRACKS, "fusion", now.utc_ns, listed))
         self._keep(self.stage.tick(now))
         self.second = round(self.second + 0.1, 3)

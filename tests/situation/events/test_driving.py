@@ -9,7 +9,7 @@ import pytest
 
 from rsu.schema.sensing import ObjectClass
 from rsu.schema.signals import LightState
-from rsu.schema.units import Size
+from rsu.schema.units import NS_PER_S, Size
 
 BORN_NS = 1_767_225_600_000_000_000
 """When play begins."""
@@ -323,6 +323,30 @@ def test_who_was_faster_than_one_walks_must_surely_be_on_foot(
     assert player.kinds == told
     player.play(5, lambda s: [player.track(2, -100 + s, 0, 1.0, **WALKER, class_probability=0.8)])
     assert player.kinds == ["pedestrian-on-carriageway", *told]
+
+
+def test_a_walker_who_was_told_and_seems_to_run_for_a_moment_stays_one(player: Any) -> None:
+    def scene(s: float) -> list[Any]:
+        v = 2.9 if 5.0 < s < 6.0 else 0.7
+        return [player.track(1, -60 + 0.7 * s, 0, v, **WALKER, class_probability=0.9)]
+
+    player.play(15, scene)
+    assert [phase for _, phase in player.told("pedestrian-on-carriageway")] == ["onset"]
+
+
+def test_a_walker_whose_track_is_left_behind_is_told_once(player: Any) -> None:
+    # Its track stays where it was last seen, and 6 m on another begins.
+    lost_ns = BORN_NS + 4 * NS_PER_S
+
+    def scene(s: float) -> list[Any]:
+        at, seen_ns = (s, 0) if s < 4 else (4.0, lost_ns)
+        more = {**WALKER, "updated_ns": max(seen_ns, BORN_NS)}
+        old = player.track(1, -60 + 1.3 * at, 0, 1.3, **more)
+        new = [player.track(2, -60 + 1.3 * s, 0, 1.3, **WALKER)] if s >= 6 else []
+        return ([old] if s < 8 else []) + new
+
+    player.play(12, scene)
+    assert [phase for _, phase in player.told("pedestrian-on-carriageway")] == ["onset"]
 
 
 def test_who_was_told_as_slow_for_a_moment_only_is_nobody_known(player: Any) -> None:

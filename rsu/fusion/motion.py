@@ -32,6 +32,12 @@ _LEAST: Floats = -_MOST
 _PLACES, _SPEEDS = np.diag([1.0, 1.0, 0.0, 0.0, 0.0]), np.diag([0.0, 0.0, 1.0, 1.0, 0.0])
 _PUSHES: Floats = np.eye(5, k=2) * [[1.0], [1.0], [0.0], [0.0], [0.0]]
 _PUSHES += _PUSHES.T
+_DRIVEN: Floats = np.zeros((9, 5, 5))  # which entries of the noise each of `_turning`'s terms is
+for _term, (_i, _j) in enumerate(
+    ((0, 0), (0, 1), (1, 1), (0, 3), (1, 3), (3, 3), (2, 2), (2, 4), (4, 4))
+):
+    _DRIVEN[_term, _i, _j] = _DRIVEN[_term, _j, _i] = 1.0
+_DRIVEN = _DRIVEN.reshape(9, 25)
 _ADJUGATE, _SIGN = np.array([3, 1, 2, 0]), np.array([1.0, -1.0, -1.0, 1.0])  # row-major 2×2
 
 
@@ -118,21 +124,18 @@ def _turning(
     ahead[:, :, 2] += dt * ahead[:, :, 4]
     third, second, first = dt**3 / 3.0, dt**2 / 2.0, dt
     cos, sin = np.cos(heading), np.sin(heading)
-    flat = ahead.reshape(-1, 25)  # row-major: entry (i, j) at 5·i + j
     far, near = q * third, q * second
-    flat[:, 0] += far * (cos * cos)
-    flat[:, 6] += far * (sin * sin)
-    flat[:, 1:6:4] += (far * (cos * sin))[:, None]
-    flat[:, 3:16:12] += (near * cos)[:, None]  # x with speed, both ways
-    flat[:, 8:17:8] += (near * sin)[:, None]
     square = speed * speed
     turn = ~held * (square / (square + STEER_SPEED**2))
     yaw = turn * TURN_PSD
-    flat[:, 0:7:6] += POSITION_PSD * dt
-    flat[:, 18] += q * first
-    flat[:, 12] += yaw * third + turn * (HEADING_PSD * dt)
-    flat[:, 14:23:8] += (yaw * second)[:, None]  # heading with turn rate, both ways
-    flat[:, 24] += yaw * first
+    noise = np.array(
+        (
+            far * (cos * cos), far * (cos * sin), far * (sin * sin), near * cos, near * sin,
+            q * first, yaw * third + turn * (HEADING_PSD * dt), yaw * second, yaw * first,
+        )
+    )  # fmt: skip
+    ahead += product(noise.T, _DRIVEN).reshape(-1, 5, 5)
+    ahead += POSITION_PSD * dt * _PLACES
     return moved, symmetric(ahead)
 
 

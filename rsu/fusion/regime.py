@@ -43,7 +43,6 @@ from rsu.fusion.onset import no_looks, set_off, with_look
 from rsu.fusion.table import (
     UNKNOWN_HEADING_STD,
     Rows,
-    alone,
     flat,
     standing_error,
     stands_on_foot,
@@ -76,19 +75,20 @@ HEARD_S, HEARD_MOST = 1.0, 10.0
 second say no more about the place than one."""
 DOUBTED = 2.0  # χ², two dimensions: the mean of those who stand
 _CREEP = REST_SPEED_STD**2 * np.eye(2)
+_CREEP_PSD = np.where(MOTOR, REST_PSD, REST_PSD_FREE)
 SHORTEST_REST_NS = NS_PER_S  # ns in one place before it counts as rest: 1 s of walking is 1.3 m
 
 
 def predict_rest(rows: Rows, dt: float) -> None:
     """Carry the static hypothesis and held headings `dt` seconds forward, in place."""
-    motor = MOTOR[rows.class_index]
-    creep = np.where(motor, REST_PSD * dt, REST_PSD_FREE * dt)
+    creep = _CREEP_PSD[rows.class_index] * dt
     rows.rest_cov.reshape(-1, 4)[:, ::3] += creep[:, None]
     change = 0.5 * (1.0 - math.exp(-2.0 * START_RATE * dt))
     rows.rest_probability = rows.rest_probability * (1.0 - 2.0 * change) + change
-    free = ~(rows.moving | motor)
-    turned = rows.heading_var[free] + TURN_ON_SPOT * dt
-    rows.heading_var[free] = np.minimum(turned, UNKNOWN_HEADING_STD**2)
+    free = (~(rows.moving | MOTOR[rows.class_index])).nonzero()[0]
+    if len(free):
+        turned = rows.heading_var[free] + TURN_ON_SPOT * dt
+        rows.heading_var[free] = np.minimum(turned, UNKNOWN_HEADING_STD**2)
 
 
 def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> None:
@@ -97,18 +97,16 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
     The standing error of the scan's sensor (`column`) is noise only where several sensors work on
     one track; alone it shifts the track as a whole and is added when the track is published.
     """
-    company = working(rows).take(index, 0)
-    _admit(rows, index, company, column)
+    noise = _noise(rows, index, scan, which, column)
     state, cov = rows.state.take(index, 0), rows.cov.take(index, 0)
     polar, held = rows.polar[index], rows.resting[index]
     position = scan.position.take(which, 0)
-    noise = _noise(rows, index, company, scan, which, column)
     rest_cov = rows.rest_cov.take(index, 0)
     stood = rows.rest_position.take(index, 0)
-    off_rest = position - stood
-    evidence = _log_density(off_rest, rest_cov + noise) - _log_density(
-        position - state[:, :2], cov[:, :2, :2] + noise
-    )
+    spreads = np.array((rest_cov, cov[:, :2, :2])) + noise
+    off = position - np.array((stood, state[:, :2]))
+    rests, moves = _log_density(off, spreads)
+    evidence = rests - moves
     doubted = _watch(rows, index, scan.capture_ns, position, noise) if scan.surveys else index[:0]
     # What another unit says of others may rest on what we said.
     take_position = intersect_position if scan.hearsay else update_position
@@ -123,10 +121,10 @@ def measure(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> 
         state, cov = take_velocity(state, cov, polar, held, velocity, velocity_noise)
     rows.state[index], rows.cov[index] = state, cov
     if scan.hearsay:
-        step, rows.rest_cov[index] = intersection(rest_cov, noise, off_rest)
+        step, rows.rest_cov[index] = intersection(rest_cov, noise, off[0])
     else:
-        gain = product(rest_cov, inverse2(rest_cov + noise))
-        step = product(gain, off_rest[:, :, None])[:, :, 0]
+        gain = product(rest_cov, inverse2(spreads[0]))
+        step = product(gain, off[0, :, :, None])[:, :, 0]
         # (1 − K)·P for the optimal gain, as P·spread⁻¹·noise, which stays positive.
         rows.rest_cov[index] = symmetric(product(gain, noise))
     rows.rest_position[index] = stood + step
@@ -159,14 +157,17 @@ def _set_off(rows: Rows, some: Index) -> None:
     rows.rest_probability[walkers] = 0.0
 
 
-def _noise(
-    rows: Rows, index: Index, company: Bools, scan: Scan, which: Index, column: int
-) -> Floats:
+def _noise(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> Floats:
     """What of the measured positions' covariances is noise to the filter; the standing error that
-    is not goes to the rows `index`, on which `company` works, in place."""
+    is not goes to the rows `index`, in place."""
+    company = working(rows).take(index, 0)
+    own, count = company[:, column], company.sum(axis=1)
+    single = count == 1
+    lone = own & single
+    _admit(rows, index[single & ~lone])
+    several = (count > own).nonzero()[0]  # others than this one
     stated, constant = scan.position_cov.take(which, 0), scan.constant_cov.take(which, 0)
-    lone = alone(company, column)
-    noise = stated - lone[:, None, None] * constant
+    noise: Floats = stated - lone[:, None, None] * constant
     if scan.hearsay:  # it has no standing error that is its own
         return noise
     if not scan.surveys:
@@ -178,20 +179,18 @@ def _noise(
     rows.noise[index, column] = flat(np.where(lone[:, None, None], stated, noise))
     rows.standing[index, column] = flat(constant)
     left = constant
-    company[:, column] = True
-    several = (company.sum(axis=1) > 1).nonzero()[0]
     if len(several):
         left = constant.copy()
+        company[:, column] = True
         them = index[several]
         left[several] = standing_error(rows.noise[them], rows.standing[them], company[several])
     rows.constant_cov[index] = left
     return noise
 
 
-def _admit(rows: Rows, index: Index, company: Bools, column: int) -> None:
+def _admit(rows: Rows, joined: Index) -> None:
     """Where another sensor alone worked on a track until now, its standing error becomes an error
     of the state, in place: against a second sensor it shows."""
-    joined = index[~company[:, column] & (company.sum(axis=1) == 1)]
     if len(joined):
         rows.cov[joined, :2, :2] += rows.constant_cov[joined]
         rows.rest_cov[joined] += rows.constant_cov[joined]
@@ -209,6 +208,14 @@ def settle(rows: Rows, time_ns: int) -> None:
     limit[stands_on_foot(rows)] = REST_FLOOR
     stayed = rows.resting | (time_ns - rows.anchored_ns >= SHORTEST_REST_NS)
     resting = stayed & (rows.rest_probability > limit)
+    if np.count_nonzero(resting | rows.resting):
+        _rest(rows, resting, time_ns)
+    _choose_form(rows)
+    _take_heading(rows)
+
+
+def _rest(rows: Rows, resting: Bools, time_ns: int) -> None:
+    """From now on these rest, in place."""
     # Until then it is associated where it stands, but told as moving as it may be.
     rows.stands &= resting
     undecided = (resting & ~rows.stands).nonzero()[0]
@@ -222,8 +229,6 @@ def settle(rows: Rows, time_ns: int) -> None:
     if len(left):
         rows.looks[left] = no_looks(1)
     rows.resting = resting
-    _choose_form(rows)
-    _take_heading(rows)
 
 
 def _speed_is_known(rows: Rows, index: Index, time_ns: int) -> npt.NDArray[np.bool_]:
@@ -310,8 +315,8 @@ def _turn_round(rows: Rows, which: Index) -> None:
 
 def _log_density(difference: Floats, cov: Floats) -> Floats:
     """Log density of planar Gaussians without the constant, which cancels in every ratio here."""
-    dx, dy = difference[:, 0], difference[:, 1]
-    xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
+    dx, dy = difference[..., 0], difference[..., 1]
+    xx, xy, yy = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1]
     area = xx * yy - xy * xy
     distance = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area
     return np.asarray(-0.5 * (distance + np.log(area)))

@@ -46,7 +46,6 @@ class Rows:
     id: Integers
     born_ns: Integers
     updated_ns: Integers
-    hits: Integers
     state: Floats  # [N×5] see rsu.fusion.motion
     cov: Floats  # [N×5×5]
     polar: Bools  # form of the state
@@ -231,7 +230,6 @@ def newborn(
     rows.id[:] = first_id + everyone
     rows.born_ns[:] = rows.updated_ns[:] = scan.capture_ns
     rows.anchored_ns[:] = scan.capture_ns
-    rows.hits[:] = 1
     rows.state[:, :2] = rows.rest_position[:] = scan.position.take(which, 0)
     rows.constant_cov[:] = constant
     rows.cov[:, :2, :2] = rows.rest_cov[:] = noise - constant
@@ -273,7 +271,6 @@ def _blank_row(sensors: int) -> Rows:
         id=np.zeros(1, dtype=np.int64),
         born_ns=np.zeros(1, dtype=np.int64),
         updated_ns=np.zeros(1, dtype=np.int64),
-        hits=np.zeros(1, dtype=np.int64),
         state=np.zeros((1, 5)),
         cov=np.zeros((1, 5, 5)),
         polar=np.zeros(1, dtype=np.bool_),

@@ -137,7 +137,6 @@ class Tracker:
             named = scan.label[which] != 0
             rows.label[hit[named]] = scan.label[which][named]
             rows.labelled_ns[hit[named]] = scan.capture_ns
-        rows.hits[hit] += 1
         classes, score = scan.class_index[which], scan.score[which]
         known = (classes != UNKNOWN).nonzero()[0]
         if len(known):

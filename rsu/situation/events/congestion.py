@@ -37,6 +37,9 @@ half-way between both bounds of the density decides."""
 LEAVING = 0.6
 """Share of the density that is enough on an exit: no light explains that anybody is slow there, and
 of a queue seen from behind not half is seen."""
+UNKNOWN_S = 20.0
+"""s of watching an approach before which a queue may be on it that set off unseen: starts go back
+through it with 5 to 6 m/s, over the 100 m or so that anybody is found on."""
 SOME = 3  # … and enough while nobody has watched for long
 QUEUES = 3.0  # m/s: slower than this is standing in a queue or moving up in it
 SPACING = (
@@ -155,6 +158,8 @@ class CongestionDetector:
         if index < 0:
             return False
         watched, _, density = self._flows[index].state
+        if watched < UNKNOWN_S and not self._flows[index].leaving:
+            return True
         known = watched >= WATCHED * self._window
         return self._standing[index] >= (CROWD if known else SOME) or (known and density >= EASED)
 

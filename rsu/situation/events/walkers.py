@@ -26,8 +26,9 @@ walker yet."""
 WALKS, LIKELY_RUNNING = 2.0, 0.9
 """m/s that walkers do not reach (mean 1.34, σ 0.26: Weidmann 1993), and the confidence that one
 needs who was surely faster: on a carriageway more motorcycles are taken for people than run."""
-DOUBTED = 0.5
-"""Confidence below which one that was told is not any more: rather none, or not there."""
+DOUBTED, SETTLED_NS = 0.5, NS_PER_S
+"""Confidence below which one that was told is not any more: rather none, or not there; and ns of
+being likely after which it surely was told."""
 NEAR = 8.0
 """m around where one was lost within which the next one found is the same: at 80 m places are known
 to 2 to 3 m, and what is heard of either is one warning."""
@@ -47,7 +48,8 @@ class WalkerDetector:
         self._identity = Identity(NEAR, 3.0)
         self._runs: set[int] = set()
         """Tracks on foot that surely were faster than one walks."""
-        self._told: set[int] = set()
+        self._likely_ns: dict[int, int] = {}
+        """Since when tracks are likely enough."""
 
     def look(self, picture: Picture) -> list[Sighting]:
         """Who walks on a carriageway now."""
@@ -58,7 +60,7 @@ class WalkerDetector:
         ]
         self._runs &= {picture.tracks[i].id for i in on_foot}
         if not on_foot:
-            self._told.clear()
+            self._likely_ns.clear()
             return []
         self._runs |= {
             picture.tracks[i].id
@@ -73,15 +75,17 @@ class WalkerDetector:
         chance = MIDDLE * there[:, 0] + AROUND * there[:, 1:].sum(axis=1)
         believed = [picture.tracks[i].existence * picture.tracks[i].class_probability
                     for i in on_foot]  # fmt: skip
-        rows = [
+        now_ns = picture.time_ns
+        likely = [
             (i, j)
             for j, i in enumerate(on_foot)
-            if picture.time_ns - picture.tracks[i].updated_ns <= UNSEEN_NS
-            and chance[j] >= self._least
-            and believed[j] * chance[j] >= self._enough(picture.tracks[i].id)
+            if chance[j] >= self._least
+            and believed[j] * chance[j] >= self._enough(picture.tracks[i].id, now_ns)
         ]
-        self._told = {picture.tracks[i].id for i, _ in rows}
-        keys = self._identity.keys((picture.tracks[i] for i, _ in rows), picture.time_ns)
+        numbers = (picture.tracks[i].id for i, _ in likely)
+        self._likely_ns = {one: self._likely_ns.get(one, now_ns) for one in numbers}
+        rows = [(i, j) for i, j in likely if now_ns - picture.tracks[i].updated_ns <= UNSEEN_NS]
+        keys = self._identity.keys((picture.tracks[i] for i, _ in rows), now_ns)
         found = []
         for key, (i, j) in zip(keys, rows, strict=True):
             track = picture.tracks[i]
@@ -95,9 +99,9 @@ class WalkerDetector:
             )  # fmt: skip
         return found
 
-    def _enough(self, track: int) -> float:
+    def _enough(self, track: int, now_ns: int) -> float:
         """Confidence that it takes to tell a track, or to go on with it."""
-        if track in self._told:
+        if now_ns - self._likely_ns.get(track, now_ns) >= SETTLED_NS:
             return DOUBTED
         return LIKELY_RUNNING if track in self._runs else LIKELY
 
@@ -105,7 +109,7 @@ class WalkerDetector:
         """The clock was set back."""
         self._identity.forget()
         self._runs.clear()
-        self._told.clear()
+        self._likely_ns.clear()
 
 
 def _ellipse(picture: Picture, index: int) -> Floats:

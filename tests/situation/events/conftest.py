@@ -69,16 +69,21 @@ def track(number: int, x: float, y: float, speed: float = 0.0, **more: Any) -> T
 
 
 class Player:
-    """Plays scenes at ten lists a second and keeps the events with the second they were told at."""
+    """Plays scenes at ten lists a second and keeps the events with the second they were told at.
+
+    Before second 0 the road was empty for `watched_s`.
+    """
 
     track = staticmethod(track)
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, watched_s: float = 21.0, **options: Any) -> None:
         part = Events(EventOptions(**options), SITE, Instant(START_NS, 0))
         self.stage = SituationStage([part], SITE)
         self.events: list[tuple[float, RoadEvent]] = []
-        self.second = 0.0
         self.light: LightState | None = None
+        self.second = -watched_s
+        while self.second < 0.0:
+            self.tell(())
 
     def play(self, seconds: float, scene: Callable[[float], Sequence[Track]]) -> Player:
         """Go on for some seconds; `scene` gives the tracks at a second after the start."""
@@ -122,7 +127,7 @@ class Player:
     def now(self) -> Instant:
         """The present."""
         ns = round(self.second * NS_PER_S)
-        return Instant(START_NS + ns, NS_PER_S + ns)
+        return Instant(START_NS + ns, 60 * NS_PER_S + ns)
 
     def told(self, kind: str | None = None) -> list[tuple[float, str]]:
         """(second, phase) of onsets and ends."""

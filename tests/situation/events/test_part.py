@@ -19,7 +19,8 @@ def _queue(player: Any, count: int, speed: float = 0.5) -> list[Any]:
     return [player.track(i, -3.0 - 7.0 * i, 0, speed) for i in range(count)]
 
 
-def test_congestion_is_slow_and_dense_for_most_of_a_minute(player: Any) -> None:
+def test_congestion_is_slow_and_dense_for_most_of_a_minute(make_player: Any) -> None:
+    player = make_player(watched_s=0.0)
     player.play(35, lambda s: _queue(player, 10))
     assert player.kinds == ["congestion"]
     second, _ = player.told()[0]

@@ -37,8 +37,15 @@ def test_a_vehicle_that_stops_on_a_free_road_is_told_within_two_seconds(player: 
     ],
 )
 def test_who_stands_in_a_queue_is_not_told(player: Any, others: list[Any]) -> None:
-    player.play(15, lambda s: [player.track(1, -65, 0), *(player.track(*o) for o in others)])
+    player.play(7, lambda s: [player.track(1, -65, 0), *(player.track(*o) for o in others)])
     assert player.kinds == []
+
+
+def test_who_stands_on_an_approach_at_first_may_be_the_last_of_a_queue(make_player: Any) -> None:
+    # Nothing is seen ahead of it: the queue may have set off before anybody looked.
+    player = make_player(watched_s=0.0)
+    player.play(35, lambda s: [player.track(1, -65, 0)])
+    assert player.told()[0][0] >= 20.0
 
 
 def test_a_reason_that_is_lost_from_sight_is_one_for_some_seconds(player: Any) -> None:

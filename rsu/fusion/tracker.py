@@ -315,7 +315,7 @@ def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]
     within = sorted_x.searchsorted(sorted_x + widest, side="right") - np.arange(1, len(order) + 1)
     total = int(within.sum())
     if not total:
-        return within, within
+        return order[:0], order[:0]
     one = np.arange(len(order)).repeat(within)
     step = np.arange(total) - (within.cumsum() - within).repeat(within)
     some, other = order[one], order[one + 1 + step]

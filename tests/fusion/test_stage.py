@@ -291,6 +291,20 @@ def test_duplicates_from_two_cameras_are_merged(world: SimpleNamespace) -> None:
     assert len({t.id for told in lists(out) for t in told.tracks}) == 1
 
 
+def test_who_is_alone_on_the_road_coasts_to_the_end(world: SimpleNamespace) -> None:
+    """A camera that looks elsewhere says nothing against it, and there is nobody to merge with."""
+    stage = stage_of(world)
+    feed(world, stage, range(30), (5.0, 6.0))
+    out: list[Message] = []
+    for number in range(30, 60):
+        now = world.instant(number * FRAME_S + 0.04)
+        out += stage.handle(frame(world, number, sensor="south"), now)
+    last_look_ns = world.START_NS + round(29 * FRAME_S * NS_PER_S)
+    told = [one.time_ns - last_look_ns for one in lists(out) if one.tracks]
+    assert 1.4 * NS_PER_S < max(told) <= FusionOptions().coast_s * NS_PER_S
+    assert [d.reason for d in decisions(out)] == ["coast_expired"]
+
+
 def test_a_class_that_turns_out_otherwise_changes_the_model(world: SimpleNamespace) -> None:
     stage = stage_of(world)
     out: list[Message] = []

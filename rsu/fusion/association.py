@@ -17,7 +17,14 @@ import numpy.typing as npt
 from rsu.fusion.assignment import cheapest
 from rsu.fusion.classes import CONFUSION, DEFAULT_SIZE, MOTOR
 from rsu.fusion.measurements import Scan
-from rsu.fusion.motion import determinant2, distance2, velocity_cov_of, velocity_of
+from rsu.fusion.motion import (
+    FEW_PAIRS,
+    determinant2,
+    distance2,
+    squared_gaps,
+    velocity_cov_of,
+    velocity_of,
+)
 from rsu.fusion.onset import START_STD
 from rsu.fusion.table import (
     CLASS_PRIOR,
@@ -78,8 +85,11 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     new, shared = rows.last_seen[:, column] == NEVER, ~alone(working(rows), column)
     if not scan.surveys:  # what is heard comes from many senders, each with errors of its own
         new[:] = shared[:] = True
-    spread += shared[:, None] * flat(rows.constant_cov)
-    spread[:, ::2] += (REGISTRATION_STD**2 * new)[:, None]
+    company = np.count_nonzero(shared) > 0
+    if company:
+        spread += shared[:, None] * flat(rows.constant_cov)
+    if np.count_nonzero(new):
+        spread[:, ::2] += (REGISTRATION_STD**2 * new)[:, None]
     constant = flat(scan.constant_cov)
     noise = flat(scan.position_cov)
     fresh = noise - constant
@@ -92,7 +102,8 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     row, measurement = _near(place, wide, scan.position, noise, gate)
     # Pair by pair from here: most of N×M are out of each other's reach.
     common = spread.take(row, 0) + fresh.take(measurement, 0)
-    common += shared[row, None] * constant.take(measurement, 0)
+    if company:
+        common += shared[row, None] * constant.take(measurement, 0)
     off = scan.position.take(measurement, 0) - place.take(row, 0)
     distance, area = _distance(common, off)
     if len(standing):
@@ -183,6 +194,10 @@ def _near(
     the gate times that sum need not be looked at; in order of x only neighbours are asked.
     """
     row_spread, noise_spread = spread[:, 0] + spread[:, 2], noise[:, 0] + noise[:, 2]
+    if len(place) * len(position) <= FEW_PAIRS:
+        reach = gate * (row_spread[:, None] + noise_spread)
+        row, measurement = (squared_gaps(place, position) <= reach).nonzero()
+        return row, measurement
     place_x, place_y, x, y = place[:, 0], place[:, 1], position[:, 0], position[:, 1]
     widest = math.sqrt(gate * (float(row_spread.max()) + float(noise_spread.max())))
     order = x.argsort(kind="stable")

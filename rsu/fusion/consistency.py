@@ -95,8 +95,8 @@ class Consistency:
         scan's covariances must be its sensor's own: with doubts on top an alarm would end itself.
         """
         looks = Looks(
-            scan.capture_ns, ids, scan.position[which], scan.position_cov[which],
-            scan.constant_cov[which], velocity,
+            scan.capture_ns, ids, scan.position.take(which, 0), scan.position_cov.take(which, 0),
+            scan.constant_cov.take(which, 0), velocity,
         )  # fmt: skip
         touched = []
         for name, other in sorted(self._newest.items()):

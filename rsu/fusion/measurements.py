@@ -179,13 +179,12 @@ def _covered(boxes: Floats) -> Floats:
     left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3]
     # Few boxes overlap, so only those that do are measured.
     behind = bottom[:, None] < bottom
-    if np.count_nonzero(behind):
-        behind &= left[:, None] < right
-        behind &= right[:, None] > left
-        behind &= bottom[:, None] > top
-    far, near = behind.nonzero()
-    if not len(far) or not np.isfinite(boxes).all():
+    if not np.count_nonzero(behind) or not np.isfinite(boxes).all():
         return np.zeros(len(boxes))
+    behind &= left[:, None] < right
+    behind &= right[:, None] > left
+    behind &= bottom[:, None] > top
+    far, near = behind.nonzero()
     wide = np.maximum(np.minimum(right[far], right[near]) - np.maximum(left[far], left[near]), 0.0)
     high = bottom[far] - np.maximum(top[far], top[near])
     most = np.zeros(len(boxes))
@@ -196,9 +195,12 @@ def _covered(boxes: Floats) -> Floats:
 
 def _doubt(size: Floats, covered: Floats, score: Floats) -> Floats:
     """Variance M (m²) that a loosely placed box adds in each direction."""
+    lack = np.maximum(SURE_SCORE - score, 0.0)
+    if not np.count_nonzero(lack) and not np.count_nonzero(covered):
+        return lack
     measure = np.sqrt(np.maximum(size[:, 0] * size[:, 1], 0.0))
     # Written so that NaN counts as no size.
     scale = np.where(measure <= LONGEST, np.maximum(measure, LEAST_EXTENT), LEAST_EXTENT)
     hidden = (scale * np.minimum(COVERED * covered, COVERED_MOST)) ** 2
-    lack = clip(SURE_SCORE - score, 0.0, SURE_SCORE)
+    lack = np.minimum(lack, SURE_SCORE)
     return np.asarray(hidden + (scale * SCORE_DOUBT * lack) ** 2)

@@ -27,6 +27,7 @@ HEADING_PSD = 1e-3  # rad²/s: slip and model error of the course
 BIRTH_TURN_STD = 0.3  # rad/s: a junction turn, when a vehicle's motion is first established
 FASTEST = 120.0  # m/s, bound on the filter's speed
 SHARPEST = 2.0  # rad/s, bound on the turn rate (a car's turning circle at 10 km/h: 0.5 rad/s)
+FEW_PAIRS = 2048  # pairs of points: asking all of them costs no more than finding neighbours
 _MOST: Floats = np.array([FASTEST, FASTEST, SHARPEST])
 _LEAST: Floats = -_MOST
 _PLACES, _SPEEDS = np.diag([1.0, 1.0, 0.0, 0.0, 0.0]), np.diag([0.0, 0.0, 1.0, 1.0, 0.0])
@@ -339,6 +340,12 @@ def distance2(difference: Floats, cov: Floats) -> Floats:
     dx, dy = difference[..., 0], difference[..., 1]
     xx, xy, yy = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1]
     return np.asarray((yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant2(cov))
+
+
+def squared_gaps(one: Floats, other: Floats) -> Floats:
+    """Squared distances N×M of points N×2 and M×2."""
+    away_x, away_y = one[:, 0, None] - other[:, 0], one[:, 1, None] - other[:, 1]
+    return np.asarray(away_x * away_x + away_y * away_y)
 
 
 def product(left: Floats, right: Floats) -> Floats:

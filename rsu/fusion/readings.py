@@ -9,6 +9,7 @@ overflow and be no number, which is found out here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
@@ -109,12 +110,12 @@ def usable(readings: Readings) -> tuple[Bools, dict[str, int]]:
 
 def _all_sound(readings: Readings) -> bool:
     """Whether nothing is wrong with any row, as is usual: a few looks at all numbers at once."""
-    sound = bool(np.isfinite(readings.score).all())
+    sound = math.isfinite(readings.score.sum())
     for values, cov, most in _vectors(readings):
-        # Written so that NaN is not sound.
+        # Written so that NaN is not sound. The largest entry of a covariance is a variance.
         sound = sound and bool(
             np.abs(values).max(initial=0.0) <= most
-            and np.abs(cov).max(initial=0.0) <= LARGEST_STD**2
+            and cov.max(initial=0.0) <= LARGEST_STD**2
             and _are_covariances(cov).all()
         )
     return sound
@@ -156,11 +157,10 @@ def matrices(cov: Floats, floor: float | Floats) -> Floats:
 def constant_part(part: Floats, whole: Floats, doubt: Floats) -> Floats:
     """The standing part M×2×2 of covariances; none where it is not a part of the whole, which is
     finite: so is its part, then."""
-    proper = _are_covariances(part)
-    proper &= _are_covariances(whole - part)
-    if not np.count_nonzero(proper):
+    if np.count_nonzero(np.isnan(part[:, 0])) == len(part):
         return np.zeros((len(part), 2, 2))
-    return np.where(proper[:, None, None], matrices(part, doubt), 0.0)
+    of_part, of_rest = _are_covariances(np.array((part, whole - part)))
+    return np.where((of_part & of_rest)[:, None, None], matrices(part, doubt), 0.0)
 
 
 def dimensions(size: Floats) -> Floats:
@@ -172,6 +172,8 @@ def dimensions(size: Floats) -> Floats:
 
 
 def _are_covariances(cov: Floats) -> Bools:
-    xx, xy, yy = cov[:, 0], cov[:, 1], cov[:, 2]
+    """Which of (xx, xy, yy) …×3 are."""
+    xx, xy, yy = cov[..., 0], cov[..., 1], cov[..., 2]
     # Rounding in a projection may leave a rank-1 matrix a hair below zero; that is no fault.
-    return np.asarray((xx >= 0.0) & (yy >= 0.0) & (xy * xy <= xx * yy * (1.0 + 1e-6) + 1e-12))
+    square = xx * yy * (1.0 + 1e-6) + 1e-12
+    return np.asarray((np.minimum(xx, yy) >= 0.0) & (xy * xy <= square))

@@ -19,7 +19,7 @@ from rsu.fusion.association import Pairs, associate, gate_threshold
 from rsu.fusion.classes import CONFUSION, DEFAULT_SIZE, UNKNOWN, motion_of
 from rsu.fusion.existence import after_hit, after_miss, decay, responsible
 from rsu.fusion.measurements import Scan
-from rsu.fusion.motion import predict, velocity_cov_of, velocity_of
+from rsu.fusion.motion import FEW_PAIRS, predict, squared_gaps, velocity_cov_of, velocity_of
 from rsu.fusion.occlusion import Viewpoint, chance, hidden
 from rsu.fusion.regime import measure, predict_rest, settle
 from rsu.fusion.table import NEVER, Rows, Table, believed_position, live_labels, newborn
@@ -97,9 +97,11 @@ class Tracker:
     def expire(self, before: Table, time_ns: int, outcome: Outcome) -> Table:
         """A copy without the tracks that nobody measured for `coast_s` before `time_ns`, or, where
         something hid them, for `hidden_s`."""
-        seen, excused = before.rows.updated_ns, before.rows.hidden_ns
-        stale = np.maximum(seen, excused) < time_ns - self._coast_ns
-        stale |= seen < time_ns - self._hidden_ns
+        seen = before.rows.updated_ns
+        stale = seen < time_ns - self._coast_ns
+        if np.count_nonzero(stale):
+            stale &= before.rows.hidden_ns < time_ns - self._coast_ns
+            stale |= seen < time_ns - self._hidden_ns
         if not np.count_nonzero(stale):
             return before.copy()
         outcome.ended += [(i, "coast_expired") for i in before.rows.id[stale].tolist()]
@@ -224,7 +226,7 @@ def _not_on_top(
 ) -> npt.NDArray[np.intp]:
     """The free measurements that are no second box around an object this very scan measured."""
     hit = pairs.row
-    gap = _gap(scan.position.take(free, 0), believed_position(rows).take(hit, 0))
+    gap = squared_gaps(scan.position.take(free, 0), believed_position(rows).take(hit, 0))
     near = gap < (0.5 * rows.size[:, 1][hit]) ** 2
     one, other = near.nonzero()
     alike = CONFUSION[scan.class_index[free[one]], rows.class_index[hit[other]]] < 4.0
@@ -237,7 +239,7 @@ def _single(scan: Scan, free: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """Of free measurements on top of each other, only the one with the best score."""
     kind, place, width = scan.class_index[free], scan.position.take(free, 0), scan.size[:, 1][free]
     width = np.where(np.isnan(width), DEFAULT_SIZE[kind, 1], width)
-    near = _gap(place, place) < (0.25 * (width[:, None] + width)) ** 2
+    near = squared_gaps(place, place) < (0.25 * (width[:, None] + width)) ** 2
     near &= CONFUSION[kind[:, None], kind] < 4.0
     keep = np.ones(len(free), dtype=np.bool_)
     for i in np.argsort(-scan.score[free], kind="stable").tolist():
@@ -245,11 +247,6 @@ def _single(scan: Scan, free: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
             keep &= ~near[i]
             keep[i] = True
     return free[keep]
-
-
-def _gap(one: Floats, other: Floats) -> Floats:
-    """Squared distances N×M of points N×2 and M×2."""
-    return np.asarray((one[:, 0, None] - other[:, 0]) ** 2 + (one[:, 1, None] - other[:, 1]) ** 2)
 
 
 def _merge(table: Table, outcome: Outcome) -> None:
@@ -307,6 +304,12 @@ def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]
     """Row pairs (i < j) whose centres are closer than two such objects can be."""
     width = rows.size[:, 1]
     place = believed_position(rows)
+    if len(rows) ** 2 <= FEW_PAIRS:
+        reach = np.maximum(OVERLAP * 0.5 * (width[:, None] + width), LEAST_OVERLAP)
+        first, second = (squared_gaps(place, place) < reach * reach).nonzero()
+        near = first < second
+        near &= CONFUSION[rows.class_index[first], rows.class_index[second]] < 8.0
+        return first[near], second[near]
     # Only neighbours in order of x, not all pairs.
     x, y = place[:, 0], place[:, 1]
     order = x.argsort(kind="stable")

@@ -83,15 +83,18 @@ def _radar_object(index: int, one: Found) -> RadarObject:
 
 def _estimates(tracks: Sequence[Track], frame: Frame, capture_ns: int) -> list[Estimate]:
     """Each track with the nearest free detection that it may have used."""
-    pairs = sorted(
-        (math.hypot(track.position.x - one.x, track.position.y - one.y), row, column)
-        for row, track in enumerate(tracks)
-        if track.updated_ns == capture_ns
+    pairs = [
+        (math.hypot(x - one.x, y - one.y), row, column)
+        for row, (at_ns, x, y) in enumerate(
+            (track.updated_ns, track.position.x, track.position.y) for track in tracks
+        )
+        if at_ns == capture_ns
         for column, one in enumerate(frame.found)
-    )
+        if abs(x - one.x) <= REACH and abs(y - one.y) <= REACH
+    ]
     used: dict[int, int] = {}
     taken: set[int] = set()
-    for away, row, column in pairs:
+    for away, row, column in sorted(pairs):
         if away <= REACH and row not in used and column not in taken:
             used[row] = column
             taken.add(column)

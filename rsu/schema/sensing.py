@@ -65,7 +65,7 @@ class ImageDetection(msgspec.Struct, frozen=True, kw_only=True):
     box: Box
 
 
-class CameraDetection(msgspec.Struct, frozen=True, kw_only=True):
+class CameraDetection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One object in one frame.
 
     `position` is the centre of the object's footprint (m, site frame), `position_cov` its
@@ -112,7 +112,7 @@ class DynamicProperty(StrEnum):
     STOPPED = "stopped"
 
 
-class RadarObject(msgspec.Struct, frozen=True, kw_only=True):
+class RadarObject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One object of a radar's own tracker, rotated into the site frame.
 
     `velocity` is over ground (m/s). `existence` is the sensor's own probability, None where it

@@ -23,7 +23,7 @@ class TrackStatus(StrEnum):
     COASTING = "coasting"
 
 
-class Track(msgspec.Struct, frozen=True, kw_only=True):
+class Track(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One road user at `TrackList.time_ns`.
 
     `covariance` holds the upper triangle, row by row, of the 5×5 covariance of

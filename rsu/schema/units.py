@@ -24,14 +24,16 @@ class Instant(msgspec.Struct, frozen=True, array_like=True):
     mono_ns: int
 
 
-class Vec2(msgspec.Struct, frozen=True, array_like=True):
+# What holds numbers and names alone can be part of no cycle: the garbage collector need not look
+# at it (`gc=False`), of which there are hundreds in a frame.
+class Vec2(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Planar vector in the site frame: `x` east, `y` north (m or m/s)."""
 
     x: float
     y: float
 
 
-class Cov2(msgspec.Struct, frozen=True, array_like=True):
+class Cov2(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Symmetric 2×2 covariance in the site frame (m² or m²/s²), variances, not deviations."""
 
     xx: float
@@ -39,7 +41,7 @@ class Cov2(msgspec.Struct, frozen=True, array_like=True):
     yy: float
 
 
-class Size(msgspec.Struct, frozen=True, array_like=True):
+class Size(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Outer dimensions of an object, m."""
 
     length: float
@@ -47,7 +49,7 @@ class Size(msgspec.Struct, frozen=True, array_like=True):
     height: float
 
 
-class Box(msgspec.Struct, frozen=True, array_like=True):
+class Box(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Axis-aligned box in the full camera image, pixels, origin top-left."""
 
     left: float

@@ -39,6 +39,7 @@ from rsu.fusion.table import (
     working,
 )
 from rsu.schema.units import NS_PER_S
+from rsu.site.segments import runs
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -203,10 +204,8 @@ def _near(
     order = x.argsort(kind="stable")
     in_order = x[order]
     begin = in_order.searchsorted(place_x - widest)
-    count = in_order.searchsorted(place_x + widest, side="right") - begin
-    ends = count.cumsum()
-    row = np.arange(len(place)).repeat(count)
-    measurement = order[np.arange(len(row)) + (begin - ends + count).repeat(count)]
+    row, among = runs(begin, in_order.searchsorted(place_x + widest, side="right") - begin)
+    measurement = order[among]
     gap = (place_x[row] - x[measurement]) ** 2
     gap += (place_y[row] - y[measurement]) ** 2
     near = (gap <= gate * (row_spread[row] + noise_spread[measurement])).nonzero()[0]

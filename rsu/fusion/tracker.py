@@ -24,6 +24,7 @@ from rsu.fusion.occlusion import Viewpoint, chance, hidden
 from rsu.fusion.regime import measure, predict_rest, settle
 from rsu.fusion.table import NEVER, Rows, Table, believed_position, live_labels, newborn
 from rsu.schema.units import NS_PER_S
+from rsu.site.segments import runs
 
 Floats = npt.NDArray[np.float64]
 
@@ -315,13 +316,9 @@ def _overlapping(rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]
     order = x.argsort(kind="stable")
     sorted_x = x[order]
     widest = max(OVERLAP * float(width.max(initial=0.0)), LEAST_OVERLAP)
-    within = sorted_x.searchsorted(sorted_x + widest, side="right") - np.arange(1, len(order) + 1)
-    total = int(within.sum())
-    if not total:
-        return order[:0], order[:0]
-    one = np.arange(len(order)).repeat(within)
-    step = np.arange(total) - (within.cumsum() - within).repeat(within)
-    some, other = order[one], order[one + 1 + step]
+    behind = np.arange(1, len(order) + 1)
+    one, another = runs(behind, sorted_x.searchsorted(sorted_x + widest, side="right") - behind)
+    some, other = order[one], order[another]
     first, second = np.minimum(some, other), np.maximum(some, other)
     radius = np.maximum(OVERLAP * 0.5 * (width[first] + width[second]), LEAST_OVERLAP)
     near = (x[first] - x[second]) ** 2 + (y[first] - y[second]) ** 2 < radius**2

@@ -239,15 +239,16 @@ class SiteMap:
         if not len(xy) or not len(chosen.lane):
             return _no_match(len(xy))
         row, near = chosen.near(xy, max_distance)
-        from_x = xy[row, 0] - chosen.start[near, 0]
-        from_y = xy[row, 1] - chosen.start[near, 1]
-        way_x, way_y = chosen.along[near, 0], chosen.along[near, 1]
+        # Column by column, which numpy does several times as fast as x[row, 0].
+        from_x = xy[:, 0][row] - chosen.start[:, 0][near]
+        from_y = xy[:, 1][row] - chosen.start[:, 1][near]
+        way_x, way_y = chosen.along[:, 0][near], chosen.along[:, 1][near]
         along = np.minimum(np.maximum(from_x * way_x + from_y * way_y, 0.0), chosen.length[near])
         distance = np.hypot(from_x - along * way_x, from_y - along * way_y)
         against = np.zeros(len(row), dtype=np.bool_)
         price = distance
         if headings is not None:
-            turn = _turn(np.asarray(headings, np.float64)[row], chosen.heading[near])
+            turn = _turn(np.asarray(headings, np.float64), row, chosen.heading[near])
             against = chosen.both[near] & (turn > np.pi / 2)
             turn = np.where(against, np.pi - turn, turn)
             price = distance + heading_cost * np.where(np.isnan(turn), 0.0, turn)
@@ -285,15 +286,16 @@ class SiteMap:
         match = _no_match(len(found))
         segment = near[best]
         lane, heading = segments.lane[segment], segments.heading[segment]
-        way = segments.along[segment]
-        left = way[:, 0] * offset[1][best] - way[:, 1] * offset[0][best]
+        way_x, way_y = segments.along[:, 0][segment], segments.along[:, 1][segment]
+        left = way_x * offset[1][best] - way_y * offset[0][best]
         turned = np.remainder(heading, 2 * np.pi) - np.pi
+        away = distance[best]
         match.lane[found] = lane
         match.station[found] = segments.station[segment] + along[best]
-        match.lateral[found] = np.copysign(distance[best], left)
-        match.distance[found] = distance[best]
+        match.lateral[found] = np.copysign(away, left)
+        match.distance[found] = away
         match.heading[found] = np.where(against[best], turned, heading)
-        match.inside[found] = distance[best] <= self._widths[lane] / 2
+        match.inside[found] = away <= self._widths[lane] / 2
         return match
 
     @cached_property
@@ -406,19 +408,24 @@ def _cheapest(row: Indices, cost: Floats, count: int) -> tuple[Flags, Indices]:
     Pairs are in order of `row`; of equals the first wins.
     """
     least = np.full(count, np.inf)
+    first_of_row = _begins(row).nonzero()[0]
     if len(row):
-        first_of_row = np.flatnonzero(np.concatenate(([True], row[1:] != row[:-1])))
         least[row[first_of_row]] = np.minimum.reduceat(cost, first_of_row)
-    cheapest = np.flatnonzero((cost == least[row]) & np.isfinite(cost))
-    first = np.ones(len(cheapest), dtype=np.bool_)
-    first[1:] = row[cheapest[1:]] != row[cheapest[:-1]]
-    return np.isfinite(least), cheapest[first]
+    cheapest = ((cost == least[row]) & np.isfinite(cost)).nonzero()[0]
+    return np.isfinite(least), cheapest[_begins(row[cheapest])]
 
 
-def _turn(a: Floats, b: Floats) -> Floats:
-    """Absolute angle between directions, rad in [0, π]."""
-    turned: Floats = np.abs(np.remainder(a - b + np.pi, 2 * np.pi) - np.pi)
-    return turned
+def _begins(row: Indices) -> Flags:
+    """Where another row begins."""
+    begins = np.ones(len(row), dtype=np.bool_)
+    begins[1:] = row[1:] != row[:-1]
+    return begins
+
+
+def _turn(headings: Floats, row: Indices, lane: Floats) -> Floats:
+    """Absolute angles in [0, π] rad between `headings[row]` and directions of lanes in [−π, π]."""
+    apart = np.abs(np.remainder(headings, 2 * np.pi)[row] - lane)  # up to 3 π
+    return np.asarray(np.minimum(apart, np.abs(2 * np.pi - apart)))
 
 
 def _no_match(count: int) -> LaneMatch:

@@ -88,11 +88,16 @@ class _Grid:
         row = inside.nonzero()[0]
         cell = column[row].astype(np.intp) * lines + line[row].astype(np.intp)
         begin = self.begin[cell]
-        count = self.begin[cell + 1] - begin
-        ends = count.cumsum()
-        total = int(ends[-1]) if len(ends) else 0
-        place = np.arange(total) + (begin - ends + count).repeat(count)
-        return row.repeat(count), self.segment[place]
+        one, place = runs(begin, self.begin[cell + 1] - begin)
+        return row[one], self.segment[place]
+
+
+def runs(begin: Indices, count: Indices) -> tuple[Indices, Indices]:
+    """For each of N runs, one behind the other, which one it is and its indices: `count` of them
+    from `begin` on."""
+    ends = count.cumsum()
+    which = np.arange(len(count)).repeat(count)
+    return which, np.arange(len(which)) + (begin - ends + count)[which]
 
 
 def _grid(segments: Segments, distance: float) -> _Grid:

@@ -108,6 +108,13 @@ class WarningOptions(Options):
     probability: float = Field(
         0.5, ge=0.1, le=0.95, description="Probability of a conflict from which on is warned."
     )
+    surprise_probability: float = Field(
+        0.25,
+        ge=0.1,
+        le=0.95,
+        description="The same for people who step onto the road where drivers do not look for "
+        "them: one that is missed weighs as much as three that were needless.",
+    )
     runner_speed: float = Field(
         4.0, gt=0.0, description="Slower vehicles are not taken for red-light runners, m/s."
     )

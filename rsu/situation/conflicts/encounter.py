@@ -59,15 +59,15 @@ class Encounter:
 
 def encounters(
     picture: Picture, seen: Forecast, speed: Floats, velocity: Floats, acceleration: Floats,
-    egos: Bools, exact: Bools, people: Bools, others: Bools, sets_off: Bools, in_view: Bools,
+    egos: Bools, exact: Bools, people: Floats, others: Bools, sets_off: Bools, in_view: Bools,
     least: float,
 ) -> list[Encounter]:  # fmt: skip
     """All encounters with at least the probability `least`, the ego moving and of `egos`.
 
     `speed` (N, m/s), `velocity` (N×2, m/s) and `acceleration` (N, m/s²) of everybody in the
-    picture. `people` (N) cross ways; `sets_off` and `in_view` (N) are those of them who have just
-    set off and who have long been on the road. `others` (N) go along ways, and meet only egos of
-    `exact` (N), whose speeds are known well."""
+    picture. `people` (N, 0..1) cross ways, each as likely as it exists; `sets_off` and `in_view`
+    (N) are those of them who have just set off and who have long been on the road. `others` (N) go
+    along ways, and meet only egos of `exact` (N), whose speeds are known well."""
     return [
         *_with_people(
             picture, seen, speed, velocity, acceleration, egos, people, sets_off, in_view, least
@@ -100,7 +100,7 @@ def beside(picture: Picture, one: Encounter) -> float:
 
 def _with_people(
     picture: Picture, seen: Forecast, speed: Floats, velocity: Floats, acceleration: Floats,
-    egos: Bools, people: Bools, sets_off: Bools, in_view: Bools, least: float,
+    egos: Bools, people: Floats, sets_off: Bools, in_view: Bools, least: float,
 ) -> list[Encounter]:  # fmt: skip
     rows = np.flatnonzero(egos[seen.user] & (seen.prior >= UNLIKELY))
     persons = np.flatnonzero(people)
@@ -109,7 +109,7 @@ def _with_people(
     met = encroachments(
         picture, seen, rows, persons, velocity, speed, acceleration, sets_off, in_view
     )
-    weight = seen.prior[met.row] * met.overlaps
+    weight = seen.prior[met.row] * met.overlaps * people[met.person]
     found: dict[tuple[int, int], list[int]] = {}
     for index in np.flatnonzero(weight >= UNLIKELY).tolist():
         pair = int(seen.user[met.row[index]]), int(met.person[index])

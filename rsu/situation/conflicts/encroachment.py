@@ -176,15 +176,13 @@ def _too_late(
 ) -> Floats:  # fmt: skip
     """Probability (K) that `distance` is less than it takes to react and stop comfortably. Who
     brakes has reacted, as has who has long had the person in view; but not to somebody who has only
-    just set off: until then the braking, for something else, goes on. How well braking is known
-    depends on how well the speed is."""
-    slows = np.where(acceleration < BRAKES - 0.5 * speed_std, -acceleration, 0.0)
-    reaction = np.where(((slows > 0.0) | in_view) & ~sets_off, 0.0, SURPRISED_S)
-    slows = np.minimum(slows, COMFORTABLE)
-    # With v after the reaction t and b t gone by then: v t + b t² / 2 + v² / 2a = room
-    room = np.maximum(distance - 0.5 * slows * reaction**2, 0.0)
+    just set off: that braking is for something else, and ends as that does. How well braking is
+    known depends on how well the speed is."""
+    brakes = acceleration < BRAKES - 0.5 * speed_std
+    reaction = np.where((brakes | in_view) & ~sets_off, 0.0, SURPRISED_S)
+    # With v at the end of the reaction t: v t + v² / 2a = room
+    room = np.maximum(distance, 0.0)
     most = COMFORTABLE * (np.sqrt(reaction**2 + 2.0 * room / COMFORTABLE) - reaction)
     slope = 1.0 / np.maximum(reaction + most / COMFORTABLE, 0.1)
-    most = most + slows * reaction
     found: Floats = ndtr((speed - most) / np.hypot(speed_std, slope * distance_std))
     return found

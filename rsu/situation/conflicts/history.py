@@ -26,6 +26,7 @@ LEAPS = 2.5
 SURE_SPEED = 2.5
 """m/s, 1 σ: with more the time to a conflict is anybody's guess."""
 RESTS = 0.15  # m/s: fusion tells 0.0 of what it takes to rest
+STARTS = 0.5  # m/s: nobody who stands is told so fast
 RESTED_LOOKS = 2
 STEP_M = 0.25
 """m across the road from where somebody stood. A resting track keeps its place to 3 cm, so this is
@@ -44,6 +45,7 @@ class History:
 
     def __init__(self) -> None:
         self._looks: dict[int, deque[_Look]] = {}
+        self._in_view: set[int] = set()
 
     def follow(self, picture: Picture) -> None:
         """Remember a picture; who is not in it is forgotten."""
@@ -59,10 +61,20 @@ class History:
             past.append((picture.time_ns, track.speed, x, y, track.speed_std, on_road, on_crossing))
             kept[track.id] = past
         self._looks = kept
+        self._in_view = {one for one in self._in_view if one in kept and any(kept[one][-1][5:])}
 
     def forget(self) -> None:
         """Begin anew."""
         self._looks.clear()
+        self._in_view.clear()
+
+    def somebody_sets_off(self, picture: Picture) -> bool:
+        """Whether somebody on foot walks who rested at the last look."""
+        for track, vehicle in zip(picture.tracks, picture.vehicle.tolist(), strict=True):
+            past = None if vehicle or track.speed < STARTS else self._looks.get(track.id)
+            if past and past[-1][1] < RESTS:
+                return True
+        return False
 
     def accelerations(self, picture: Picture, some: Bools) -> Floats:
         """m/s² (N) of `some` by least squares over the last looks; 0 of others, and where there are
@@ -80,17 +92,18 @@ class History:
     def in_view(self, picture: Picture, people: Bools) -> Bools:
         """Whom of `people` drivers have seen (N): who has been on the road for all of the last
         looks and does not cross it, or was all the time where drivers look for people, on a
-        crossing."""
-        seen = np.zeros(len(picture.tracks), dtype=np.bool_)
+        crossing; and until they leave both, or set off."""
         for index in np.flatnonzero(people).tolist():
             past = self._looks[picture.tracks[index].id]
             if len(past) < MEMORY:
                 continue
-            if all(look[5] for look in past):
+            known = all(look[6] for look in past)
+            if not known and all(look[5] for look in past):
                 along, across = _moved(picture, index, past[0], past[-1])
-                seen[index] = abs(across) <= max(abs(along), STEP_M)
-            seen[index] |= all(look[6] for look in past)
-        return seen
+                known = abs(across) <= max(abs(along), STEP_M)
+            if known:
+                self._in_view.add(picture.tracks[index].id)
+        return people & np.array([one.id in self._in_view for one in picture.tracks], np.bool_)
 
     def velocities(self, picture: Picture, speed: Floats, people: Bools) -> tuple[Floats, Bools]:
         """m/s, N×2, and who on foot has just set off (N): they are taken to cross the road at
@@ -102,10 +115,14 @@ class History:
             past = self._looks[picture.tracks[index].id]
             step = None if picture.vehicle[index] else self._step(picture, index, past)
             sets_off[index] = step is not None
+            if step is not None:  # drivers saw somebody stand
+                self._in_view.discard(picture.tracks[index].id)
             if step is not None and (np.isnan(heading[index]) or past[-1][1] < STRIDE):
                 out[index] = step
             elif np.isnan(heading[index]):
                 out[index] = _slopes(past)[1:]
+                if not picture.vehicle[index]:  # nobody walks as fast as a badly placed one jumps
+                    out[index] *= min(1.0, STRIDE / max(float(np.hypot(*out[index])), 1e-6))
         return out, sets_off
 
     def _step(self, picture: Picture, index: int, past: deque[_Look]) -> tuple[float, float] | None:

@@ -41,12 +41,17 @@ BRAKES = -0.6
 BEND_COST = 2.0
 """m/s²: braking for a bend that makes its turn e^-1 as likely (a comfortable deceleration)."""
 
+BEND_MOST = 4.0
+"""m/s² sideways that hardly any driver exceeds in a bend (Treiber & Kesting 2013: 2 is usual)."""
+NOW_S = 0.4  # over which a bend is one that has begun
+
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """H hypotheses at the T steps of `TAUS`.
 
-    `user` (H) indexes the picture; `prior` adds up to 1 for a user; `place` H×T×2, `heading` H×T;
+    `user` (H) indexes the picture; `prior` adds up to 1 for a user, to less for one who is
+    too fast for them all; `place` H×T×2, `heading` H×T;
     `along_std`, `across_std` H×T (m, along and across the heading); `way` -1: no lane is followed.
     """
 
@@ -177,4 +182,9 @@ def _prior(
     total = np.bincount(user, weight, minlength=len(picture.tracks))[user]
     count = np.bincount(user, minlength=len(picture.tracks))[user]
     prior: Floats = np.where(total > 1e-12, weight / np.maximum(total, 1e-12), 1.0 / count)
+    # Who is too fast for the bend that it seems to be in is on another way.
+    near = ways.at(some, (station[on] + NOW_S * speed[on])[:, None])[1][:, 0]
+    bend = np.remainder(near - here + np.pi, 2 * np.pi) - np.pi
+    excess = np.maximum(speed[on] * np.abs(bend) / NOW_S - BEND_MOST, 0.0)
+    prior[on] *= np.exp(-((excess / BEND_COST) ** 2))
     return prior

@@ -34,9 +34,10 @@ from rsu.situation.conflicts.encounter import (
 from rsu.situation.conflicts.encroachment import COMFORTABLE
 from rsu.situation.conflicts.history import SURE_SPEED, Bools, History
 from rsu.situation.conflicts.prediction import forecast
+from rsu.situation.conflicts.walkers import in_the_way, is_somebody
 from rsu.situation.conflicts.ways import Floats, ways_of
 from rsu.situation.events.book import EventBook, EventIds, Rule, Sighting
-from rsu.situation.picture import ROAD_KINDS, Picture
+from rsu.situation.picture import Picture
 
 COLLISION, VULNERABLE = "collision-warning", "vru-warning"
 REAR_END, RED_LIGHT = "rear-end-warning", "red-light-warning"
@@ -50,15 +51,12 @@ NAMES = {
 }  # fmt: skip
 """What T/CSAE 53-2020 calls ICW, VRUCW, FCW and, towards the runner, SVW."""
 CLEAR_S = 1.0  # a conflict that dissolves does so within a driver's reaction
-MOVES, WALKS = 2.0, 0.5
-"""m/s: slower vehicles can stop within a metre; slower walkers stand."""
-FOOTSTEP_S = 0.5
-"""s of one step (Weidmann 1993: 2 steps/s): whoever takes the next one off the footways onto the
-road does not stop at its edge any more."""
-LATEST_S = 0.7
+MOVES = 2.0  # m/s: slower vehicles can stop within a metre
+LATEST_S = 1.0
 """s: whoever is told later than this can do nothing about it any more (the fastest drivers react
-within 0.7 s, Green 2000). What comes up so late was no conflict a moment ago, so it is a track that
-jumped or a speed that lags behind braking, and is not begun to be told."""
+within 0.7 s, Green 2000, and a word takes some 0.3 s to be made, sent and shown). What comes up so
+late was no conflict a moment ago, so it is a track that jumped or a speed that lags behind braking,
+and is not begun to be told."""
 SURE_STDS = 2.0
 """σ less than its estimate at which a vehicle must still be too fast for those ahead: in queues
 that form, fused speeds are up to 2 σ above those of the braking drivers."""
@@ -106,7 +104,10 @@ class Warnings:
             return []
         last = self._looked_ns
         # Lists come when they come: a look may be up to a quarter of its period early.
-        if last is not None and picture.time_ns - last < 0.75 * self._options.period_s * NS_PER_S:
+        early = last is not None and (
+            picture.time_ns - last < 0.75 * self._options.period_s * NS_PER_S
+        )
+        if early and not self._past.somebody_sets_off(picture):
             return []
         self._looked_ns = picture.time_ns
         return self._told(self._book.see(self._sightings(picture), picture.time_ns))
@@ -174,11 +175,15 @@ class Warnings:
         )  # fmt: skip
         if not egos.any():
             return []
-        vru = sure & np.array([track.object_class.is_vru for track in tracks], np.bool_)
+        vru = np.array([track.object_class.is_vru for track in tracks], np.bool_)
+        vru &= sure | (
+            ~picture.vehicle
+            & np.array([is_somebody(track, picture.time_ns) for track in tracks], np.bool_)
+        )
         if not (self._between_vehicles or vru.any()):
             return []
         velocity, sets_off = self._past.velocities(picture, speed, vru)
-        steps, crosses = self._walkers(picture, vru, velocity, headed | sets_off)
+        steps, crosses = in_the_way(picture, vru, velocity, headed | sets_off)
         on_foot = vru & (~picture.vehicle | crosses)
         people = on_foot & (steps | crosses)
         others = exact & sure & ~on_foot & (vru | self._between_vehicles)
@@ -189,27 +194,41 @@ class Warnings:
         among = egos | people | others
         acceleration = self._past.accelerations(picture, among)
         seen = forecast(picture, self._ways, speed, acceleration, among)
+        existence = np.array([track.existence for track in tracks])
+        in_view = self._past.in_view(picture, people)
+        surprise = people & steps & ~crosses & ~in_view
         met = encounters(
-            picture, seen, speed, velocity, acceleration, egos, exact, people, others, sets_off,
-            self._past.in_view(picture, people), self._options.probability / 4,
+            picture, seen, speed, velocity, acceleration, egos, exact,
+            np.where(people, existence, 0.0), others, sets_off, in_view,
+            self._options.probability / 4,
         )  # fmt: skip
         found = [
             *self._urgent(
-                picture, met, speed, set(seen.user[seen.way >= 0].tolist()), steps, crosses
+                picture,
+                met,
+                speed,
+                set(seen.user[seen.way >= 0].tolist()),
+                steps,
+                crosses,
+                surprise,
             ),
             *self._red_lights(picture, met, speed, acceleration, egos & exact),
         ]
         found = [one for one in found if one.kind in self._options.kinds]
         off = {tracks[index].id for index in np.flatnonzero(sets_off).tolist()}
-        return self._twice(self._in_time(found, picture.time_ns), off, picture.time_ns)
+        new = {tracks[index].id for index in np.flatnonzero(surprise).tolist()}
+        return self._twice(self._in_time(found, picture.time_ns), off, new, picture.time_ns)
 
-    def _twice(self, found: list[Sighting], off: set[int], time_ns: int) -> list[Sighting]:
-        """What has been seen at two looks; a step in front of a vehicle is sure at the first."""
+    def _twice(
+        self, found: list[Sighting], off: set[int], new: set[int], time_ns: int
+    ) -> list[Sighting]:
+        """What has been seen at two looks; a step in front of a vehicle is sure at the first, and
+        so is one of those who are `new` to drivers where it is likelier than not."""
         kept = [
-            one
-            for one in found
+            one for one in found
             if (one.kind, one.key) in self._once or off.intersection(one.tracks)
-        ]
+            or (one.confidence >= self._options.probability and new.intersection(one.tracks))
+        ]  # fmt: skip
         self._once.update(((one.kind, one.key), time_ns) for one in found)
         return kept
 
@@ -226,13 +245,13 @@ class Warnings:
 
     def _urgent(
         self, picture: Picture, met: list[Encounter], speed: Floats, follows: set[int],
-        steps: Bools, crosses: Bools,
+        steps: Bools, crosses: Bools, surprise: Bools,
     ) -> Iterator[Sighting]:  # fmt: skip
-        least = self._options.probability
+        least = np.where(surprise, self._options.surprise_probability, self._options.probability)
         urgent = {
             (one.ego, one.other): one
             for one in met
-            if one.probability >= least and one.unavoidable >= least
+            if min(one.probability, one.unavoidable) >= least[one.other]
             and one.time_s <= self._options.horizon_s
         }  # fmt: skip
         for (ego, other), one in urgent.items():
@@ -273,26 +292,6 @@ class Warnings:
         if left <= 0.0 or beyond + half <= 0.0:
             return False
         return pace**2 / (2.0 * COMFORTABLE) <= left and self._all_red(groups, picture.time_ns, 0.0)
-
-    def _walkers(
-        self, picture: Picture, vru: Bools, velocity: Floats, sure: Bools
-    ) -> tuple[Bools, Bools]:
-        """Who on foot or two wheels may be in a vehicle's way (N): who is on the road, or will be
-        with the next step where it is known whereto (`sure`); and who is on a crossing. Others,
-        beside the road or on a footway, are taken to wait."""
-        steps, crosses = np.zeros(len(vru), np.bool_), np.zeros(len(vru), np.bool_)
-        people = np.flatnonzero(vru)
-        if not len(people):
-            return steps, crosses
-        moves = np.hypot(*velocity[people].T) >= WALKS
-        inside = picture.road.inside[people]
-        step = picture.position[people] + velocity[people] * FOOTSTEP_S
-        ahead = self._site.match(step, kinds=ROAD_KINDS).inside & sure[people]
-        walks = picture.walk.inside[people]
-        kinds = [self._site.lanes[lane].kind for lane in picture.walk.lane[people].tolist()]
-        crosses[people] = moves & walks & np.array([kind is LaneKind.CROSSWALK for kind in kinds])
-        steps[people] = np.where(moves, ~walks & (inside | ahead), inside)
-        return steps, crosses
 
     def _red_lights(
         self, picture: Picture, met: list[Encounter], speed: Floats, acceleration: Floats,

@@ -152,3 +152,36 @@ def test_an_empty_road() -> None:
     part = Warnings(WarningOptions(enabled=True), SITE, EventIds(Instant(START, 0)))
     picture = Viewer(SITE).look(TrackList(time_ns=START, tracks=()))
     assert not list(part.follow(picture, Instant(START, 0)))
+
+
+def test_who_is_in_view_stays_so_until_off_the_road() -> None:
+    along = [(40.0 + 0.3 * look, -0.5, 1.5) for look in range(6)]
+    # A place that jumps aside is no new person to a driver; who was away is.
+    history, viewer = History(), Viewer(SITE)
+    seen = []
+    for look, (x, y, speed) in enumerate([*along, (41.8, 0.9, 1.5), (42.0, -3.5, 1.5), along[-1]]):
+        time_ns = START + look * NS_PER_S // 5
+        track = _track(2, x, y, speed, time_ns)
+        picture = viewer.look(TrackList(time_ns=time_ns, tracks=(track,)))
+        history.follow(picture)
+        seen.append(bool(history.in_view(picture, np.ones(1, np.bool_))[0]))
+    assert seen == [False] * 5 + [True, True, False, False]
+
+
+def test_nobody_on_foot_jumps_faster_than_a_walk() -> None:
+    velocity, _, _ = _velocity([(40.0 + 1.5 * look, -0.5, 0.8) for look in range(6)])
+    assert math.hypot(*velocity) == pytest.approx(1.34)
+
+
+def test_who_leaves_rest_is_looked_at_at_once() -> None:
+    part, viewer = Warnings(WarningOptions(enabled=True), SITE, EventIds(Instant(START, 0))), (
+        Viewer(SITE)
+    )  # fmt: skip
+    told = []
+    # Looks 0.2 s apart, and a list 0.1 s after the last in which the walk is first told.
+    for at, (y, speed) in ((0, (-2.4, 0.0)), (2, (-2.4, 0.0)), (4, (-2.4, 0.0)), (5, (-2.0, 0.9))):
+        time_ns = START + at * NS_PER_S // 10
+        tracks = (_track(1, 12.0 + at, 0.0, 10.0, time_ns), _track(2, 40.0, y, speed, time_ns))
+        picture = viewer.look(TrackList(time_ns=time_ns, tracks=tracks))
+        told += [message.payload for message in part.follow(picture, Instant(time_ns, 0))]
+    assert [event.time_ns for event in told] == [START + 5 * NS_PER_S // 10]

@@ -158,10 +158,16 @@ class CongestionDetector:
         if index < 0:
             return False
         watched, _, density = self._flows[index].state
-        if watched < UNKNOWN_S and not self._flows[index].leaving:
-            return True
         known = watched >= WATCHED * self._window
         return self._standing[index] >= (CROWD if known else SOME) or (known and density >= EASED)
+
+    def unclear(self, lane: int) -> bool:
+        """Whether it is dense, or an approach that nobody has watched for long enough to say no."""
+        index = int(self._of_lane[lane])
+        if index < 0:
+            return False
+        flow = self._flows[index]
+        return self.dense(lane) or (flow.state[0] < UNKNOWN_S and not flow.leaving)
 
     def _hidden(self, picture: Picture, rows: npt.NDArray[np.intp]) -> float:
         """Vehicles that a queue on an exit holds besides those found. (`QueueTracker` knows queues

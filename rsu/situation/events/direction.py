@@ -80,9 +80,11 @@ class WrongWayDetector:
 
     kinds: tuple[str, ...] = (kinds.WRONG_WAY,)
 
-    def __init__(self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool]) -> None:
+    def __init__(
+        self, site: SiteMap, options: EventOptions, unclear: Callable[[int], bool]
+    ) -> None:
         self._site = site
-        self._dense = dense
+        self._unclear = unclear
         self._least = options.wrong_way_distance
         self._one_way = np.array(
             [
@@ -190,7 +192,7 @@ class WrongWayDetector:
         the edge cyclists go both ways, and where they are across the road is known to a metre."""
         if picture.tracks[index].object_class is ObjectClass.BICYCLE:
             return True
-        if self._dense(lane) or picture.tracks[index].id in self._fitted:
+        if self._unclear(lane) or picture.tracks[index].id in self._fitted:
             return True  # nobody drives against a queue; in one, tracks are easily mistaken
         return any(
             its_lane == lane and 0.0 < along - station < BEFORE

@@ -60,10 +60,11 @@ class Events:
         self._lights = Lights()
         congestion = CongestionDetector(site, options)
         detectors: tuple[Detector, ...] = (
-            congestion, StandingDetector(site, options, congestion.dense),
-            WrongWayDetector(site, options, congestion.dense),
+            congestion,
+            StandingDetector(site, options, congestion.dense, congestion.unclear),
+            WrongWayDetector(site, options, congestion.unclear),
             SpeedingDetector(site, options, congestion.dense),
-            SlowDetector(site, options, congestion.dense),
+            SlowDetector(site, options, congestion.unclear),
             WalkerDetector(site, options), RedLightDetector(site, options, self._lights),
             CrashDetector(site, options, congestion.dense),
         )  # fmt: skip

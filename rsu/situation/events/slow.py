@@ -97,10 +97,12 @@ class SlowDetector:
 
     kinds: tuple[str, ...] = (kinds.SLOW,)
 
-    def __init__(self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool]) -> None:
+    def __init__(
+        self, site: SiteMap, options: EventOptions, unclear: Callable[[int], bool]
+    ) -> None:
         self._share = options.slow_share
         self._after_ns = round(options.slow_after_s * NS_PER_S)
-        self._dense = dense
+        self._unclear = unclear
         lanes = site.lanes
         self._names = [lane.id for lane in lanes]
         self._limit = np.array([lane.speed_limit or CITY_LIMIT for lane in lanes])
@@ -228,7 +230,7 @@ class SlowDetector:
         if picture.time_ns - max(way.stood_ns, way.hindered_ns) < self._after_ns:
             return False
         lane = int(picture.road.lane[index])
-        return bool(picture.road.station[index] <= self._known[lane]) and not self._dense(lane)
+        return bool(picture.road.station[index] <= self._known[lane]) and not self._unclear(lane)
 
     def _by_itself(self, picture: Picture, index: int, way: _Way) -> bool:
         """Whether nothing else explains that it is slow."""
@@ -248,7 +250,7 @@ class SlowDetector:
         lane = int(road.lane[index])
         station = float(road.station[index])
         # In a junction there are many reasons; who goes on like that is slow beyond it too.
-        if self._inside_junction[lane] or self._dense(lane):
+        if self._inside_junction[lane] or self._unclear(lane):
             return False
         before_line = bool(self._stop[lane] - station < STOP_NEAR)
         return not (before_line or station > self._known[lane])

@@ -97,9 +97,13 @@ class StandingDetector:
 
     kinds: tuple[str, ...] = (kinds.STOPPED, kinds.PARKED, kinds.FIRE_LANE, kinds.OBSTACLE)
 
-    def __init__(self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool]) -> None:
+    def __init__(
+        self, site: SiteMap, options: EventOptions, dense: Callable[[int], bool],
+        unclear: Callable[[int], bool],
+    ) -> None:  # fmt: skip
         self._site = site
         self._dense = dense
+        self._unclear = unclear
         self._options = options
         self._identity = Identity(SAME_PLACE, PLACE_MEMORY_S)
         self._places: dict[int, _Place] = {}
@@ -206,6 +210,7 @@ class StandingDetector:
         elif _in_any(self._fire, at):
             kind = self._after_a_while(picture, place, kinds.FIRE_LANE)
         elif on_lane:
+            free = free and not self._unclear(int(picture.road.lane[index]))
             kind = self._on_lane(picture, index, place, free=free)
         elif not inside and _in_any(self._keep_clear, at):
             kind = self._after_a_while(picture, place, kinds.PARKED)

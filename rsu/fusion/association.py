@@ -21,6 +21,8 @@ from rsu.fusion.motion import (
     FEW_PAIRS,
     determinant2,
     distance2,
+    distance_area,
+    flat2,
     squared_gaps,
     velocity_cov_of,
     velocity_of,
@@ -33,7 +35,6 @@ from rsu.fusion.table import (
     alone,
     believed_position,
     believed_spread,
-    flat,
     live_labels,
     stands_on_foot,
     working,
@@ -88,11 +89,11 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
         new[:] = shared[:] = True
     company = np.count_nonzero(shared) > 0
     if company:
-        spread += shared[:, None] * flat(rows.constant_cov)
+        spread += shared[:, None] * flat2(rows.constant_cov)
     if np.count_nonzero(new):
         spread[:, ::2] += (REGISTRATION_STD**2 * new)[:, None]
-    constant = flat(scan.constant_cov)
-    noise = flat(scan.position_cov)
+    constant = flat2(scan.constant_cov)
+    noise = flat2(scan.position_cov)
     fresh = noise - constant
     standing = stands_on_foot(rows).nonzero()[0]
     room = _stepped(rows, standing, scan.capture_ns)
@@ -106,7 +107,7 @@ def associate(rows: Rows, scan: Scan, gate: float, column: int) -> Pairs:
     if company:
         common += shared[row, None] * constant.take(measurement, 0)
     off = scan.position.take(measurement, 0) - place.take(row, 0)
-    distance, area = _distance(common, off)
+    distance, area = distance_area(off, common[:, 0], common[:, 1], common[:, 2])
     if len(standing):
         _step(distance, area, common, off, room[row], gate)
     named = scan.class_index[measurement]
@@ -144,7 +145,7 @@ def _step(
     afoot = (room > 0.0).nonzero()[0]
     wide = cov[afoot]
     wide[:, ::2] += room[afoot, None]
-    farther, larger = _distance(wide, off[afoot])
+    farther, larger = distance_area(off[afoot], wide[:, 0], wide[:, 1], wide[:, 2])
     larger /= STEP_CHANCE**2
     better = farther + np.log(larger) < distance[afoot] + np.log(area[afoot])
     better |= distance[afoot] > gate
@@ -176,14 +177,6 @@ def _stepped(rows: Rows, some: Indices, time_ns: int) -> Floats:
         unseen_s = (time_ns - rows.updated_ns[some]) / NS_PER_S
         room[some] = (START_STD * (np.minimum(unseen_s, LONGEST_STEP_S) + STEP_S)) ** 2
     return room
-
-
-def _distance(cov: Floats, off: Floats) -> tuple[Floats, Floats]:
-    """Squared Mahalanobis distances of K×2 offsets under (xx, xy, yy) K×3, and determinants."""
-    xx, xy, yy = cov[:, 0], cov[:, 1], cov[:, 2]
-    dx, dy = off[:, 0], off[:, 1]
-    area = xx * yy - xy * xy
-    return (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area, area
 
 
 def _near(

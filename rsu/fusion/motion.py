@@ -39,6 +39,7 @@ for _term, (_i, _j) in enumerate(
 ):
     _DRIVEN[_term, _i, _j] = _DRIVEN[_term, _j, _i] = 1.0
 _DRIVEN = _DRIVEN.reshape(9, 25)
+_FLAT, _SQUARE = np.array([0, 1, 3]), np.array([0, 1, 1, 2])  # xx, xy, yy in 2×2, and back
 _ADJUGATE, _SIGN = np.array([3, 1, 2, 0]), np.array([1.0, -1.0, -1.0, 1.0])  # row-major 2×2
 
 
@@ -335,11 +336,27 @@ def inverse2(matrix: Floats) -> Floats:
     return np.asarray(rows.take(_ADJUGATE, 1) * _SIGN / area[:, None]).reshape(matrix.shape)
 
 
+def flat2(cov: Floats) -> Floats:
+    """(xx, xy, yy) of symmetric N×2×2 matrices, N×3."""
+    return cov.reshape(-1, 4).take(_FLAT, 1)
+
+
+def matrix2(cov: Floats) -> Floats:
+    """Symmetric …×2×2 of (xx, xy, yy) …×3."""
+    return cov.take(_SQUARE, -1).reshape(*cov.shape[:-1], 2, 2)
+
+
 def distance2(difference: Floats, cov: Floats) -> Floats:
     """Squared Mahalanobis distances of …×2 differences under …×2×2 covariances."""
+    return distance_area(difference, cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1])[0]
+
+
+def distance_area(difference: Floats, xx: Floats, xy: Floats, yy: Floats) -> tuple[Floats, Floats]:
+    """Squared Mahalanobis distances of …×2 differences under covariances by entry, and the
+    determinants of those."""
     dx, dy = difference[..., 0], difference[..., 1]
-    xx, xy, yy = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1]
-    return np.asarray((yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / determinant2(cov))
+    area = xx * yy - xy * xy
+    return (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area, area
 
 
 def squared_gaps(one: Floats, other: Floats) -> Floats:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rsu.fusion.motion import Floats, inverse2
+from rsu.fusion.motion import Floats, flat2, inverse2, matrix2
 from rsu.schema.units import NS_PER_S
 
 LOOKS = 8
@@ -51,8 +51,8 @@ def with_look(
     newest = out[:, -1]
     newest[:, _TIME] = seconds
     newest[:, _PLACE], newest[:, _STOOD] = place, stood
-    newest[:, _NOISE] = noise.reshape(-1, 4)[:, (0, 1, 3)]
-    newest[:, _SPREAD] = spread.reshape(-1, 4)[:, (0, 1, 3)]
+    newest[:, _NOISE] = flat2(noise)
+    newest[:, _SPREAD] = flat2(spread)
     return out
 
 
@@ -92,7 +92,7 @@ def set_off(looks: Floats) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
     state = np.concatenate((from_place[:, _STOOD] + passed * velocity, velocity), axis=1)
     whole = np.empty((len(looks), 4, 4))
     lag = passed[..., None] * cov
-    whole[:, :2, :2] = from_place[:, _SPREAD][:, (0, 1, 1, 2)].reshape(-1, 2, 2)
+    whole[:, :2, :2] = matrix2(from_place[:, _SPREAD])
     whole[:, :2, :2] += passed[..., None] * lag
     whole[:, :2, 2:] = whole[:, 2:, :2] = lag
     whole[:, 2:, 2:] = cov

@@ -17,6 +17,7 @@ from itertools import accumulate, chain
 import numpy as np
 import numpy.typing as npt
 
+from rsu.fusion.motion import matrix2
 from rsu.schema.units import Cov2, Size
 
 Floats = npt.NDArray[np.float64]
@@ -32,7 +33,6 @@ LEAST_SCORE, MOST_SCORE = 0.01, 0.99  # no word is worth nothing, and none is be
 NAN = float("nan")
 NO_SIZE = (NAN, NAN, NAN)
 NO_COV = (NAN, NAN, NAN)
-_SQUARE = np.array([0, 1, 1, 2])  # of (xx, xy, yy) in a row-major 2×2
 
 unsuspecting = np.errstate(over="ignore", invalid="ignore")
 """Around whoever reads what a sensor says: numpy does not warn of what is checked here."""
@@ -144,14 +144,14 @@ def _vectors(readings: Readings) -> Iterator[tuple[Floats, Floats, float]]:
         yield readings.velocity, readings.velocity_cov, FASTEST
 
 
-def matrices(cov: Floats, floor: float | Floats) -> Floats:
+def floored(cov: Floats, floor: float | Floats) -> Floats:
     """M×2×2 of M×3; `floor` (M×1 or one) is added to both variances.
 
     Adding, rather than taking a maximum, keeps any semi-definite matrix definite.
     """
-    out = cov.take(_SQUARE, 1)
-    out[:, ::3] += floor
-    return out.reshape(-1, 2, 2)
+    out = matrix2(cov)
+    out.reshape(-1, 4)[:, ::3] += floor
+    return out
 
 
 def constant_part(part: Floats, whole: Floats, doubt: Floats) -> Floats:
@@ -160,7 +160,7 @@ def constant_part(part: Floats, whole: Floats, doubt: Floats) -> Floats:
     if np.count_nonzero(np.isnan(part[:, 0])) == len(part):
         return np.zeros((len(part), 2, 2))
     of_part, of_rest = _are_covariances(np.array((part, whole - part)))
-    return np.where((of_part & of_rest)[:, None, None], matrices(part, doubt), 0.0)
+    return np.where((of_part & of_rest)[:, None, None], floored(part, doubt), 0.0)
 
 
 def dimensions(size: Floats) -> Floats:

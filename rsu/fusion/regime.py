@@ -24,6 +24,8 @@ from rsu.fusion.motion import (
     Floats,
     clip,
     distance2,
+    distance_area,
+    flat2,
     intersect_position,
     intersect_velocity,
     intersection,
@@ -43,7 +45,6 @@ from rsu.fusion.onset import no_looks, set_off, with_look
 from rsu.fusion.table import (
     UNKNOWN_HEADING_STD,
     Rows,
-    flat,
     standing_error,
     stands_on_foot,
     working,
@@ -176,8 +177,8 @@ def _noise(rows: Rows, index: Index, scan: Scan, which: Index, column: int) -> F
         passed = (scan.capture_ns - np.maximum(rows.last_seen[index, column], 0)) / NS_PER_S
         repeated = clip(HEARD_S / np.maximum(passed, 1e-3), 1.0, HEARD_MOST)
         noise = noise * np.where(lone, 1.0, repeated)[:, None, None]
-    rows.noise[index, column] = flat(np.where(lone[:, None, None], stated, noise))
-    rows.standing[index, column] = flat(constant)
+    rows.noise[index, column] = flat2(np.where(lone[:, None, None], stated, noise))
+    rows.standing[index, column] = flat2(constant)
     left = constant
     if len(several):
         left = constant.copy()
@@ -315,8 +316,6 @@ def _turn_round(rows: Rows, which: Index) -> None:
 
 def _log_density(difference: Floats, cov: Floats) -> Floats:
     """Log density of planar Gaussians without the constant, which cancels in every ratio here."""
-    dx, dy = difference[..., 0], difference[..., 1]
-    xx, xy, yy = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1]
-    area = xx * yy - xy * xy
-    distance = (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / area
+    entries = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1]
+    distance, area = distance_area(difference, *entries)
     return np.asarray(-0.5 * (distance + np.log(area)))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rsu.fusion.classes import CLASSES, DEFAULT_SIZE, MOTOR, UNKNOWN
 from rsu.fusion.measurements import Scan
-from rsu.fusion.motion import inverse2, product, symmetric
+from rsu.fusion.motion import flat2, inverse2, matrix2, product, symmetric
 from rsu.fusion.onset import no_looks
 from rsu.schema.units import NS_PER_S
 
@@ -33,8 +33,7 @@ CLASS_PRIOR = 0.1  # Dirichlet pseudo-count per class: one detection of score 1 
 COMPANY_NS = NS_PER_S  # ns: sensors that measured a track this recently work on it together
 NAMED_NS = 1_500_000_000  # ns: a road user that speaks once a second keeps its name
 _NOBODY = np.array([1.0, 0.0, 1.0])  # any regular covariance: it counts for nothing
-_FLAT, _SQUARE = np.array([0, 1, 3]), np.array([0, 1, 1, 2])  # xx, xy, yy in 2×2, and back
-_PLANAR = np.array([0, 1, 6])  # the same in a row-major 5×5
+_PLANAR = np.array([0, 1, 6])  # xx, xy, yy in a row-major 5×5
 _MOTOR = MOTOR.nonzero()[0]
 REST_PRIOR = 0.5  # a new object stands or moves; nothing favours either
 
@@ -156,7 +155,7 @@ def believed_spread(rows: Rows) -> Floats:
     spread = rows.cov.reshape(-1, 25).take(_PLANAR, 1)
     resting = rows.resting.nonzero()[0]
     if len(resting):
-        spread[resting] = flat(rows.rest_cov.take(resting, 0))
+        spread[resting] = flat2(rows.rest_cov.take(resting, 0))
     return spread
 
 
@@ -187,9 +186,9 @@ def standing_error(noise: Floats, standing: Floats, company: Bools) -> Floats:
     Wᵢ = (Σ Rⱼ⁻¹)⁻¹·Rᵢ⁻¹, and their lasting errors have nothing to do with each other: Σ Wᵢ·Cᵢ·Wᵢᵀ.
     """
     counts = company & (noise[..., 0] > 0.0)  # hearsay has no errors that are its own
-    weight = inverse2(matrices(np.where(counts[..., None], noise, _NOBODY)))
+    weight = inverse2(matrix2(np.where(counts[..., None], noise, _NOBODY)))
     weight[~counts] = 0.0
-    shares = product(product(weight, matrices(standing)), weight)
+    shares = product(product(weight, matrix2(standing)), weight)
     spread = inverse2(_summed(weight))
     return symmetric(product(product(spread, _summed(shares)), spread))
 
@@ -198,16 +197,6 @@ def _summed(terms: Floats) -> Floats:
     """Sum of N×S×2×2 over S, in an order of its own: sums of floats depend on that, and nothing may
     on which sensor came first."""
     return np.asarray(np.sort(terms, axis=1).sum(axis=1))
-
-
-def matrices(cov: Floats) -> Floats:
-    """Symmetric …×2×2 of (xx, xy, yy) …×3."""
-    return cov.take(_SQUARE, -1).reshape(*cov.shape[:-1], 2, 2)
-
-
-def flat(cov: Floats) -> Floats:
-    """(xx, xy, yy) of symmetric N×2×2 matrices, N×3."""
-    return cov.reshape(-1, 4).take(_FLAT, 1)
 
 
 def live_labels(rows: Rows, time_ns: int) -> Integers:
@@ -257,8 +246,8 @@ def newborn(
     rows.size[:] = np.where(measured, size, DEFAULT_SIZE.take(classes, 0))
     rows.sized[:] = measured.all(axis=1)
     rows.last_seen[:, column] = scan.capture_ns
-    rows.noise[:, column] = flat(noise)
-    rows.standing[:, column] = flat(constant)
+    rows.noise[:, column] = flat2(noise)
+    rows.standing[:, column] = flat2(constant)
     if scan.evidence_ns is not None:
         rows.updated_ns[:] = scan.evidence_ns[which]
     if scan.label is not None:

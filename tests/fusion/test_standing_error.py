@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsu.fusion.table import flat, matrices, standing_error
+from rsu.fusion.motion import flat2, matrix2
+from rsu.fusion.table import standing_error
 
 ALL = np.ones((1, 2), dtype=np.bool_)
 
 
 def left(noise: list[np.ndarray], standing: list[np.ndarray], company: np.ndarray) -> np.ndarray:
-    told = standing_error(flat(np.array(noise))[None], flat(np.array(standing))[None], company)
+    told = standing_error(flat2(np.array(noise))[None], flat2(np.array(standing))[None], company)
     return np.asarray(told[0])
 
 
@@ -76,4 +77,4 @@ def test_who_came_first_makes_no_difference() -> None:
 
 def test_flat_and_back() -> None:
     cov = ellipse(2.0, 0.3, 1.0)[None]
-    assert matrices(flat(cov)) == pytest.approx(cov)
+    assert matrix2(flat2(cov)) == pytest.approx(cov)

@@ -25,6 +25,8 @@ LEAPS = 2.5
 2 m/s²); such a track has been moved, not driven."""
 SURE_SPEED = 2.5
 """m/s, 1 σ: with more the time to a conflict is anybody's guess."""
+GAP_NS = NS_PER_S
+"""Far away a track comes and goes with its existence, and is the same person when it comes back."""
 RESTS = 0.15  # m/s: fusion tells 0.0 of what it takes to rest
 STARTS = 0.5  # m/s: nobody who stands is told so fast
 RESTED_LOOKS = 2
@@ -41,15 +43,16 @@ _Look = tuple[int, float, float, float, float, bool, bool]
 
 
 class History:
-    """The last looks at every track of the newest picture."""
+    """The last looks at every track of the newest pictures."""
 
     def __init__(self) -> None:
         self._looks: dict[int, deque[_Look]] = {}
         self._in_view: set[int] = set()
 
     def follow(self, picture: Picture) -> None:
-        """Remember a picture; who is not in it is forgotten."""
-        kept: dict[int, deque[_Look]] = {}
+        """Remember a picture; who has not been in one for `GAP_NS` is forgotten."""
+        oldest = picture.time_ns - GAP_NS
+        kept = {one: past for one, past in self._looks.items() if past[-1][0] >= oldest}
         walk, lanes = picture.walk, picture.site.lanes
         crossing = np.array(
             [lanes[lane].kind is LaneKind.CROSSWALK for lane in walk.lane.tolist()], np.bool_

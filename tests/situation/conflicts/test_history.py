@@ -168,6 +168,18 @@ def test_who_is_in_view_stays_so_until_off_the_road() -> None:
     assert seen == [False] * 5 + [True, True, False, False]
 
 
+@pytest.mark.parametrize(("gap_s", "known"), [(0.6, True), (1.2, False)])
+def test_who_is_not_told_for_a_moment_has_a_past(gap_s: float, known: bool) -> None:
+    history, viewer = History(), Viewer(SITE)
+    for at_s, y, speed in ((0.0, -2.4, 0.0), (0.2, -2.4, 0.0), (0.2 + gap_s, -1.6, 1.1)):
+        time_ns = START + round(at_s * NS_PER_S)
+        for track in ((), (_track(2, 40.0, y, speed, time_ns),)):
+            picture = viewer.look(TrackList(time_ns=time_ns, tracks=track))
+            history.follow(picture)
+    everybody = np.ones(1, dtype=np.bool_)
+    assert bool(history.velocities(picture, picture.speed, everybody)[1][0]) is known
+
+
 def test_nobody_on_foot_jumps_faster_than_a_walk() -> None:
     velocity, _, _ = _velocity([(40.0 + 1.5 * look, -0.5, 0.8) for look in range(6)])
     assert math.hypot(*velocity) == pytest.approx(1.34)

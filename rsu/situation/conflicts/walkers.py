@@ -7,6 +7,8 @@ footway: who goes along the road, or stands, is on it only where that is sure.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rsu.schema.tracks import Track
@@ -14,6 +16,7 @@ from rsu.schema.units import NS_PER_MS
 from rsu.site.lanes import LaneKind
 from rsu.situation.conflicts.history import Bools
 from rsu.situation.conflicts.ways import Floats
+from rsu.situation.events.surroundings import std_along
 from rsu.situation.picture import ROAD_KINDS, Picture
 
 WALKS = 0.5  # m/s: slower walkers stand
@@ -48,10 +51,10 @@ def in_the_way(
     course = picture.road.heading[people]
     left = np.stack((-np.sin(course), np.cos(course)), axis=1)
     comes = (pace >= WALKS) & (np.abs((walk * left).sum(axis=1)) > ACROSS * pace)
-    cov = np.array([picture.tracks[one].covariance for one in people.tolist()])
-    x, y = left.T
-    doubt = cov[:, 0] * x**2 + 2.0 * cov[:, 1] * x * y + cov[:, 5] * y**2
-    aside = SURELY * np.sqrt(np.maximum(doubt, 0.0))[:, None] * left
+    tracks = (picture.tracks[one] for one in people.tolist())
+    across = (course + math.pi / 2).tolist()
+    doubt = np.array([std_along(*one) for one in zip(tracks, across, strict=True)])
+    aside = SURELY * doubt[:, None] * left
     there = np.concatenate((place + walk * FOOTSTEP_S, place - aside, place + aside))
     ahead, right_of, left_of = site.match(there, kinds=ROAD_KINDS).inside.reshape(3, -1)
     on_road = np.where(comes, inside | (ahead & whereto[people]), inside & right_of & left_of)

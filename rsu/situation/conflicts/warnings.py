@@ -202,16 +202,9 @@ class Warnings:
             np.where(people, existence, 0.0), others, sets_off, in_view,
             self._options.probability / 4,
         )  # fmt: skip
+        follows = set(seen.user[seen.way >= 0].tolist())
         found = [
-            *self._urgent(
-                picture,
-                met,
-                speed,
-                set(seen.user[seen.way >= 0].tolist()),
-                steps,
-                crosses,
-                surprise,
-            ),
+            *self._urgent(picture, met, speed, follows, steps, crosses, surprise),
             *self._red_lights(picture, met, speed, acceleration, egos & exact),
         ]
         found = [one for one in found if one.kind in self._options.kinds]
